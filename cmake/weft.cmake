@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Build rules in one place: warnings, sanitizers, and one helper each for a library, a program and a test.
+
+option(WEFT_WERROR "Treat warnings as errors" OFF)
+set(WEFT_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
+option(WEFT_COVERAGE "Instrument for coverage" OFF)
+option(WEFT_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+
+add_library(weft_flags INTERFACE)
+target_include_directories(weft_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+target_compile_definitions(weft_flags INTERFACE _GNU_SOURCE WEFT_VERSION="${PROJECT_VERSION}")
+target_compile_options(weft_flags INTERFACE
+    -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wundef -Wstrict-prototypes
+    -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wcast-qual -Wpointer-arith -Wwrite-strings
+    -Wimplicit-fallthrough -fno-common $<$<BOOL:${WEFT_WERROR}>:-Werror>)
+
+if(WEFT_SANITIZE)
+    target_compile_options(weft_flags INTERFACE
+        -fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE})
+endif()
+if(WEFT_FUZZ)
+    target_compile_options(weft_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(WEFT_COVERAGE)
+    target_compile_options(weft_flags INTERFACE --coverage -fprofile-update=atomic)
+    target_link_options(weft_flags INTERFACE --coverage)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+    target_compile_options(weft_flags INTERFACE
+        -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection)
+    target_link_options(weft_flags INTERFACE -Wl,-z,relro -Wl,-z,now)
+endif()
+
+# weft_library(NAME SOURCES a.c ... [DEPS lib ...]): the static library weft_NAME of one src folder.
+function(weft_library name)
+    cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+    add_library(weft_${name} STATIC ${arg_SOURCES})
+    target_link_libraries(weft_${name} PUBLIC weft_flags ${arg_DEPS})
+endfunction()
+
+# weft_program(NAME SOURCES a.c ... [DEPS lib ...]): an installable program in bin/.
+function(weft_program name)
+    cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+    add_executable(${name} ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE weft_flags ${arg_DEPS})
+    if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+        set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+        target_link_options(${name} PRIVATE -pie)
+    endif()
+endfunction()
+
+# weft_test(NAME SOURCES a.c ... [DEPS lib ...]): one Criterion program, one ctest entry.
+# Criterion prints a leak or an overflow that a sanitizer found and still passes, hence the expression.
+function(weft_test name)
+    cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+    add_executable(test_${name} ${arg_SOURCES})
+    target_link_libraries(test_${name} PRIVATE weft_flags ${arg_DEPS} criterion)
+    target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    add_test(NAME ${name} COMMAND test_${name} --jobs 2 --timeout 120)
+    set_tests_properties(${name} PROPERTIES
+        FAIL_REGULAR_EXPRESSION "ERROR: [A-Za-z]+Sanitizer|runtime error:" TIMEOUT 300)
+endfunction()
