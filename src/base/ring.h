@@ -3,9 +3,9 @@
  * A bounded first-in first-out queue of equal-sized elements. It grows by doubling up to its bound
  * and refuses beyond: what happens then is the caller's rule, written next to the call.
  *
- *      head            tail
- *       v               v
- *   [ . a b c d . . . . ]      count = 4, size = 9 (always a power of two, from 0 to count_max)
+ *    head      tail
+ *       v         v
+ *   [ . a b c d . . . ]      count = 4, size = 8: 0 or a power of two, at most double count_max
  */
 #ifndef BASE_RING_H
 #define BASE_RING_H

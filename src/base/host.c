@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The two questions the core may put to its host.
+ */
+#include "base/host.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/check.h"
+
+/* Long enough for every event that exists, short enough to live on the stack. */
+#define DETAIL_BYTES_MAX 500
+
+void host_random(const struct host *host, void *out, size_t len) {
+    ASSERT(host->random != NULL);
+    host->random(host->ctx, out, len);
+}
+
+void trace(const struct host *host, enum trace_level level, const char *name, const char *format,
+           ...) {
+    ASSERT(name != NULL && format != NULL);
+    if (host->trace == NULL) {
+        return;
+    }
+    char detail[DETAIL_BYTES_MAX + 1];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(detail, sizeof detail, format, args);
+    va_end(args);
+    if (len < 0) {
+        detail[0] = '\0';
+    }
+    host->trace(host->ctx, &(struct trace_event){.level = level, .name = name, .detail = detail});
+}
