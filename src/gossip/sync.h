@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reconciliation of two record sets by fingerprints of ranges, 16 ways at a time: costs what
+ * differs, not what exists. Stateless on both sides: each SYNC frame is answered from the set as it is.
+ *
+ *   A                                        B
+ *   | fingerprints of the 16 ranges at ""     |
+ *   |---------------------------------------->|  for each range that differs:
+ *   |   fingerprints at "3", list of "a" ...  |    few records: list, else 16 fingerprints deeper
+ *   |<----------------------------------------|
+ *   |   records B lacks; want what A lacks    |  a list is answered with the records the other
+ *   |---------------------------------------->|  lacks, and a want for those we lack
+ *   |   records wanted                        |
+ *   |<----------------------------------------|
+ *
+ * A list is sent instead of fingerprints when a range holds at most 16 records. A list that is not an answer
+ * is answered with a list (is_answer) only if wants cannot say it all; wants name places. The salt makes the
+ * 8-byte fingerprints (BLAKE2b-256 of salt and sum) useless to who prepares collisions.
+ *
+ * Work bound: one SYNC frame in makes at most WIRE_BODY_BYTES_MAX of SYNC out plus the records asked
+ * for, which wait in the link's pending set (merged, bounded by the set itself).
+ */
+#ifndef GOSSIP_SYNC_H
+#define GOSSIP_SYNC_H
+
+#include "gossip/recordset.h"
+
+#define SYNC_LIST_MAX 16
+
+/* Writes the opening SYNC body: 16 fingerprints of the whole set. */
+void sync_begin(const struct recordset *set, uint64_t salt, struct wire_writer *writer);
+
+/* What a SYNC frame leads to. */
+struct sync_result {
+    bool has_answer; /* the writer holds a SYNC body to send back */
+    size_t sent_count; /* records handed to `give` */
+};
+
+/* Answers one SYNC body. Records the other side lacks or wants go to `give`, one call each.
+ * WEFT_ERR_MALFORMED for a body that is not sound. */
+WEFT_MUST_CHECK enum weft_err sync_answer(const struct recordset *set, const struct wire_sync *sync,
+                                          struct wire_writer *writer,
+                                          void (*give)(void *ctx, struct record *record), void *ctx,
+                                          struct sync_result *out);
+
+#endif
