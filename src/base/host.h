@@ -23,7 +23,7 @@ struct trace_event {
 
 struct host {
     void *ctx;
-    void (*random)(void *ctx, uint8_t *out, size_t len); /* keys, nonces, seeds */
+    void (*random)(void *ctx, uint8_t *out, size_t len);       /* keys, nonces, seeds */
     void (*trace)(void *ctx, const struct trace_event *event); /* may be NULL */
 };
 

@@ -3,8 +3,8 @@
  * A bounded first-in first-out queue of equal-sized elements. It grows by doubling up to its bound
  * and refuses beyond: what happens then is the caller's rule, written next to the call.
  *
- *    head      tail
- *       v         v
+ *     head    tail
+ *       v       v
  *   [ . a b c d . . . ]      count = 4, size = 8: 0 or a power of two, at most double count_max
  */
 #ifndef BASE_RING_H
@@ -33,7 +33,8 @@ WEFT_MUST_CHECK enum weft_err ring_push(struct ring *ring, const void *element);
 /* Copies the oldest element out and removes it; false when empty. */
 bool ring_pop(struct ring *ring, void *out);
 
-/* Borrows the element `index` places behind the head; NULL past the end. Valid until a push or pop. */
+/* Borrows the element `index` places behind the head; NULL past the end. Valid until a push or pop.
+ */
 void *ring_at(const struct ring *ring, size_t index);
 
 #endif

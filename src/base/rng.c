@@ -7,6 +7,10 @@
 #include "base/check.h"
 #include "base/time.h"
 
+/* Seeds that differ in one bit draw alike at first, the first time even the same: the generator
+ * needs about ten steps to spread a bit over its state. Tests and simulations count their seeds. */
+#define WARM_UP_DRAWS 20
+
 static uint64_t rotate(uint64_t word, unsigned bits) {
     return (word << bits) | (word >> (64 - bits));
 }
@@ -17,18 +21,6 @@ static uint64_t read_u64_le(const uint8_t *bytes) {
         word |= (uint64_t)bytes[i] << (8 * i);
     }
     return word;
-}
-
-void rng_init(struct rng *rng, const uint8_t seed[32]) {
-    uint64_t any = 0;
-    for (size_t i = 0; i < 4; i++) {
-        rng->state[i] = read_u64_le(seed + 8 * i);
-        any |= rng->state[i];
-    }
-    if (any == 0) {
-        /* The one state that xoshiro never leaves. Any other will do: the golden ratio's bits. */
-        rng->state[0] = 0x9e3779b97f4a7c15;
-    }
 }
 
 uint64_t rng_next(struct rng *rng) {
@@ -42,6 +34,21 @@ uint64_t rng_next(struct rng *rng) {
     s[2] ^= shifted;
     s[3] = rotate(s[3], 45);
     return result;
+}
+
+void rng_init(struct rng *rng, const uint8_t seed[32]) {
+    uint64_t any = 0;
+    for (size_t i = 0; i < 4; i++) {
+        rng->state[i] = read_u64_le(seed + 8 * i);
+        any |= rng->state[i];
+    }
+    if (any == 0) {
+        /* The one state that xoshiro never leaves. Any other will do: the golden ratio's bits. */
+        rng->state[0] = 0x9e3779b97f4a7c15;
+    }
+    for (int i = 0; i < WARM_UP_DRAWS; i++) {
+        (void)rng_next(rng);
+    }
 }
 
 uint64_t rng_below(struct rng *rng, uint64_t bound) {

@@ -12,7 +12,8 @@ struct rng {
     uint64_t state[4];
 };
 
-/* Seeds from 32 bytes; all zero is mapped to a fixed non-zero state. */
+/* Seeds from 32 bytes; all zero is mapped to a fixed non-zero state. Seeds that differ in a single
+ * bit draw as differently as any. */
 void rng_init(struct rng *rng, const uint8_t seed[32]);
 
 uint64_t rng_next(struct rng *rng);

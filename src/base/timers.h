@@ -10,10 +10,10 @@
 
 struct timer {
     weft_ns deadline;
-    uint64_t order;   /* when it was armed, to break ties */
-    size_t place;     /* 1-based index in the heap; 0 when not armed */
-    int kind;         /* the owner's own tag */
-    void *owner;      /* what embeds it; borrowed */
+    uint64_t order; /* when it was armed, to break ties */
+    size_t place;   /* 1-based index in the heap; 0 when not armed */
+    int kind;       /* the owner's own tag */
+    void *owner;    /* what embeds it; borrowed */
 };
 
 struct timers {
