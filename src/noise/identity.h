@@ -10,6 +10,8 @@
 
 #define IDENTITY_SEED_BYTES 32
 #define SIGNATURE_BYTES 64
+#define SIGNED_BYTES_MAX 65535 /* a signed message: what one record can carry */
+#define SIGNED_DOMAIN_MAX 64   /* a domain, without NUL */
 
 /* Key pair of X25519. Wipe with noise_wipe. */
 struct noise_keypair {
@@ -41,11 +43,12 @@ WEFT_MUST_CHECK enum weft_err identity_link_key(const struct weft_public_key *ke
                                                 uint8_t out[WEFT_KEY_BYTES]);
 
 /* Ed25519 over domain || 0x00 || message; the domain (a literal) keeps signatures of one purpose
- * from being shown for another. */
+ * from being shown for another. Asserts message.len <= SIGNED_BYTES_MAX. */
 void identity_sign(const struct identity *identity, const char *domain, struct span message,
                    uint8_t out[SIGNATURE_BYTES]);
 
-/* Whether the signature is the key's over the same domain and message. */
+/* Whether the signature is the key's over the same domain and message. False for a message longer
+ * than SIGNED_BYTES_MAX. */
 bool identity_verify(const struct weft_public_key *key, const char *domain, struct span message,
                      const uint8_t signature[SIGNATURE_BYTES]);
 

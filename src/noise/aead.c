@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bulk sealing over libcrypto's EVP. The context is keyed once; each packet only sets the nonce,
+ * which keeps the expanded key (and GCM's tables) across packets. With the key in place none of the
+ * calls below allocates, so only a programmer's error makes one fail.
+ */
+#include "noise/aead.h"
+
+#include <limits.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#include "base/check.h"
+
+#define NONCE_BYTES 12
+
+enum direction {
+    OPENING = 0, /* as EVP numbers them */
+    SEALING = 1,
+};
+
+struct aead {
+    EVP_CIPHER_CTX *context;
+    enum aead_cipher cipher;
+};
+
+static const EVP_CIPHER *evp_cipher_of(enum aead_cipher cipher) {
+    switch (cipher) {
+    case AEAD_CHACHA20_POLY1305:
+        return EVP_chacha20_poly1305();
+    case AEAD_AES_256_GCM:
+        return EVP_aes_256_gcm();
+    }
+    return NULL;
+}
+
+struct aead *aead_new(enum aead_cipher cipher, const uint8_t key[WEFT_KEY_BYTES]) {
+    const EVP_CIPHER *evp_cipher = evp_cipher_of(cipher);
+    ASSERT(evp_cipher != NULL && key != NULL);
+    struct aead *aead = calloc(1, sizeof(*aead));
+    if (aead == NULL) {
+        return NULL;
+    }
+    aead->cipher = cipher;
+    aead->context = EVP_CIPHER_CTX_new();
+    if (aead->context == NULL ||
+        EVP_CipherInit_ex(aead->context, evp_cipher, NULL, key, NULL, SEALING) != 1) {
+        aead_free(aead);
+        return NULL;
+    }
+    return aead;
+}
+
+void aead_free(struct aead *aead) {
+    if (aead != NULL) {
+        EVP_CIPHER_CTX_free(aead->context); /* wipes the key schedule; takes NULL */
+        free(aead);
+    }
+}
+
+/* Noise section 12: four zero bytes, then the counter in the cipher's byte order. */
+static void nonce_of(enum aead_cipher cipher, uint64_t counter, uint8_t out[NONCE_BYTES]) {
+    memset(out, 0, NONCE_BYTES);
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned shift = cipher == AEAD_AES_256_GCM ? 56 - 8 * i : 8 * i;
+        out[4 + i] = (uint8_t)(counter >> shift);
+    }
+}
+
+/* Readies the context for one packet. */
+static void start_packet(struct aead *aead, enum direction direction, uint64_t counter,
+                         struct span ad) {
+    uint8_t nonce[NONCE_BYTES];
+    int done = 0;
+    ASSERT(ad.len <= INT_MAX);
+    nonce_of(aead->cipher, counter, nonce);
+    int ok = EVP_CipherInit_ex(aead->context, NULL, NULL, NULL, nonce, (int)direction);
+    if (ok == 1 && ad.len > 0) {
+        ok = EVP_CipherUpdate(aead->context, NULL, &done, ad.data, (int)ad.len);
+    }
+    ASSERT(ok == 1);
+}
+
+/* Both ciphers are stream ciphers: as many bytes come out as go in, at once. */
+static void transform(struct aead *aead, uint8_t *data, size_t len) {
+    int done = 0;
+    ASSERT(len <= INT_MAX);
+    if (len > 0) {
+        int ok = EVP_CipherUpdate(aead->context, data, &done, data, (int)len);
+        ASSERT(ok == 1 && done == (int)len);
+    }
+}
+
+void aead_seal(struct aead *aead, uint64_t counter, struct span ad, uint8_t *data, size_t len) {
+    ASSERT(aead != NULL && data != NULL);
+    uint8_t unused[AEAD_TAG_BYTES];
+    int done = 0;
+    start_packet(aead, SEALING, counter, ad);
+    transform(aead, data, len);
+    int ok = EVP_CipherFinal_ex(aead->context, unused, &done);
+    ASSERT(ok == 1 && done == 0);
+    ok = EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, data + len);
+    ASSERT(ok == 1);
+}
+
+enum weft_err aead_open(struct aead *aead, uint64_t counter, struct span ad, uint8_t *data,
+                        size_t len) {
+    ASSERT(aead != NULL);
+    if (len < AEAD_TAG_BYTES) {
+        return WEFT_ERR_AUTH;
+    }
+    uint8_t unused[AEAD_TAG_BYTES];
+    int done = 0;
+    size_t plain_len = len - AEAD_TAG_BYTES;
+    start_packet(aead, OPENING, counter, ad);
+    int ok =
+        EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, data + plain_len);
+    ASSERT(ok == 1);
+    transform(aead, data, plain_len);
+    return EVP_CipherFinal_ex(aead->context, unused, &done) == 1 ? WEFT_OK : WEFT_ERR_AUTH;
+}
+
+enum aead_cipher aead_preferred(void) {
+    bool has_aes = false;
+#if defined(__x86_64__) || defined(__i386__)
+    has_aes = __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+#elif defined(__aarch64__) && defined(__linux__)
+    unsigned long features = getauxval(AT_HWCAP);
+    has_aes = (features & HWCAP_AES) != 0 && (features & HWCAP_PMULL) != 0;
+#endif
+    return has_aes ? AEAD_AES_256_GCM : AEAD_CHACHA20_POLY1305;
+}
+
+const char *aead_cipher_name(enum aead_cipher cipher) {
+    switch (cipher) {
+    case AEAD_CHACHA20_POLY1305:
+        return "chacha20-poly1305";
+    case AEAD_AES_256_GCM:
+        return "aes-256-gcm";
+    }
+    return "unknown";
+}
