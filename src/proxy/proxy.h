@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where applications come in and go out: local listeners whose connections become streams, and
+ * streams whose other end is a connection to a local service. Knows sockets and libevent; of the mesh it
+ * knows only this backend, which src/node implements over the core.
+ *
+ *   application --TCP--> listener --> connection <--> stream --> (mesh)      a forward
+ *   (mesh) --> stream <--> connection --TCP--> service                       an export
+ *   application --TCP--> listener --> connection <--> connection --> service  both on this node: no sealing
+ *
+ * A connection reads from its socket only what its stream's send buffer takes, and consumes from its
+ * stream only what its socket took: back-pressure end to end, and one slow reader stalls nobody.
+ * Half-close both ways: a FIN from the socket finishes the stream's direction and the reverse. A reset of
+ * either becomes a reset of the other (RST on the socket: SO_LINGER 0).
+ */
+#ifndef PROXY_PROXY_H
+#define PROXY_PROXY_H
+
+#include <event2/event.h>
+
+#include "base/host.h"
+#include "base/span.h"
+#include "weft/types.h"
+
+struct proxy;
+
+/* Why a stream ends early; the numbers are those of the wire (docs/protocol.md). */
+enum proxy_reset {
+    PROXY_RESET_APPLICATION = 1,
+    PROXY_RESET_NO_SERVICE = 2,
+    PROXY_RESET_CONNECT_FAILED = 3,
+    PROXY_RESET_REFUSED = 4,
+};
+
+/* What the proxy asks of the mesh. Streams are named by a number, never 0. None of these calls back. */
+struct proxy_backend {
+    void *ctx;
+    /* Opens a stream to a service at another node. NOT_FOUND: nobody offers it. */
+    enum weft_err (*open)(void *ctx, const char *name_space, const char *name, uint64_t *stream);
+    /* This node's own endpoints of a service, "host:port", best first; returns how many. Borrowed
+     * until the next call. */
+    size_t (*local_endpoints)(void *ctx, const char *name_space, const char *name,
+                              const char **out, size_t max);
+    void (*accept)(void *ctx, uint64_t stream);
+    size_t (*write)(void *ctx, uint64_t stream, struct span bytes);
+    size_t (*write_room)(void *ctx, uint64_t stream);
+    void (*finish)(void *ctx, uint64_t stream);
+    struct span (*peek)(void *ctx, uint64_t stream);
+    void (*consume)(void *ctx, uint64_t stream, size_t len);
+    bool (*is_finished)(void *ctx, uint64_t stream);
+    void (*reset)(void *ctx, uint64_t stream, enum proxy_reset reason);
+    void (*release)(void *ctx, uint64_t stream);
+    /* Called once after a batch of the calls above: the host drains the core. */
+    void (*pump)(void *ctx);
+};
+
+struct proxy_config {
+    struct event_base *base; /* outlives the proxy */
+    struct proxy_backend backend;
+    const struct host *host; /* traces; outlives the proxy */
+    size_t connections_max;  /* 16,384; beyond, a listener stops accepting until there is room */
+    weft_ns connect_timeout; /* to a local service, each endpoint: 5 s */
+};
+
+WEFT_MUST_CHECK enum weft_err proxy_new(const struct proxy_config *config, struct proxy **out);
+/* Closes all listeners and connections. Takes NULL. */
+void proxy_free(struct proxy *proxy);
+
+/* Listens at `address` ("127.0.0.1:8080", "[::1]:0"; port 0 lets the kernel choose) and carries what
+ * connects there to the service. Replaces an earlier forward of the same service only if its address differs.
+ * `bound` (size WEFT_ENDPOINT_MAX + 1) receives the address really bound.
+ * WEFT_ERR_EXISTS: another forward has the address; WEFT_ERR_IO: errno says why (EADDRINUSE ...). */
+WEFT_MUST_CHECK enum weft_err proxy_add_forward(struct proxy *proxy, const char *name_space,
+                                                const char *name, const char *address, char *bound);
+/* Stops listening; connections under way go on. */
+WEFT_MUST_CHECK enum weft_err proxy_remove_forward(struct proxy *proxy, const char *name_space,
+                                                   const char *name);
+struct proxy_forward_view {
+    const char *name_space;
+    const char *name;
+    const char *address; /* bound */
+    size_t connections;
+    uint64_t accepted, failed;
+};
+void proxy_each_forward(const struct proxy *proxy,
+                        void (*each)(void *ctx, const struct proxy_forward_view *view), void *ctx);
+
+/* What the mesh tells the proxy. */
+enum proxy_event {
+    PROXY_EVENT_ACCEPTED,
+    PROXY_EVENT_READABLE,
+    PROXY_EVENT_WRITABLE,
+    PROXY_EVENT_RESET,  /* refused, reset or timed out: the backend still wants its release */
+    PROXY_EVENT_CLOSED, /* ended well: likewise */
+};
+void proxy_stream_event(struct proxy *proxy, uint64_t stream, enum proxy_event event);
+
+/* A peer opened a stream to a service of ours: connects to its endpoints in turn, then accepts or resets. */
+void proxy_incoming(struct proxy *proxy, uint64_t stream, const char *name_space, const char *name);
+
+size_t proxy_connection_count(const struct proxy *proxy);
+
+#endif
