@@ -26,10 +26,11 @@ void trace(const struct host *host, enum trace_level level, const char *name, co
     char detail[DETAIL_BYTES_MAX + 1];
     va_list args;
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): false when it is given several files */
     int len = vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
     if (len < 0) {
-        detail[0] = '\0';
+        detail[0] = '\0'; /* a wide character that the locale does not have */
     }
     host->trace(host->ctx, &(struct trace_event){.level = level, .name = name, .detail = detail});
 }

@@ -44,3 +44,7 @@ Test(err, names_that_scripts_depend_on_stay) {
     cr_expect_str_eq(weft_err_name(WEFT_ERR_NOT_FOUND), "not-found");
     cr_expect_str_eq(weft_err_name(WEFT_ERR_UNREACHABLE), "unreachable");
 }
+
+Test(err, a_foreign_number_is_unknown) {
+    cr_expect_str_eq(weft_err_name((enum weft_err)(WEFT_ERR_IO + 1)), "unknown");
+}

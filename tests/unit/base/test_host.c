@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "base/host.h"
 
@@ -52,6 +53,15 @@ Test(trace, cuts_a_detail_at_500_bytes) {
     text[500] = '\0';
     trace(&host, TRACE_INFO, "exact", "%s", text);
     cr_expect_str_eq(listener.detail, text);
+}
+
+Test(trace, has_an_empty_detail_when_it_cannot_be_formatted) {
+    struct listener listener = {.detail = "untouched"};
+    struct host host = {.ctx = &listener, .trace = listen_trace};
+    const wchar_t foreign[] = {0x20ac, 0}; /* not in the "C" locale */
+    trace(&host, TRACE_INFO, "wide", "%ls", foreign);
+    cr_expect_eq(listener.calls, 1);
+    cr_expect_str_empty(listener.detail);
 }
 
 Test(trace, needs_no_listener) {

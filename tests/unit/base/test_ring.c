@@ -39,6 +39,7 @@ static void compare_all(const struct ring *ring, const struct model *model, unsi
     cr_assert_null(ring_at(ring, SIZE_MAX));
     cr_assert_leq(ring->count, ring->count_max);
     cr_assert_leq(ring->size, 2 * ring->count_max, "seed %u", seed);
+    cr_assert(ring->head < ring->size || ring->size == 0, "seed %u", seed);
 }
 
 static void push_one(struct ring *ring, struct model *model, unsigned seed) {
