@@ -40,7 +40,8 @@ struct wire_record {
     struct span signed_part; /* all before the signature */
 };
 
-/* Decodes one record that fills `bytes` exactly. The signature is not checked here. */
+/* Decodes one record that fills `bytes` exactly. The signature is not checked here. The keys of kinds
+ * we know must be as their kind says; of unknown kinds, key and body are any bytes. */
 WEFT_MUST_CHECK enum weft_err wire_record_decode(struct span bytes, struct wire_record *out);
 
 /* Appends all but the signature; the caller signs what it sees and appends the 64 bytes. */
@@ -69,7 +70,8 @@ struct wire_peer_body {
     uint32_t flags;
     struct wire_list addresses; /* texts "host:port", literal addresses, at most WIRE_ADDRESSES_MAX */
     struct wire_list links;     /* at most WIRE_LINKS_MAX, in strictly increasing order of peer */
-    struct wire_list labels;    /* pairs of texts */
+    struct wire_list labels;    /* pairs of texts, keys strictly increasing: a name and at most
+                                 * WEFT_NAME_MAX printable characters */
 };
 WEFT_MUST_CHECK enum weft_err wire_peer_body_decode(struct span body, struct wire_peer_body *out);
 
@@ -122,6 +124,9 @@ bool wire_list_next_endpoint(struct wire_list *list, struct wire_endpoint *out);
 /* Whether a text is a name as nodes, services, namespaces and channels have them: 1 to
  * WEFT_NAME_MAX of letters, digits, '-', '_' and '.', not beginning with '-' or '.'. */
 bool wire_name_is_valid(struct span name);
+
+/* Whether a text holds nothing but printable ASCII (0x20 to 0x7e), so that it may be logged. */
+bool wire_text_is_printable(struct span text);
 
 /* The hello, sent inside the link handshake's payloads: a msgpack map {a: [text], f: features,
  * h: highest wire version, i: instance, k: Ed25519 key, l: lowest wire version, n: name,
