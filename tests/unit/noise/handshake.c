@@ -118,7 +118,9 @@ Test(noise_handshake, unknown_patterns_are_invalid) {
         "XX psk0",    "XXpsk0 ",     "NNpsk3",      "p",       "X1X1psk0+psk1+psk2+psk3+psk4",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct noise_pattern pattern;
         struct pair pair;
+        cr_expect_eq(noise_pattern_parse(names[i], &pattern), WEFT_ERR_INVALID, "\"%s\"", names[i]);
         pair_init(&pair, names[i], 1);
         cr_expect_eq(pair_start(&pair), WEFT_ERR_INVALID, "\"%s\"", names[i]);
         pair_fini(&pair);

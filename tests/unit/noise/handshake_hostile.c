@@ -284,6 +284,16 @@ Test(noise_hostile, low_order_static_is_refused_in_every_pattern) {
     refuse_statics(PAIR_PATTERN, 2);
 }
 
+Test(noise_hostile, low_order_static_known_before_is_invalid) {
+    static struct pair pair;
+    for (size_t point = 0; point < 2 * (size_t)POINT_COUNT; point++) {
+        pair_init(&pair, "IK", 0);
+        low_order_point(point, pair.statics[RESPONDER].public);
+        cr_assert_eq(pair_start(&pair), WEFT_ERR_INVALID, "point %zu", point);
+        pair_fini(&pair);
+    }
+}
+
 /* In message 1 of I1N the static key travels in the clear and only message 3 computes with it:
  * refused on arrival, not two messages later. */
 Test(noise_hostile, low_order_static_is_refused_on_arrival) {

@@ -120,7 +120,7 @@ Test(noise_identity, signature_fails_with_any_part_changed) {
     cr_assert_not(identity_verify(&identity.key, "dom", span_of("massage", 7), signature));
     cr_assert_not(identity_verify(&identity.key, "dom", span_of("message", 6), signature));
     cr_assert_not(identity_verify(&other, "dom", span_of("message", 7), signature));
-    for (size_t bit = 0; bit < 8 * SIGNATURE_BYTES; bit++) {
+    for (size_t bit = 0; bit < 8 * sizeof(signature); bit++) {
         signature[bit / 8] ^= (uint8_t)(1U << (bit % 8));
         cr_assert_not(identity_verify(&identity.key, "dom", span_of("message", 7), signature),
                       "bit %zu", bit);
