@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the core wants done. Popping an action moves its frames to the host; action_release drops them.
+ * What the core wants done. Popping an action moves its frames to the host; action_release drops
+ * them.
  */
 #ifndef CORE_ACTION_H
 #define CORE_ACTION_H
@@ -10,15 +11,15 @@
 #include "stream/streams.h"
 
 enum action_kind {
-    ACTION_SEND,          /* frame (and a carrier's payload) on link, in class, of flow */
-    ACTION_CLOSE,         /* close link: reason and text */
-    ACTION_DIAL,          /* connect to endpoint; answer with core_link_up or core_dial_failed */
-    ACTION_SAVE_RECORD,   /* record: keep it, by its place */
-    ACTION_FORGET_RECORD, /* record: no longer needed */
+    ACTION_SEND,             /* frame (and a carrier's payload) on link, in class, of flow */
+    ACTION_CLOSE,            /* close link: reason and text */
+    ACTION_DIAL,             /* connect to endpoint; answer with core_link_up or core_dial_failed */
+    ACTION_SAVE_RECORD,      /* record: keep it, by its place */
+    ACTION_FORGET_RECORD,    /* record: no longer needed */
     ACTION_SAVE_INCARNATION, /* token: the incarnation; keep before anything else */
-    ACTION_STREAM,        /* stream_event: INCOMING, ACCEPTED, READABLE, WRITABLE, RESET, CLOSED */
-    ACTION_PONG,          /* token, from peer */
-    ACTION_LEFT,          /* the leave is complete: stop */
+    ACTION_STREAM, /* stream_event: INCOMING, ACCEPTED, READABLE, WRITABLE, RESET, CLOSED */
+    ACTION_PONG,   /* token, from peer */
+    ACTION_LEFT,   /* the leave is complete: stop */
 };
 
 struct action {

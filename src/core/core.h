@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The protocol core: joins gossip, router and streams. No sockets, files, clock, threads: events go in, a
- * queue of actions comes out, plus one deadline. The daemon is one host of it, the simulator the second,
- * tests and fuzzers the third.
+ * The protocol core: joins gossip, router and streams. No sockets, files, clock, threads: events go
+ * in, a queue of actions comes out, plus one deadline. The daemon is one host of it, the simulator
+ * the second, tests and fuzzers the third.
  *
  *   in    links up, frames, room, down; the application's calls; the time
  *   out   core_next_action: send, close, dial, deliver, save ...; then core_deadline
  *
- * Work that follows from an input (routes, pushes, packets to send) is done when the host drains the actions,
- * so a host that feeds many frames and then drains pays for it once.
+ * Work that follows from an input (routes, pushes, packets to send) is done when the host drains
+ * the actions, so a host that feeds many frames and then drains pays for it once.
  *
- * Time is monotonic nanoseconds and may not go back (core_tick and all inputs assert it). A gap of more than
- * half the time-out between two inputs past a deadline means that we were stalled: peers get their full time again.
+ * Time is monotonic nanoseconds and may not go back (core_tick and all inputs assert it). A gap of
+ * more than half the time-out between two inputs past a deadline means that we were stalled: peers
+ * get their full time again.
  */
 #ifndef CORE_CORE_H
 #define CORE_CORE_H
@@ -30,15 +31,15 @@ struct core_config {
     const char *software;            /* copied; "weft 0.1.0" */
     const char *const *addresses;    /* copied: what to advertise, "host:port" literals */
     uint32_t address_count;
-    const char *const *labels;       /* copied: key, value pairs, sorted */
+    const char *const *labels; /* copied: key, value pairs, sorted */
     uint32_t label_count;
     uint8_t session_psk[WEFT_KEY_BYTES]; /* derived from the mesh secret */
     uint64_t incarnation;
     uint64_t instance;
-    uint32_t degree;       /* target number of links */
+    uint32_t degree; /* target number of links */
     uint32_t links_max;
     bool may_discover;
-    weft_ns heartbeat;     /* interval; a link is dead after three without a byte */
+    weft_ns heartbeat; /* interval; a link is dead after three without a byte */
     weft_ns stream_hold;
     weft_ns fade_after;
     size_t peers_max;
@@ -54,12 +55,12 @@ void core_free(struct core *core);
 /* Links. */
 struct core_link_info {
     enum link_role role;
-    uint64_t dial_token;         /* of the ACTION_DIAL that made it; 0 if accepted */
-    struct weft_public_key key;  /* proven */
-    const char *name;            /* claimed; copied */
+    uint64_t dial_token;        /* of the ACTION_DIAL that made it; 0 if accepted */
+    struct weft_public_key key; /* proven */
+    const char *name;           /* claimed; copied */
     uint64_t incarnation;
     uint64_t instance;
-    const char *remote;          /* "host:port" of the other end, for display; copied */
+    const char *remote; /* "host:port" of the other end, for display; copied */
 };
 void core_link_up(struct core *core, struct link_id link, const struct core_link_info *info,
                   weft_ns now);
@@ -117,7 +118,8 @@ struct core_provider {
     uint64_t cost_us;
     struct wire_service_body body; /* borrowed until the next input */
 };
-/* The providers of a service, best first: ourselves, then by cost, then stale ones; returns how many of at most `max`. */
+/* The providers of a service, best first: ourselves, then by cost, then stale ones; returns how
+ * many of at most `max`. */
 size_t core_providers(const struct core *core, const char *name_space, const char *name,
                       struct core_provider *out, size_t max);
 /* Walks all services known, ordered by namespace and name, each provider. */
@@ -126,8 +128,9 @@ void core_each_service(const struct core *core,
                                     const struct core_provider *provider),
                        void *ctx);
 
-/* Streams. Opens one to the best provider other than ourselves; on a refusal the next is tried before
- * anything is reported. WEFT_ERR_NOT_FOUND when nobody else offers it, else as streams_open. */
+/* Streams. Opens one to the best provider other than ourselves; on a refusal the next is tried
+ * before anything is reported. WEFT_ERR_NOT_FOUND when nobody else offers it, else as streams_open.
+ */
 WEFT_MUST_CHECK enum weft_err core_stream_open(struct core *core, const char *name_space,
                                                const char *name, uint8_t protocol, weft_ns now,
                                                struct stream_id *out);
@@ -180,7 +183,8 @@ void core_each_peer(const struct core *core,
                     void (*each)(void *ctx, const struct core_peer_view *view), void *ctx);
 bool core_find_peer(const struct core *core, const struct weft_peer_id *peer,
                     struct core_peer_view *out);
-/* By id, any unique prefix of its text, or name. WEFT_ERR_NOT_FOUND; WEFT_ERR_EXISTS when more than one fits. */
+/* By id, any unique prefix of its text, or name. WEFT_ERR_NOT_FOUND; WEFT_ERR_EXISTS when more than
+ * one fits. */
 WEFT_MUST_CHECK enum weft_err core_resolve_peer(const struct core *core, const char *text,
                                                 struct weft_peer_id *out);
 size_t core_trace_path(struct core *core, const struct weft_peer_id *peer, struct weft_peer_id *out,
@@ -191,7 +195,7 @@ struct core_status {
     struct weft_peer_id id;
     uint64_t incarnation;
     size_t links, peers_known, peers_reachable, services, records;
-    bool is_quarantined;       /* our key lives elsewhere and the rule chose us */
+    bool is_quarantined; /* our key lives elsewhere and the rule chose us */
     bool is_clone_seen;
     char clone_addresses[200]; /* of the other */
     bool is_leaving;

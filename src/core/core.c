@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The life of a core and the order in which its work is done.
+ */
+#include "core/core.h"
+
+#include <stdlib.h>
+
+#include "core/internal.h"
+
+#define HEARTBEAT_DEFAULT NS_PER_S
+#define LINKS_MAX_DEFAULT 512
+#define PEERS_MAX_DEFAULT 16384
+#define CANDIDATES_MAX 1024
+
+void core_config_defaults(struct core_config *config) {
+    *config = (struct core_config){
+        .degree = 8,
+        .links_max = LINKS_MAX_DEFAULT,
+        .may_discover = true,
+        .heartbeat = HEARTBEAT_DEFAULT,
+        .stream_hold = 60 * NS_PER_S,
+        .fade_after = 600 * NS_PER_S,
+        .peers_max = PEERS_MAX_DEFAULT,
+    };
+}
+
+static struct hash_key fresh_hash_key(const struct core *core) {
+    struct hash_key key;
+    host_random(&core->host, key.bytes, sizeof(key.bytes));
+    return key;
+}
+
+static size_t ask_children(void *ctx, const struct weft_peer_id *source, struct weft_peer_id *out,
+                           size_t max) {
+    const struct core *core = ctx;
+    return router_children(core->router, source, out, max);
+}
+
+static uint64_t ask_digest(void *ctx) {
+    const struct core *core = ctx;
+    return router_digest(core->router);
+}
+
+static size_t ask_peers_behind(void *ctx, const struct weft_peer_id *neighbour) {
+    const struct core *core = ctx;
+    return router_peers_behind(core->router, neighbour);
+}
+
+static enum weft_err make_router(struct core *core) {
+    const struct router_config config = {
+        .self = core->config.identity->id,
+        .hash_key = fresh_hash_key(core),
+        .peers_max = core->config.peers_max,
+    };
+    return router_new(&config, &core->router);
+}
+
+static enum weft_err make_dialer(struct core *core) {
+    const struct dialer_config config = {
+        .self = core->config.identity->id,
+        .host = &core->host,
+        .hash_key = fresh_hash_key(core),
+        .degree = core->config.degree,
+        .links_max = core->config.links_max,
+        .may_discover = core->config.may_discover,
+        .candidates_max = CANDIDATES_MAX,
+    };
+    return dialer_new(&config, &core->dialer);
+}
+
+static enum weft_err make_gossip(struct core *core) {
+    const struct gossip_config config = {
+        .identity = core->config.identity,
+        .host = &core->host,
+        .routes = {.ctx = core,
+                   .children = ask_children,
+                   .digest = ask_digest,
+                   .peers_behind = ask_peers_behind},
+        .hash_key = fresh_hash_key(core),
+        .incarnation = core->config.incarnation,
+        .instance = core->config.instance,
+        .records = {.hash_key = fresh_hash_key(core),
+                    .records_max = 4 * core->config.peers_max,
+                    .owner_records_max = 1024,
+                    .owner_bytes_max = (size_t)256 * 1024,
+                    .stranger_records_max = 2048},
+        .fade_after = core->config.fade_after,
+        .pending_bytes_max = (size_t)1024 * 1024,
+    };
+    return gossip_new(&config, &core->gossip);
+}
+
+static enum weft_err make_streams(struct core *core) {
+    struct streams_config config;
+    streams_config_defaults(&config);
+    config.identity = core->config.identity;
+    config.host = &core->host;
+    memcpy(config.psk, core->config.session_psk, sizeof(config.psk));
+    config.incarnation = core->config.incarnation;
+    config.instance = core->config.instance;
+    config.hash_key = fresh_hash_key(core);
+    config.hold = core->config.stream_hold;
+    enum weft_err err = streams_new(&config, &core->streams);
+    noise_wipe(config.psk, sizeof(config.psk));
+    return err;
+}
+
+static enum weft_err make_map(struct core *core, size_t count_max, struct map **out) {
+    const struct hash_key key = fresh_hash_key(core);
+    *out = map_new(count_max, &key);
+    return *out != NULL ? WEFT_OK : WEFT_ERR_MEMORY;
+}
+
+static enum weft_err make_maps(struct core *core) {
+    /* A link above links_max exists while a newcomer is admitted and while a surplus one closes. */
+    const size_t links_max = 2 * (size_t)core->config.links_max + 64;
+    enum weft_err err = make_map(core, links_max, &core->links);
+    if (err == WEFT_OK) {
+        err = make_map(core, links_max, &core->neighbours);
+    }
+    if (err == WEFT_OK) {
+        err = make_map(core, ATTEMPTS_MAX, &core->attempts);
+    }
+    if (err == WEFT_OK) {
+        err = make_map(core, core->config.peers_max, &core->blocked);
+    }
+    if (err == WEFT_OK) {
+        err = make_map(core, core->config.peers_max, &core->shaken);
+    }
+    if (err == WEFT_OK) {
+        err = make_map(core, 4 * core->config.peers_max, &core->services);
+    }
+    return err;
+}
+
+static enum weft_err make_parts(struct core *core) {
+    enum weft_err err = make_maps(core);
+    if (err == WEFT_OK) {
+        err = make_router(core);
+    }
+    if (err == WEFT_OK) {
+        err = make_dialer(core);
+    }
+    if (err == WEFT_OK) {
+        err = make_gossip(core);
+    }
+    if (err == WEFT_OK) {
+        err = make_streams(core);
+    }
+    if (err == WEFT_OK) {
+        err = core_own_init(core);
+    }
+    return err;
+}
+
+enum weft_err core_new(const struct core_config *config, weft_ns now, struct core **out) {
+    ASSERT(config->identity != NULL && config->host.random != NULL);
+    ASSERT(config->incarnation > 0 && config->heartbeat > 0 && config->links_max > 0);
+    ASSERT(wire_name_is_valid(span_of_text(config->name)));
+    struct core *core = calloc(1, sizeof(*core));
+    if (core == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    core->config = *config;
+    core->host = config->host;
+    core->now = now;
+    ring_init(&core->actions, sizeof(struct action), ACTIONS_MAX);
+    enum weft_err err = make_parts(core);
+    if (err != WEFT_OK) {
+        core_free(core);
+        return err;
+    }
+    core_own_changed(core);
+    *out = core;
+    return WEFT_OK;
+}
+
+void core_free(struct core *core) {
+    if (core == NULL) {
+        return;
+    }
+    struct action action;
+    while (ring_pop(&core->actions, &action)) {
+        action_release(&action);
+    }
+    ring_fini(&core->actions);
+    core_attempts_free(core);
+    core_blocked_free(core);
+    core_services_free(core);
+    core_links_free(core);
+    map_free(core->shaken);
+    streams_free(core->streams);
+    gossip_free(core->gossip);
+    dialer_free(core->dialer);
+    router_free(core->router);
+    core_own_fini(core);
+    noise_wipe(core->config.session_psk, sizeof(core->config.session_psk));
+    free(core);
+}
+
+void core_push(struct core *core, struct action *action) {
+    if (ring_push(&core->actions, action) != WEFT_OK) {
+        core->frames_dropped[CORE_DROP_MEMORY]++;
+        action_release(action);
+    }
+}
+
+/* A deadline missed by half a link's life was missed by us, not by our peers. */
+void core_enter(struct core *core, weft_ns now) {
+    ASSERT(now >= core->now);
+    weft_ns due = core_links_deadline(core);
+    weft_ns grace = DEAD_BEATS * core->config.heartbeat / 2;
+    core->now = now;
+    if (due != WEFT_NEVER && now > time_after(due, grace)) {
+        core_links_forgive(core);
+    }
+}
+
+void core_tick(struct core *core, weft_ns now) {
+    core_enter(core, now);
+    core_links_tick(core);
+    core_own_tick(core);
+    if (gossip_deadline(core->gossip) <= now) {
+        gossip_tick(core->gossip, now);
+    }
+    if (streams_deadline(core->streams) <= now) {
+        streams_tick(core->streams, now);
+    }
+}
+
+weft_ns core_deadline(const struct core *core) {
+    weft_ns deadline = core_links_deadline(core);
+    deadline = time_min(deadline, core_own_deadline(core));
+    deadline = time_min(deadline, router_deadline(core->router));
+    deadline = time_min(deadline, gossip_deadline(core->gossip));
+    deadline = time_min(deadline, streams_deadline(core->streams));
+    if (core->leave == LEAVE_NO && core->quarantine_until == 0) {
+        deadline = time_min(deadline, dialer_deadline(core->dialer));
+    }
+    return deadline;
+}
+
+/* One round: what gossip learned goes to the routes, what changed there to gossip and streams, and
+ * then what all of them want sent becomes actions. */
+static void work(struct core *core) {
+    core_gossip_events(core);
+    core_route_events(core);
+    core_own_tick(core);
+    core_dial_and_trim(core);
+    core_stream_events(core);
+    core_gossip_out(core);
+    core_packets_out(core);
+}
+
+bool core_next_action(struct core *core, struct action *out) {
+    if (ring_pop(&core->actions, out)) {
+        return true;
+    }
+    work(core);
+    return ring_pop(&core->actions, out);
+}
+
+enum weft_err core_add_seed(struct core *core, const char *endpoint,
+                            const struct weft_peer_id *peer) {
+    return dialer_add_seed(core->dialer, endpoint, peer);
+}
+
+void core_remove_seed(struct core *core, const char *endpoint) {
+    dialer_remove_seed(core->dialer, endpoint);
+}
+
+void core_load_record(struct core *core, struct span encoded, weft_ns now) {
+    core_enter(core, now);
+    enum weft_err err = gossip_load(core->gossip, encoded, now);
+    if (err != WEFT_OK) {
+        trace(&core->host, TRACE_WARN, "record-not-loaded", "why=%s", weft_err_name(err));
+    }
+}
+
+struct streams *core_streams(struct core *core) {
+    return core->streams;
+}

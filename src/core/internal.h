@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of this folder share. core.c owns the life cycle and the order of work; links.c
+ * the links and their heartbeats; own.c what we say of ourselves, the planned leave and the
+ * quarantine; events.c what gossip and routes tell; traffic.c frames in and packets out; services.c
+ * and offer.c the registry; view.c the questions.
+ */
+#ifndef CORE_INTERNAL_H
+#define CORE_INTERNAL_H
+
+#include "base/check.h"
+#include "base/map.h"
+#include "base/ring.h"
+#include "base/time.h"
+#include "core/core.h"
+
+/* Heartbeats missed before a link is dead. */
+#define DEAD_BEATS 3
+
+/* A measured cost is told to the mesh when it differs from the told one by a quarter and by this:
+ * less is noise, and each telling costs every node a computation. */
+#define COST_STEP_US 1000
+
+/* What a link costs before its first round trip is known. */
+#define COST_FIRST_US 1000
+
+/* Every hop has its price, so that on equal delays fewer hops win. */
+#define COST_HOP_US 100
+
+/* Between two versions of our own record: none after quiet, then growing in a storm (B6). */
+#define PUBLISH_GAP_FIRST (50 * NS_PER_MS)
+#define PUBLISH_GAP_MAX NS_PER_S
+#define PUBLISH_QUIET (2 * NS_PER_S)
+
+/* Packets of at least this many bytes travel as carriers, sealed once; below it the second seal of
+ * a unicast is cheaper than a second span to write. */
+#define CARRIER_BYTES_MIN 512
+
+/* A link with less room than this for streams is full for the streams behind it. */
+#define STREAM_ROOM_MIN ((size_t)128 * 1024)
+
+/* How long a node whose key lives elsewhere too stays off the mesh before it looks again. */
+#define QUARANTINE (60 * NS_PER_S)
+
+/* How long the news of a planned leave is given to spread, at least. */
+#define LEAVE_SPREAD (300 * NS_PER_MS)
+/* And how long closed links are given to say so. */
+#define LEAVE_CLOSE (500 * NS_PER_MS)
+
+#define CULPRITS_MAX 16
+#define ACTIONS_MAX                                                                                \
+    ((size_t)1 << 20) /* a host that does not drain is a bug; 1 M is far beyond any batch */
+#define ATTEMPTS_MAX ((size_t)65536) /* streams not yet accepted: as many as there may be streams  \
+                                      */
+#define PROVIDERS_MAX 64             /* of one service that are tried or shown */
+
+struct core_link {
+    struct link_id id;
+    struct weft_peer_id peer;
+    enum link_role role;
+    char name[WEFT_NAME_MAX + 1];
+    char remote[WEFT_ENDPOINT_MAX + 1];
+    uint64_t instance;
+    uint64_t dial_token;
+    weft_ns up_since;
+    weft_ns last_heard;
+    weft_ns beat_at; /* when the next heartbeat is due */
+    bool has_echo;   /* echo_us was received at echo_at */
+    uint32_t echo_us;
+    weft_ns echo_at;
+    bool has_rtt;
+    uint32_t rtt_us;  /* smoothed, 1/8 */
+    uint32_t cost_us; /* as told to the mesh */
+    bool is_closing;  /* ACTION_CLOSE is out: nothing more is sent or believed */
+    size_t room[WIRE_CLASS_COUNT];
+    uint64_t frames_in;
+    uint64_t frames_out;
+};
+
+/* A stream that nobody has accepted yet, and who has been asked. */
+struct attempt {
+    struct stream_id stream;
+    struct weft_peer_id peer; /* asked now */
+    uint8_t protocol;
+    char name_space[WEFT_NAME_MAX + 1];
+    char name[WEFT_NAME_MAX + 1];
+    struct weft_peer_id tried[PROVIDERS_MAX];
+    size_t tried_count;
+};
+
+/* A peer whose streams wait for room on the link towards it. */
+struct blocked {
+    struct weft_peer_id peer;
+    struct link_id link;
+};
+
+/* One service of the registry: who offers it. */
+struct service {
+    char name_space[WEFT_NAME_MAX + 1];
+    char name[WEFT_NAME_MAX + 1];
+    struct record **providers; /* references; never tombstones */
+    size_t provider_count;
+};
+
+enum leave_state {
+    LEAVE_NO,
+    LEAVE_SPREADING, /* told the mesh; streams may end */
+    LEAVE_CLOSING,   /* links were told to close */
+    LEAVE_DONE,
+};
+
+struct core {
+    struct core_config config; /* pointers in it are replaced by our copies or not used again */
+    struct host host;
+    weft_ns now;
+    struct router *router;
+    struct dialer *dialer;
+    struct gossip *gossip;
+    struct streams *streams;
+    struct ring actions;
+    struct map *links;      /* link_id -> struct core_link */
+    struct map *neighbours; /* peer id -> struct core_link: the one link in use for each */
+    struct map *attempts;   /* stream id -> struct attempt */
+    struct map *blocked;    /* peer id -> struct blocked */
+    struct map *shaken; /* peer id -> the core: their first link died since routes were computed */
+    struct map *services; /* "namespace/name" -> struct service */
+
+    char name[WEFT_NAME_MAX + 1];
+    char software[33];
+    char *addresses[WIRE_ADDRESSES_MAX];
+    uint32_t address_count;
+    char *labels[2 * WIRE_LABELS_MAX];
+    uint32_t label_count;
+    bool is_self_dirty; /* our record is not what was last told */
+    weft_ns publish_at; /* when it may be told */
+    weft_ns published_at;
+    weft_ns publish_gap;
+
+    enum leave_state leave;
+    weft_ns leave_at;         /* when the state ends at the latest */
+    weft_ns leave_spread_at;  /* before this it does not end */
+    weft_ns quarantine_until; /* 0: not quarantined */
+    bool is_clone_seen;
+    char clone_addresses[200];
+
+    struct core_culprit culprits[CULPRITS_MAX];
+    size_t culprit_count;
+    uint64_t frames_forwarded;
+    uint64_t frames_dropped[4];
+};
+
+/* core.c */
+void core_enter(struct core *core, weft_ns now);          /* every input begins with it */
+void core_push(struct core *core, struct action *action); /* takes the action's references */
+
+/* links.c */
+struct core_link *core_link_find(const struct core *core, struct link_id link);
+struct core_link *core_neighbour(const struct core *core, const struct weft_peer_id *peer);
+void core_link_close(struct core *core, struct core_link *link, enum wire_close_reason reason,
+                     const char *text);
+void core_links_close_all(struct core *core, enum wire_close_reason reason, const char *text);
+void core_links_tick(struct core *core);
+weft_ns core_links_deadline(const struct core *core);
+void core_links_forgive(struct core *core); /* we were stalled: full time for all */
+void core_links_free(struct core *core);
+void core_heartbeat_in(struct core *core, struct core_link *link, const struct wire_frame *frame);
+void core_dial_and_trim(struct core *core);
+
+/* own.c */
+WEFT_MUST_CHECK enum weft_err core_own_init(struct core *core);
+void core_own_fini(struct core *core);
+void core_own_changed(
+    struct core *core); /* our links or words changed: routes now, the mesh soon */
+void core_own_tick(struct core *core);
+weft_ns core_own_deadline(const struct core *core);
+void core_clone_seen(struct core *core, const struct record *other);
+
+/* events.c */
+void core_gossip_events(struct core *core);
+void core_route_events(struct core *core);
+void core_culprit(struct core *core, const struct weft_peer_id *peer, const char *detail);
+/* What was sent to peers behind this neighbour may be lost. */
+void core_paths_shaken(struct core *core, const struct weft_peer_id *neighbour);
+
+/* traffic.c */
+void core_send(struct core *core, struct core_link *link, struct frame *frame,
+               struct frame *payload, enum wire_class class, uint32_t flow);
+void core_packets_out(struct core *core);
+void core_gossip_out(struct core *core);
+void core_unblock(struct core *core, const struct core_link *link);
+void core_unblock_peer(struct core *core, const struct weft_peer_id *peer);
+void core_blocked_free(struct core *core);
+
+/* offer.c */
+void core_stream_events(struct core *core);
+void core_attempts_route_lost(struct core *core, const struct weft_peer_id *peer);
+void core_attempts_free(struct core *core);
+
+/* services.c */
+void core_service_record(struct core *core, struct record *record);
+void core_service_forget(struct core *core, const struct record *record);
+void core_services_free(struct core *core);
+
+static inline struct span peer_span(const struct weft_peer_id *peer) {
+    return span_of(peer->bytes, sizeof(peer->bytes));
+}
+
+/* The key of a stream or link in a map: its number's bytes. */
+static inline struct span number_span(const uint64_t *number) {
+    return span_of(number, sizeof(*number));
+}
+
+#endif

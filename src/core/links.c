@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Links: which one of two is kept, heartbeats and what they measure, silence, dials and trims.
+ *
+ * Of two links between the same two nodes both sides keep the one whose dialler has the smaller
+ * peer id. Two from the same dialler: only the dialler closes, the older one; but a peer of another
+ * instance is a peer that restarted, and then its old link is dead whoever dialled.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/internal.h"
+
+#define RTT_US_MAX (60U * 1000000U) /* an echo older than a minute is not a measurement */
+#define RTT_SHARE 8                 /* a new sample weighs 1/8, as in TCP (RFC 6298) */
+
+struct core_link *core_link_find(const struct core *core, struct link_id link) {
+    return map_find(core->links, number_span(&link.value));
+}
+
+struct core_link *core_neighbour(const struct core *core, const struct weft_peer_id *peer) {
+    return map_find(core->neighbours, peer_span(peer));
+}
+
+/* The smaller id of dialler: which of the two ends dialled is known to both. */
+static bool is_dialled_by_smaller(const struct core *core, const struct core_link *link) {
+    bool we_are_smaller = weft_peer_id_compare(&core->config.identity->id, &link->peer) < 0;
+    return (link->role == LINK_DIALLED) == we_are_smaller;
+}
+
+static void leave_neighbours(struct core *core, struct core_link *link, bool is_deliberate) {
+    if (core_neighbour(core, &link->peer) != link) {
+        return;
+    }
+    (void)map_remove(core->neighbours, peer_span(&link->peer));
+    gossip_link_down(core->gossip, link->id, core->now);
+    core_paths_shaken(core, &link->peer);
+    trace(&core->host, TRACE_INFO, "link-down", "peer=%s link=%llu why=%s", link->name,
+          (unsigned long long)link->id.value, is_deliberate ? "closed" : "lost");
+    core_own_changed(core);
+}
+
+void core_link_close(struct core *core, struct core_link *link, enum wire_close_reason reason,
+                     const char *text) {
+    if (link->is_closing) {
+        return;
+    }
+    bool is_deliberate = reason == WIRE_CLOSE_DUPLICATE || reason == WIRE_CLOSE_SURPLUS;
+    link->is_closing = true;
+    core_unblock(core, link);
+    leave_neighbours(core, link, true);
+    dialer_link_down(core->dialer, link->id, is_deliberate, core->now);
+    core_push(core, &(struct action){
+                        .kind = ACTION_CLOSE, .link = link->id, .reason = reason, .text = text});
+}
+
+void core_links_close_all(struct core *core, enum wire_close_reason reason, const char *text) {
+    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
+        core_link_close(core, map_value(entry), reason, text);
+    }
+}
+
+static struct core_link *link_new_of(struct core *core, struct link_id id,
+                                     const struct core_link_info *info) {
+    struct core_link *link = calloc(1, sizeof(*link));
+    if (link == NULL) {
+        return NULL;
+    }
+    link->id = id;
+    link->peer = peer_id_of_key(&info->key);
+    link->role = info->role;
+    link->instance = info->instance;
+    link->dial_token = info->dial_token;
+    link->up_since = core->now;
+    link->last_heard = core->now;
+    link->beat_at = core->now;
+    link->cost_us = COST_FIRST_US;
+    (void)snprintf(link->name, sizeof(link->name), "%s", info->name);
+    (void)snprintf(link->remote, sizeof(link->remote), "%s", info->remote);
+    if (map_add(core->links, number_span(&link->id.value), link) != WEFT_OK) {
+        free(link);
+        return NULL;
+    }
+    return link;
+}
+
+/* Whether `newer` takes the place of `older`, a link to the same peer. */
+static bool takes_over(const struct core *core, const struct core_link *older,
+                       const struct core_link *newer) {
+    if (older->instance != newer->instance) {
+        return true; /* the peer restarted; the old link just has not noticed */
+    }
+    if (older->role != newer->role) {
+        return is_dialled_by_smaller(core, newer);
+    }
+    return true;
+}
+
+/* Puts a link into use for its peer. */
+static void enter_neighbours(struct core *core, struct core_link *link) {
+    enum weft_err err = gossip_link_up(core->gossip, link->id, &link->peer, core->now);
+    if (err == WEFT_OK) {
+        err = map_add(core->neighbours, peer_span(&link->peer), link);
+    }
+    if (err != WEFT_OK) {
+        core_link_close(core, link, WIRE_CLOSE_FULL, "out of memory");
+        return;
+    }
+    trace(&core->host, TRACE_INFO, "link-up", "peer=%s link=%llu remote=%s direction=%s",
+          link->name, (unsigned long long)link->id.value, link->remote,
+          link->role == LINK_DIALLED ? "out" : "in");
+    core_own_changed(core);
+}
+
+/* Settles which link to a peer is in use, now that `link` came up. */
+static void settle_duplicate(struct core *core, struct core_link *link) {
+    struct core_link *older = core_neighbour(core, &link->peer);
+    if (older == NULL) {
+        enter_neighbours(core, link);
+        return;
+    }
+    if (!takes_over(core, older, link)) {
+        core_link_close(core, link, WIRE_CLOSE_DUPLICATE, "another link to this peer is kept");
+        return;
+    }
+    core_link_close(core, older, WIRE_CLOSE_DUPLICATE, "a newer link to this peer is kept");
+    enter_neighbours(core, link);
+}
+
+void core_link_up(struct core *core, struct link_id id, const struct core_link_info *info,
+                  weft_ns now) {
+    ASSERT(id.value != 0 && core_link_find(core, id) == NULL);
+    core_enter(core, now);
+    struct core_link *link = link_new_of(core, id, info);
+    if (link == NULL) {
+        core_push(core, &(struct action){.kind = ACTION_CLOSE,
+                                         .link = id,
+                                         .reason = WIRE_CLOSE_FULL,
+                                         .text = "out of memory"});
+        return;
+    }
+    bool may_stay = dialer_admit(core->dialer, core->router, &link->peer);
+    dialer_link_up(core->dialer, id, &link->peer, info->dial_token, now);
+    if (weft_peer_id_equal(&link->peer, &core->config.identity->id)) {
+        core_link_close(core, link, WIRE_CLOSE_SELF, "your key is mine");
+    } else if (core->quarantine_until != 0) {
+        core_link_close(core, link, WIRE_CLOSE_CLONE, "my key lives in two places");
+    } else if (core->leave != LEAVE_NO) {
+        core_link_close(core, link, WIRE_CLOSE_BYE, "leaving");
+    } else if (info->role == LINK_ACCEPTED && !may_stay &&
+               core_neighbour(core, &link->peer) == NULL) {
+        core_link_close(core, link, WIRE_CLOSE_FULL, "no room for another link");
+    } else {
+        settle_duplicate(core, link);
+    }
+}
+
+void core_link_down(struct core *core, struct link_id id, weft_ns now) {
+    core_enter(core, now);
+    struct core_link *link = core_link_find(core, id);
+    if (link == NULL) {
+        return;
+    }
+    core_unblock(core, link);
+    if (!link->is_closing) {
+        leave_neighbours(core, link, false);
+        dialer_link_down(core->dialer, id, false, now);
+    }
+    (void)map_remove(core->links, number_span(&id.value));
+    free(link);
+}
+
+void core_dial_failed(struct core *core, uint64_t dial_token, const char *why, weft_ns now) {
+    core_enter(core, now);
+    dialer_failed(core->dialer, dial_token, why, now);
+}
+
+void core_link_alive(struct core *core, struct link_id id, weft_ns now) {
+    core_enter(core, now);
+    struct core_link *link = core_link_find(core, id);
+    if (link != NULL) {
+        link->last_heard = now;
+    }
+}
+
+void core_link_room(struct core *core, struct link_id id, const size_t room[WIRE_CLASS_COUNT],
+                    weft_ns now) {
+    core_enter(core, now);
+    struct core_link *link = core_link_find(core, id);
+    if (link == NULL || link->is_closing) {
+        return;
+    }
+    memcpy(link->room, room, sizeof(link->room));
+    size_t gossip_room = room[WIRE_CLASS_CONTROL] < room[WIRE_CLASS_MESSAGE]
+                             ? room[WIRE_CLASS_CONTROL]
+                             : room[WIRE_CLASS_MESSAGE];
+    gossip_link_room(core->gossip, id, gossip_room);
+    if (room[WIRE_CLASS_STREAM] >= STREAM_ROOM_MIN) {
+        core_unblock(core, link);
+    }
+}
+
+static uint32_t clock_us(weft_ns now) {
+    return (uint32_t)(now / NS_PER_US); /* modulo 2^32 is what the frame says */
+}
+
+static void send_heartbeat(struct core *core, struct core_link *link) {
+    struct wire_heartbeat beat = {
+        .flags = link->has_rtt ? 0 : WIRE_HEARTBEAT_ANSWER,
+        .sent_us = clock_us(core->now),
+        .digest = recordset_digest(gossip_records(core->gossip)),
+    };
+    if (link->has_echo) {
+        beat.flags |= WIRE_HEARTBEAT_ECHO;
+        beat.echo_us = link->echo_us;
+        beat.held_us = clock_us(core->now - link->echo_at);
+    }
+    uint8_t bytes[64];
+    struct wire_writer writer = wire_writer_of(bytes, sizeof(bytes));
+    size_t begin = wire_frame_begin(&writer, WIRE_HEARTBEAT, 0);
+    wire_heartbeat_encode(&writer, &beat);
+    wire_frame_end(&writer, begin);
+    core_send(core, link, frame_copy(wire_writer_view(&writer)), NULL, WIRE_CLASS_CONTROL, 0);
+}
+
+static bool differs_enough(uint32_t told, uint32_t measured) {
+    uint32_t gap = told > measured ? told - measured : measured - told;
+    return gap > told / 4 && gap > COST_STEP_US;
+}
+
+static void measured(struct core *core, struct core_link *link, uint32_t sample_us) {
+    if (link->has_rtt) {
+        int64_t step = ((int64_t)sample_us - (int64_t)link->rtt_us) / RTT_SHARE;
+        link->rtt_us = (uint32_t)((int64_t)link->rtt_us + step);
+    } else {
+        link->rtt_us = sample_us;
+        link->has_rtt = true;
+    }
+    uint32_t cost_us = link->rtt_us / 2 + COST_HOP_US;
+    dialer_cost(core->dialer, link->id, cost_us);
+    if (differs_enough(link->cost_us, cost_us)) {
+        link->cost_us = cost_us;
+        core_own_changed(core);
+    }
+}
+
+void core_heartbeat_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
+    struct wire_heartbeat beat;
+    if (wire_heartbeat_decode(frame->body, &beat) != WEFT_OK) {
+        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed heartbeat");
+        return;
+    }
+    link->has_echo = true;
+    link->echo_us = beat.sent_us;
+    link->echo_at = core->now;
+    if ((beat.flags & WIRE_HEARTBEAT_ECHO) != 0) {
+        uint32_t sample_us = clock_us(core->now) - beat.echo_us - beat.held_us;
+        if (sample_us <= RTT_US_MAX) {
+            measured(core, link, sample_us);
+        }
+    }
+    if (core_neighbour(core, &link->peer) == link) {
+        gossip_digest_heard(core->gossip, link->id, beat.digest, core->now);
+    }
+    if ((beat.flags & WIRE_HEARTBEAT_ANSWER) != 0 &&
+        time_since(link->up_since, core->now) < DEAD_BEATS * core->config.heartbeat) {
+        send_heartbeat(core, link); /* only a young link may ask: no echo storm (T15) */
+    }
+}
+
+void core_links_forgive(struct core *core) {
+    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
+        struct core_link *link = map_value(entry);
+        link->last_heard = core->now;
+        link->beat_at = core->now;
+    }
+}
+
+static weft_ns dead_at(const struct core *core, const struct core_link *link) {
+    return time_after(link->last_heard, DEAD_BEATS * core->config.heartbeat);
+}
+
+void core_links_tick(struct core *core) {
+    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
+        struct core_link *link = map_value(entry);
+        if (link->is_closing) {
+            continue;
+        }
+        if (dead_at(core, link) <= core->now) {
+            trace(&core->host, TRACE_WARN, "link-silent", "peer=%s remote=%s", link->name,
+                  link->remote);
+            core_link_close(core, link, WIRE_CLOSE_SILENT, "no sign of life");
+        } else if (link->beat_at <= core->now) {
+            send_heartbeat(core, link);
+            link->beat_at = time_after(core->now, core->config.heartbeat);
+        }
+    }
+}
+
+weft_ns core_links_deadline(const struct core *core) {
+    weft_ns deadline = WEFT_NEVER;
+    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
+        const struct core_link *link = map_value(entry);
+        if (!link->is_closing) {
+            deadline = time_min(deadline, time_min(link->beat_at, dead_at(core, link)));
+        }
+    }
+    return deadline;
+}
+
+void core_links_free(struct core *core) {
+    if (core->links != NULL) {
+        for (struct map_entry *entry = map_first(core->links); entry != NULL;
+             entry = map_next(entry)) {
+            free(map_value(entry));
+        }
+    }
+    map_free(core->links);
+    map_free(core->neighbours);
+}
+
+static void push_dial(struct core *core, const struct dial *dial) {
+    char *endpoint = strdup(dial->endpoint);
+    if (endpoint == NULL) {
+        dialer_failed(core->dialer, dial->token, "out of memory", core->now);
+        return;
+    }
+    core_push(core, &(struct action){.kind = ACTION_DIAL,
+                                     .token = dial->token,
+                                     .endpoint = endpoint,
+                                     .peer = dial->peer,
+                                     .is_peer_known = dial->is_peer_known});
+}
+
+void core_dial_and_trim(struct core *core) {
+    if (core->leave != LEAVE_NO || core->quarantine_until != 0 ||
+        dialer_deadline(core->dialer) > core->now) {
+        return;
+    }
+    struct dial dial;
+    while (dialer_next_dial(core->dialer, core->router, core->now, &dial)) {
+        push_dial(core, &dial);
+    }
+    struct link_id surplus;
+    while (dialer_next_trim(core->dialer, core->router, core->now, &surplus)) {
+        struct core_link *link = core_link_find(core, surplus);
+        if (link == NULL || link->is_closing) {
+            return;
+        }
+        core_link_close(core, link, WIRE_CLOSE_SURPLUS, "more links than wanted");
+    }
+}

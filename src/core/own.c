@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What we say of ourselves: the peer record, the planned leave, and the quarantine of a clone.
+ *
+ *   no --core_leave--> spreading --streams ended or patience over--> closing --> done
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/internal.h"
+
+static char *copy_text(const char *text) {
+    return strdup(text);
+}
+
+static enum weft_err copy_addresses(struct core *core, const char *const *addresses,
+                                    uint32_t count) {
+    for (uint32_t i = 0; i < core->address_count; i++) {
+        free(core->addresses[i]);
+    }
+    core->address_count = 0;
+    for (uint32_t i = 0; i < count && i < WIRE_ADDRESSES_MAX; i++) {
+        core->addresses[i] = copy_text(addresses[i]);
+        if (core->addresses[i] == NULL) {
+            return WEFT_ERR_MEMORY;
+        }
+        core->address_count++;
+    }
+    return WEFT_OK;
+}
+
+enum weft_err core_own_init(struct core *core) {
+    (void)snprintf(core->name, sizeof(core->name), "%s", core->config.name);
+    (void)snprintf(core->software, sizeof(core->software), "%s", core->config.software);
+    enum weft_err err = copy_addresses(core, core->config.addresses, core->config.address_count);
+    uint32_t texts = 2 * core->config.label_count;
+    for (uint32_t i = 0; err == WEFT_OK && i < texts && i < 2 * WIRE_LABELS_MAX; i++) {
+        core->labels[i] = copy_text(core->config.labels[i]);
+        err = core->labels[i] != NULL ? WEFT_OK : WEFT_ERR_MEMORY;
+        core->label_count = (i + 1) / 2;
+    }
+    core->publish_gap = PUBLISH_GAP_FIRST;
+    return err;
+}
+
+void core_own_fini(struct core *core) {
+    for (uint32_t i = 0; i < WIRE_ADDRESSES_MAX; i++) {
+        free(core->addresses[i]);
+    }
+    for (uint32_t i = 0; i < 2 * WIRE_LABELS_MAX; i++) {
+        free(core->labels[i]);
+    }
+}
+
+static int by_peer(const void *a, const void *b) {
+    const struct wire_peer_link *one = a;
+    const struct wire_peer_link *two = b;
+    return weft_peer_id_compare(&one->peer, &two->peer);
+}
+
+/* Our links in use, sorted by peer; returns how many. */
+static uint32_t list_links(const struct core *core, struct wire_peer_link *out) {
+    uint32_t count = 0;
+    for (struct map_entry *entry = map_first(core->neighbours);
+         entry != NULL && count < WIRE_LINKS_MAX; entry = map_next(entry)) {
+        const struct core_link *link = map_value(entry);
+        out[count++] = (struct wire_peer_link){.peer = link->peer, .cost_us = link->cost_us};
+    }
+    qsort(out, count, sizeof(*out), by_peer);
+    return count;
+}
+
+/* Encodes the body of our peer record; empty when it does not fit (it always does). */
+static struct span encode_self(const struct core *core, uint8_t *bytes, size_t size) {
+    struct wire_peer_link links[WIRE_LINKS_MAX];
+    const struct wire_peer_source source = {
+        .name = core->name,
+        .software = core->software,
+        .instance = core->config.instance,
+        .flags = core->leave != LEAVE_NO ? WIRE_PEER_LEAVING : 0,
+        .addresses = (const char *const *)core->addresses,
+        .address_count = core->address_count,
+        .links = links,
+        .link_count = list_links(core, links),
+        .labels = (const char *const *)core->labels,
+        .label_count = core->label_count,
+    };
+    struct wire_writer writer = wire_writer_of(bytes, size);
+    wire_peer_body_encode(&writer, &source);
+    return wire_writer_view(&writer);
+}
+
+/* Our own routes must never use what we no longer have, so they change at once; the mesh is told as
+ * soon as publish_at allows. */
+void core_own_changed(struct core *core) {
+    uint8_t bytes[WIRE_RECORD_BODY_MAX];
+    struct wire_peer_body body;
+    struct span encoded = encode_self(core, bytes, sizeof(bytes));
+    ASSERT(encoded.len > 0 && wire_peer_body_decode(encoded, &body) == WEFT_OK);
+    if (router_set_peer(core->router, &core->config.identity->id, &body, core->now) != WEFT_OK) {
+        trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-routes");
+    }
+    core->is_self_dirty = true;
+}
+
+static void publish(struct core *core) {
+    uint8_t bytes[WIRE_RECORD_BODY_MAX];
+    struct span body = encode_self(core, bytes, sizeof(bytes));
+    enum weft_err err =
+        gossip_publish(core->gossip, WIRE_RECORD_PEER, (struct span){0}, body, core->now);
+    weft_ns quiet = time_since(core->published_at, core->now);
+    if (quiet > PUBLISH_QUIET) {
+        core->publish_gap = PUBLISH_GAP_FIRST;
+    } else if (core->publish_gap < PUBLISH_GAP_MAX) {
+        core->publish_gap *= 2;
+    }
+    core->published_at = core->now;
+    core->publish_at = time_after(core->now, core->publish_gap);
+    core->is_self_dirty = err != WEFT_OK;
+}
+
+static size_t open_links(const struct core *core) {
+    return map_count(core->links);
+}
+
+static void leave_enter(struct core *core, enum leave_state state) {
+    ASSERT(state == core->leave + 1);
+    core->leave = state;
+}
+
+static void leave_tick(struct core *core) {
+    bool is_over = core->leave_at <= core->now;
+    if (core->leave == LEAVE_SPREADING && core->leave_spread_at <= core->now &&
+        (is_over || streams_count(core->streams).open == 0)) {
+        leave_enter(core, LEAVE_CLOSING);
+        core->leave_at = time_after(core->now, LEAVE_CLOSE);
+        core_links_close_all(core, WIRE_CLOSE_BYE, "leaving");
+    } else if (core->leave == LEAVE_CLOSING && (is_over || open_links(core) == 0)) {
+        leave_enter(core, LEAVE_DONE);
+        core_push(core, &(struct action){.kind = ACTION_LEFT});
+    }
+}
+
+void core_own_tick(struct core *core) {
+    if (core->is_self_dirty && core->publish_at <= core->now) {
+        publish(core);
+    }
+    if (core->leave == LEAVE_SPREADING || core->leave == LEAVE_CLOSING) {
+        leave_tick(core);
+    }
+    if (core->quarantine_until != 0 && core->quarantine_until <= core->now) {
+        core->quarantine_until = 0;
+        trace(&core->host, TRACE_WARN, "clone-quarantine-over", "next=looking again");
+    }
+}
+
+static weft_ns leave_deadline(const struct core *core) {
+    switch (core->leave) {
+    case LEAVE_SPREADING:
+        return core->leave_spread_at > core->now ? core->leave_spread_at : core->leave_at;
+    case LEAVE_CLOSING:
+        return core->leave_at;
+    case LEAVE_NO:
+    case LEAVE_DONE:
+        return WEFT_NEVER;
+    }
+    return WEFT_NEVER;
+}
+
+weft_ns core_own_deadline(const struct core *core) {
+    weft_ns deadline = core->is_self_dirty ? core->publish_at : WEFT_NEVER;
+    if (core->quarantine_until != 0) {
+        deadline = time_min(deadline, core->quarantine_until);
+    }
+    return time_min(deadline, leave_deadline(core));
+}
+
+void core_set_addresses(struct core *core, const char *const *addresses, uint32_t count,
+                        weft_ns now) {
+    core_enter(core, now);
+    if (copy_addresses(core, addresses, count) != WEFT_OK) {
+        trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-addresses");
+    }
+    core_own_changed(core);
+}
+
+/* Collects the keys of our own services, so that they can be withdrawn outside the walk. */
+struct own_keys {
+    struct record *records[256];
+    size_t count;
+};
+
+static void collect_service(void *ctx, struct record *record, bool is_live) {
+    struct own_keys *keys = ctx;
+    (void)is_live;
+    if (record->kind == WIRE_RECORD_SERVICE && !record->is_tombstone && keys->count < 256) {
+        keys->records[keys->count++] = record_ref(record);
+    }
+}
+
+static void withdraw_all(struct core *core) {
+    struct own_keys keys = {0};
+    recordset_each_of(gossip_records(core->gossip), &core->config.identity->id, collect_service,
+                      &keys);
+    for (size_t i = 0; i < keys.count; i++) {
+        if (gossip_withdraw(core->gossip, WIRE_RECORD_SERVICE, keys.records[i]->key, core->now) !=
+            WEFT_OK) {
+            core->frames_dropped[CORE_DROP_MEMORY]++; /* our going says it too */
+        }
+        record_unref(keys.records[i]);
+    }
+}
+
+void core_leave(struct core *core, weft_ns patience, weft_ns now) {
+    core_enter(core, now);
+    if (core->leave != LEAVE_NO) {
+        return;
+    }
+    leave_enter(core, LEAVE_SPREADING);
+    core->leave_spread_at = time_after(now, time_min(LEAVE_SPREAD, patience));
+    core->leave_at = time_after(now, patience);
+    withdraw_all(core);
+    core->publish_at = now;
+    core_own_changed(core);
+    trace(&core->host, TRACE_INFO, "leaving", "links=%zu", open_links(core));
+}
+
+/* The addresses of the other, for the operator. */
+static void note_clone(struct core *core, const struct wire_peer_body *body) {
+    struct wire_list list = body->addresses;
+    struct span address;
+    size_t used = 0;
+    core->clone_addresses[0] = '\0';
+    while (wire_list_next_text(&list, &address) &&
+           used + address.len + 2 < sizeof(core->clone_addresses)) {
+        used += (size_t)snprintf(core->clone_addresses + used, sizeof(core->clone_addresses) - used,
+                                 "%s%.*s", used > 0 ? "," : "", (int)address.len,
+                                 (const char *)address.data);
+    }
+}
+
+/* Both can compute the rule: of the two instances the larger one leaves the mesh. */
+void core_clone_seen(struct core *core, const struct record *other) {
+    struct wire_peer_body body;
+    if (wire_peer_body_decode(other->body, &body) != WEFT_OK) {
+        return;
+    }
+    note_clone(core, &body);
+    core->is_clone_seen = true;
+    bool is_ours_to_go = core->config.instance > body.instance;
+    trace(&core->host, TRACE_ERROR, "clone", "here=%s there=%s quarantined=%s",
+          core->address_count > 0 ? core->addresses[0] : "-", core->clone_addresses,
+          is_ours_to_go ? "here" : "there");
+    if (is_ours_to_go && core->quarantine_until == 0) {
+        core->quarantine_until = time_after(core->now, QUARANTINE);
+        core_links_close_all(core, WIRE_CLOSE_CLONE, "my key lives in two places");
+    }
+}

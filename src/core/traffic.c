@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Frames in: dispatch, deliver or forward. Packets and gossip out: onto the link that leads there.
+ *
+ * Bounds: a forwarded frame for a link without room is dropped and counted (its end nodes find out
+ * and resend); packets of our own streams wait in their streams until the link has room.
+ */
+#include <stdlib.h>
+
+#include "core/internal.h"
+
+#define FRAME_HEAD_BYTES 64 /* a frame header and a carrier or unicast header fit */
+
+void core_send(struct core *core, struct core_link *link, struct frame *frame,
+               struct frame *payload, enum wire_class class, uint32_t flow) {
+    if (frame == NULL) {
+        core->frames_dropped[CORE_DROP_MEMORY]++;
+        frame_unref(payload);
+        return;
+    }
+    size_t cost = frame->len + (payload != NULL ? payload->len : 0);
+    link->room[class] -= cost < link->room[class] ? cost : link->room[class];
+    link->frames_out++;
+    core_push(core, &(struct action){.kind = ACTION_SEND,
+                                     .link = link->id,
+                                     .frame = frame,
+                                     .payload = payload,
+                                     .class = class,
+                                     .flow = flow});
+}
+
+static struct frame *carrier_frame(const struct wire_carrier *carrier) {
+    uint8_t bytes[FRAME_HEAD_BYTES];
+    struct wire_writer writer = wire_writer_of(bytes, sizeof(bytes));
+    size_t begin = wire_frame_begin(&writer, WIRE_CARRIER, 0);
+    wire_carrier_encode(&writer, carrier);
+    wire_frame_end(&writer, begin);
+    return frame_copy(wire_writer_view(&writer));
+}
+
+static struct frame *unicast_frame(const struct wire_unicast *unicast) {
+    struct frame *frame = frame_new(FRAME_HEAD_BYTES + unicast->packet.len);
+    if (frame == NULL) {
+        return NULL;
+    }
+    struct wire_writer writer = wire_writer_of(frame->data, frame->size);
+    size_t begin = wire_frame_begin(&writer, WIRE_UNICAST, 0);
+    wire_unicast_encode(&writer, unicast);
+    wire_frame_end(&writer, begin);
+    frame->len = (uint32_t)wire_writer_view(&writer).len;
+    return frame;
+}
+
+/* The link towards a travelling frame's destination, or NULL when it is ours or must be dropped. */
+static struct core_link *onward(struct core *core, const struct weft_peer_id *destination,
+                                const struct wire_travel *travel, size_t cost,
+                                enum wire_class class) {
+    struct weft_peer_id next_hop;
+    enum forward_verdict verdict = router_forward(core->router, destination, travel, &next_hop);
+    struct core_link *link = NULL;
+    switch (verdict) {
+    case FORWARD_DELIVER:
+        return NULL;
+    case FORWARD_NO_ROUTE:
+        core->frames_dropped[CORE_DROP_NO_ROUTE]++;
+        return NULL;
+    case FORWARD_NO_HOPS:
+        core->frames_dropped[CORE_DROP_NO_HOPS]++;
+        return NULL;
+    case FORWARD_SEND:
+        link = core_neighbour(core, &next_hop);
+        break;
+    }
+    if (link == NULL) {
+        core->frames_dropped[CORE_DROP_NO_ROUTE]++;
+        return NULL;
+    }
+    if (link->room[class] < cost) {
+        core->frames_dropped[CORE_DROP_NO_ROOM]++;
+        return NULL;
+    }
+    core->frames_forwarded++;
+    return link;
+}
+
+static bool is_ours(const struct core *core, const struct weft_peer_id *peer) {
+    return weft_peer_id_equal(peer, &core->config.identity->id);
+}
+
+static void unicast_in(struct core *core, struct core_link *link, struct span body) {
+    struct wire_unicast unicast;
+    if (wire_unicast_decode(body, &unicast) != WEFT_OK) {
+        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed unicast");
+        return;
+    }
+    if (is_ours(core, &unicast.destination)) {
+        streams_packet(core->streams, &unicast.source, unicast.packet, false, core->now);
+        return;
+    }
+    size_t cost = FRAME_HEAD_BYTES + unicast.packet.len;
+    struct core_link *next =
+        onward(core, &unicast.destination, &unicast.travel, cost, WIRE_CLASS_MESSAGE);
+    if (next != NULL) {
+        unicast.travel.hops--;
+        core_send(core, next, unicast_frame(&unicast), NULL, WIRE_CLASS_MESSAGE, 0);
+    }
+}
+
+static void carrier_in(struct core *core, struct core_link *link, struct span body,
+                       struct span payload) {
+    struct wire_carrier carrier;
+    if (wire_carrier_decode(body, &carrier) != WEFT_OK || payload.len != carrier.length ||
+        carrier.class >= WIRE_CLASS_COUNT || carrier.class == WIRE_CLASS_CONTROL) {
+        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed carrier");
+        return;
+    }
+    if (is_ours(core, &carrier.destination)) {
+        bool is_congested = (carrier.flags & WIRE_CARRIER_CONGESTED) != 0;
+        streams_packet(core->streams, &carrier.source, payload, is_congested, core->now);
+        return;
+    }
+    enum wire_class class = (enum wire_class)carrier.class;
+    struct core_link *next =
+        onward(core, &carrier.destination, &carrier.travel, FRAME_HEAD_BYTES + payload.len, class);
+    if (next == NULL) {
+        return;
+    }
+    struct frame *copy = frame_copy(payload);
+    carrier.travel.hops--;
+    core_send(core, next, copy != NULL ? carrier_frame(&carrier) : NULL, copy, class, carrier.flow);
+}
+
+static void gossip_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
+    if (core_neighbour(core, &link->peer) != link) {
+        return;
+    }
+    enum weft_err err = gossip_frame(core->gossip, link->id, frame, core->now);
+    if (err == WEFT_ERR_AUTH) {
+        core_culprit(core, &link->peer, "sent a record or broadcast with a false signature");
+        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "false signature");
+    } else if (err == WEFT_ERR_MALFORMED) {
+        core_culprit(core, &link->peer, "sent a malformed frame");
+        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed gossip");
+    }
+}
+
+static void unknown_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
+    if ((frame->flags & WIRE_FLAG_ESSENTIAL) != 0) {
+        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "essential frame of an unknown kind");
+    }
+}
+
+static void dispatch(struct core *core, struct core_link *link, const struct wire_frame *frame,
+                     struct span payload) {
+    switch (frame->kind) {
+    case WIRE_HEARTBEAT:
+        core_heartbeat_in(core, link, frame);
+        break;
+    case WIRE_UNICAST:
+        unicast_in(core, link, frame->body);
+        break;
+    case WIRE_CARRIER:
+        carrier_in(core, link, frame->body, payload);
+        break;
+    case WIRE_BROADCAST:
+    case WIRE_GOSSIP:
+    case WIRE_RECORDS:
+    case WIRE_SYNC:
+    case WIRE_PULL:
+    case WIRE_HEADS:
+        gossip_in(core, link, frame);
+        break;
+    case WIRE_REKEY:
+    case WIRE_CLOSE:
+        break; /* the link's own business, where there is a real link */
+    default:
+        unknown_in(core, link, frame);
+        break;
+    }
+}
+
+void core_link_frame(struct core *core, struct link_id id, const struct wire_frame *frame,
+                     struct span payload, weft_ns now) {
+    core_enter(core, now);
+    struct core_link *link = core_link_find(core, id);
+    if (link == NULL || link->is_closing) {
+        return;
+    }
+    link->last_heard = now;
+    link->frames_in++;
+    dispatch(core, link, frame, payload);
+}
+
+/* Which link a packet of our own takes; NULL when there is none now. */
+static struct core_link *link_towards(const struct core *core, const struct weft_peer_id *peer) {
+    struct router_path path = router_path_to(core->router, peer);
+    return path.is_reachable ? core_neighbour(core, &path.next_hop) : NULL;
+}
+
+static void block(struct core *core, const struct weft_peer_id *peer,
+                  const struct core_link *link) {
+    struct blocked *blocked = calloc(1, sizeof(*blocked));
+    if (blocked == NULL) {
+        return; /* then the link's own bound refuses, and the stream resends */
+    }
+    *blocked = (struct blocked){.peer = *peer, .link = link->id};
+    if (map_add(core->blocked, peer_span(&blocked->peer), blocked) != WEFT_OK) {
+        free(blocked);
+        return;
+    }
+    streams_block(core->streams, peer, true);
+}
+
+void core_unblock_peer(struct core *core, const struct weft_peer_id *peer) {
+    struct blocked *blocked = map_remove(core->blocked, peer_span(peer));
+    if (blocked != NULL) {
+        streams_block(core->streams, peer, false);
+        free(blocked);
+    }
+}
+
+void core_unblock(struct core *core, const struct core_link *link) {
+    struct map_entry *entry = map_first(core->blocked);
+    while (entry != NULL) {
+        const struct blocked *blocked = map_value(entry);
+        entry = map_next(entry);
+        if (link_id_equal(blocked->link, link->id)) {
+            const struct weft_peer_id peer = blocked->peer;
+            core_unblock_peer(core, &peer);
+        }
+    }
+}
+
+void core_blocked_free(struct core *core) {
+    if (core->blocked != NULL) {
+        for (struct map_entry *entry = map_first(core->blocked); entry != NULL;
+             entry = map_next(entry)) {
+            free(map_value(entry));
+        }
+    }
+    map_free(core->blocked);
+}
+
+static void send_as_unicast(struct core *core, struct core_link *link,
+                            const struct stream_packet *packet) {
+    const struct wire_unicast unicast = {
+        .travel = {.hops = WIRE_HOPS_MAX},
+        .source = core->config.identity->id,
+        .destination = packet->destination,
+        .packet = frame_view(packet->frame),
+    };
+    core_send(core, link, unicast_frame(&unicast), NULL, WIRE_CLASS_MESSAGE, 0);
+    frame_unref(packet->frame);
+}
+
+static void send_as_carrier(struct core *core, struct core_link *link,
+                            const struct stream_packet *packet) {
+    const struct wire_carrier carrier = {
+        .travel = {.hops = WIRE_HOPS_MAX},
+        .source = core->config.identity->id,
+        .destination = packet->destination,
+        .flow = packet->flow,
+        .class = (uint8_t)packet->class,
+        .length = (uint16_t)packet->frame->len,
+    };
+    core_send(core, link, carrier_frame(&carrier), packet->frame, packet->class, packet->flow);
+}
+
+static void packet_out(struct core *core, const struct stream_packet *packet) {
+    struct core_link *link = link_towards(core, &packet->destination);
+    if (link == NULL) {
+        core->frames_dropped[CORE_DROP_NO_ROUTE]++;
+        frame_unref(packet->frame);
+        return;
+    }
+    if (packet->class == WIRE_CLASS_STREAM || packet->frame->len >= CARRIER_BYTES_MIN) {
+        send_as_carrier(core, link, packet);
+    } else {
+        send_as_unicast(core, link, packet);
+    }
+    if (link->room[WIRE_CLASS_STREAM] < STREAM_ROOM_MIN) {
+        block(core, &packet->destination, link);
+    }
+}
+
+/* A batch at a time, so that the host may write between. */
+#define PACKETS_PER_ROUND 64
+
+void core_packets_out(struct core *core) {
+    struct stream_packet packet;
+    for (unsigned i = 0; i < PACKETS_PER_ROUND; i++) {
+        if (!streams_next_packet(core->streams, core->now, &packet)) {
+            return;
+        }
+        packet_out(core, &packet);
+    }
+}
+
+void core_gossip_out(struct core *core) {
+    struct gossip_output output;
+    for (unsigned i = 0; i < PACKETS_PER_ROUND; i++) {
+        if (!gossip_next_output(core->gossip, core->now, &output)) {
+            return;
+        }
+        struct core_link *link = core_link_find(core, output.link);
+        if (link != NULL && !link->is_closing) {
+            core_send(core, link, output.frame, NULL, output.class, 0);
+        } else {
+            frame_unref(output.frame);
+        }
+    }
+}
