@@ -3,7 +3,8 @@
  * The connection maker: which links are worth having. It keeps links to seeds and, with discovery
  * on, to addresses that peer records teach, until the node has its target degree; it backs off from
  * what fails and trims what is too much (after HyParView: a bounded active set, a larger list of
- * candidates, part random for robustness, part near for latency, some old for safety against capture).
+ * candidates, part random for robustness, part near for latency, some old for safety against
+ * capture).
  *
  *   candidate --dial--> dialling --up--> linked --down--> waiting (back-off) --> candidate
  *                          |  failed                          ^
@@ -12,8 +13,12 @@
  * Back-off: 250 ms doubling to 30 s, with jitter, reset when a link has lived 10 s. A seed is never
  * given up; a learned address is forgotten with its peer's record.
  * Bounds: candidates_max addresses; at most 4 dials under way; at most 20 dials a second; among
- * learned candidates at most 2 links per IPv4 /24 or IPv6 /48 unless configured or all are local
- * (loopback, private): a cap against sybils (T19).
+ * learned candidates at most 2 links per IPv4 /24 or IPv6 /48 unless configured or local (loopback,
+ * private): a cap against sybils (T19). Learned addresses that are not literals are left out.
+ *
+ * A learned peer with several addresses is tried at each before the back-off grows. With links
+ * enough, a candidate that no path reaches is dialled every 10 s: the other half of a partition
+ * that has healed, if nobody has a seed there.
  */
 #ifndef ROUTER_DIALER_H
 #define ROUTER_DIALER_H
@@ -28,10 +33,10 @@ struct dialer_config {
     struct weft_peer_id self;
     const struct host *host; /* seeds the choices; outlives the dialer */
     struct hash_key hash_key;
-    uint32_t degree;         /* target number of links: 8; meshes up to degree + 1 are full */
-    uint32_t links_max;      /* beyond it a link is refused, unless a newcomer's (see dialer_admit) */
-    bool may_discover;       /* dial learned addresses, not only seeds */
-    size_t candidates_max;   /* 1,024 */
+    uint32_t degree;       /* target number of links: 8; meshes up to degree + 1 are full */
+    uint32_t links_max;    /* beyond it a link is refused, unless a newcomer's (see dialer_admit) */
+    bool may_discover;     /* dial learned addresses, not only seeds */
+    size_t candidates_max; /* 1,024 */
 };
 
 /* A link to make. */
@@ -64,7 +69,8 @@ void dialer_failed(struct dialer *dialer, uint64_t token, const char *why, weft_
  * peer we are linked to already counts as kept up by that link. */
 void dialer_link_up(struct dialer *dialer, struct link_id link, const struct weft_peer_id *peer,
                     uint64_t token, weft_ns now);
-/* A link is down. `is_deliberate`: we trimmed it or it was a duplicate: no hurry to have it back. */
+/* A link is down. `is_deliberate`: we trimmed it or it was a duplicate: no hurry to have it back.
+ */
 void dialer_link_down(struct dialer *dialer, struct link_id link, bool is_deliberate, weft_ns now);
 
 /* How far a linked peer is; favours near ones when trimming. */
@@ -81,8 +87,8 @@ bool dialer_next_dial(struct dialer *dialer, const struct router *router, weft_n
 
 /* Takes the next link to close as surplus: more than degree (with slack: above degree + 4, down to
  * degree), older than 5 s, not a seed's (unless above links_max), the far end has at least `degree`
- * other links or more than we have, and router_can_spare. The side with the smaller peer id acts, so
- * that not both trim. Keeps some random, some near, some old. false when there is none. */
+ * other links or more than we have, and router_can_spare. The side with the smaller peer id acts,
+ * so that not both trim. Keeps some random, some near, some old. false when there is none. */
 bool dialer_next_trim(struct dialer *dialer, const struct router *router, weft_ns now,
                       struct link_id *out);
 

@@ -8,11 +8,13 @@
  * Routes are computed when asked and only after a change: the first change after quiet 10 ms later,
  * in a storm of changes after 100 ms, then 1 s (B6).
  *
- *   quiet --change--> due in 10 ms --compute--> recent --change--> due in 100 ms, then 1 s
- *     ^                                           | no change for 2 s
- *     +-------------------------------------------+
+ *   quiet --change--> due in 10 ms --compute--> recent --change--> 100 ms after the last
+ * computation, ^                                           |                beyond 8 of those 1 s
+ * after it
+ *     +----------------- no change for 2 s -------+
  *
- * A change of our own links is computed at once: nothing may be sent to a dead link.
+ * The loss of a link of our own is computed at once: nothing may be sent to a dead link. A new link
+ * of our own waits only until the last computation is 100 ms old (A5).
  */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
@@ -47,9 +49,12 @@ WEFT_MUST_CHECK enum weft_err router_new(const struct router_config *config, str
 void router_free(struct router *router);
 
 /* Takes a peer's own word about its links; replaces what it said before. Links to peers we have no
- * word from are kept and count once those list them too. WEFT_ERR_FULL beyond peers_max (nothing
- * changes), WEFT_ERR_MEMORY. Setting ourselves makes the next router_update compute at once. */
-WEFT_MUST_CHECK enum weft_err router_set_peer(struct router *router, const struct weft_peer_id *peer,
+ * word from are kept and count once those list them too. A word that moves no two-way link and no
+ * cost of one asks for no computation. WEFT_ERR_FULL beyond peers_max or the bound on links in all
+ * (nothing changes; see router/topology.h), WEFT_ERR_MEMORY. Our own first word is computed at
+ * once. */
+WEFT_MUST_CHECK enum weft_err router_set_peer(struct router *router,
+                                              const struct weft_peer_id *peer,
                                               const struct wire_peer_body *body, weft_ns now);
 
 /* Forgets a peer's word (its record faded). */

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Whom to dial next: seeds that are wanted first, then, while links are missing, learned peers by
+ * chance, and now and then one that no path reaches.
+ */
+#include "base/time.h"
+#include "router/dialer_state.h"
+
+#define PREFIX_LINKS_MAX 2
+/* Links beyond the degree that we make ourselves, when the far ends of others have too many and are
+ * about to trim us. */
+#define SPARE 2
+/* How often a peer that no path reaches is dialled though we have links enough: it may be the other
+ * half of a healed partition. */
+#define PROBE_NS (10 * NS_PER_S)
+
+static size_t attempt_count(const struct dialer *dialer) {
+    size_t count = 0;
+    for (size_t i = 0; i < DIALER_DIALS_MAX; i++) {
+        count += dialer->attempts[i].token != 0 ? 1 : 0;
+    }
+    return count;
+}
+
+static bool target_is_reachable(const struct target *target, const struct router *router) {
+    return target->is_peer_known && router_path_to(router, &target->peer).is_reachable;
+}
+
+/* Whether links are missing. Those whose far end is about to trim them count only for the bound on
+ * what we make beyond the degree. */
+static bool wants_more(const struct dialer *dialer, const struct router *router) {
+    size_t total = router_links_degree(&dialer->links) + attempt_count(dialer);
+    size_t degree = dialer->config.degree;
+    if (total < degree || total >= degree + SPARE) {
+        return total < degree;
+    }
+    size_t lasting = total;
+    for (size_t i = 0; i < dialer->links.count; i++) {
+        const struct router_link *link = &dialer->links.items[i];
+        bool is_passing = !link->is_duplicate && !link->is_closing &&
+                          router_degree(router, &link->peer) > degree + DIALER_SLACK;
+        lasting -= is_passing ? 1 : 0;
+    }
+    return lasting < degree;
+}
+
+/* A seed's link is not forced where the mesh does well without: else a seed of a thousand nodes
+ * would be the centre of a star. */
+static bool seed_is_wanted(const struct dialer *dialer, const struct router *router,
+                           const struct target *seed) {
+    if (seed->is_dialling || target_is_linked(dialer, seed)) {
+        return false;
+    }
+    bool does_well = dialer->config.may_discover &&
+                     router_links_degree(&dialer->links) >= dialer->config.degree &&
+                     target_is_reachable(seed, router);
+    return !does_well;
+}
+
+/* Whether a target is due; if not yet, `next` learns when. */
+static bool is_due(const struct target *target, weft_ns now, weft_ns *next) {
+    if (target->retry_at > now) {
+        *next = time_min(*next, target->retry_at);
+        return false;
+    }
+    return true;
+}
+
+/* The wanted seed that has been due for longest, so that none starves. */
+static struct target *seed_choose(const struct dialer *dialer, const struct router *router,
+                                  weft_ns now, weft_ns *next) {
+    struct target *choice = NULL;
+    for (size_t i = 0; i < dialer->candidates.seed_count; i++) {
+        struct target *seed = dialer->candidates.seeds[i];
+        if (seed_is_wanted(dialer, router, seed) && is_due(seed, now, next) &&
+            (choice == NULL || seed->retry_at < choice->retry_at)) {
+            choice = seed;
+        }
+    }
+    return choice;
+}
+
+static bool prefix_is_open(const struct dialer *dialer, const struct target *target) {
+    struct prefix prefix = router_prefix_of(target_endpoint(target));
+    size_t count = 0;
+    for (size_t i = 0; i < dialer->links.count; i++) {
+        const struct router_link *link = &dialer->links.items[i];
+        count += prefix_is_shared(link->prefix, prefix) &&
+                         !candidates_has_seed_peer(&dialer->candidates, &link->peer)
+                     ? 1
+                     : 0;
+    }
+    for (size_t i = 0; i < DIALER_DIALS_MAX; i++) {
+        const struct target *other = dialer->attempts[i].target;
+        count += other != NULL && !other->is_seed &&
+                         prefix_is_shared(router_prefix_of(target_endpoint(other)), prefix)
+                     ? 1
+                     : 0;
+    }
+    return count < PREFIX_LINKS_MAX;
+}
+
+static bool candidate_is_open(const struct dialer *dialer, const struct target *target, weft_ns now,
+                              weft_ns *next) {
+    return !target->is_dialling && is_due(target, now, next) && !target_is_linked(dialer, target) &&
+           prefix_is_open(dialer, target);
+}
+
+/* What the learned candidates offer: one by chance among those that a path reaches, which are
+ * alive, and one among the others. */
+struct offer {
+    struct target *reachable;
+    struct target *unreachable;
+};
+
+static struct offer candidates_offer(struct dialer *dialer, const struct router *router,
+                                     weft_ns now, weft_ns *next) {
+    struct offer offer = {0};
+    uint64_t reachable_count = 0;
+    uint64_t unreachable_count = 0;
+    for (struct map_entry *entry = map_first(dialer->candidates.learned); entry != NULL;
+         entry = map_next(entry)) {
+        struct target *target = map_value(entry);
+        if (!candidate_is_open(dialer, target, now, next)) {
+            continue;
+        }
+        bool is_reachable = target_is_reachable(target, router);
+        uint64_t *count = is_reachable ? &reachable_count : &unreachable_count;
+        struct target **place = is_reachable ? &offer.reachable : &offer.unreachable;
+        *count += 1;
+        *place = rng_below(&dialer->rng, *count) == 0 ? target : *place;
+    }
+    return offer;
+}
+
+static struct target *candidate_choose(struct dialer *dialer, const struct router *router,
+                                       weft_ns now, weft_ns *next) {
+    if (!dialer->config.may_discover) {
+        return NULL;
+    }
+    if (dialer->probe_at == 0) {
+        dialer->probe_at = time_after(now, rng_jitter(&dialer->rng, PROBE_NS));
+    }
+    bool is_probing = now >= dialer->probe_at;
+    bool is_wanting = wants_more(dialer, router);
+    if (!is_probing && !is_wanting) {
+        return NULL;
+    }
+    struct offer offer = candidates_offer(dialer, router, now, next);
+    if (is_probing) {
+        dialer->probe_at = time_after(now, rng_jitter(&dialer->rng, PROBE_NS));
+        if (offer.unreachable != NULL || !is_wanting) {
+            return offer.unreachable;
+        }
+    }
+    return offer.reachable != NULL ? offer.reachable : offer.unreachable;
+}
+
+struct target *dialer_choose(struct dialer *dialer, const struct router *router, weft_ns now,
+                             weft_ns *next) {
+    struct target *seed = seed_choose(dialer, router, now, next);
+    return seed != NULL ? seed : candidate_choose(dialer, router, now, next);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * When to dial whom, and when to trim. Every event that could change an answer wakes the question
+ * (check_at = 0); a question that found nothing says when to ask again, always later than now, so
+ * that a host that sleeps until the deadline never spins.
+ */
+#include "router/dialer.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/time.h"
+#include "router/dialer_state.h"
+
+/* Eight at once, which fills a node's degree, and 12 a second after: at most 20 in any second. */
+#define DIAL_BURST 8
+#define DIAL_RATE 12
+/* Newcomers that are let in above links_max before as many links are trimmed. */
+#define OVERFLOW_MAX 8
+#define TRIM_AGE_NS (5 * NS_PER_S)
+/* Between two trims: the news of the first should change the second's graph. */
+#define TRIM_GAP_NS (100 * NS_PER_MS)
+/* The graph changes without anybody telling us: look again. */
+#define RECHECK_NS NS_PER_S
+
+enum weft_err dialer_new(const struct dialer_config *config, struct dialer **out) {
+    ASSERT(config->host != NULL && config->links_max >= 1 && config->candidates_max >= 1);
+    struct dialer *dialer = calloc(1, sizeof *dialer);
+    if (dialer == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    enum weft_err err =
+        candidates_init(&dialer->candidates, config->candidates_max, &config->hash_key);
+    if (err != WEFT_OK) {
+        dialer_free(dialer);
+        return err;
+    }
+    uint8_t seed[32];
+    host_random(config->host, seed, sizeof seed);
+    rng_init(&dialer->rng, seed);
+    dialer->config = *config;
+    dialer->dial_check_at = WEFT_NEVER;
+    dialer->trim_check_at = WEFT_NEVER;
+    *out = dialer;
+    return WEFT_OK;
+}
+
+void dialer_free(struct dialer *dialer) {
+    if (dialer == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < DIALER_DIALS_MAX; i++) {
+        struct target *target = dialer->attempts[i].target;
+        if (target != NULL) {
+            target->is_dialling = false;
+            if (target->is_gone) {
+                target_free(target);
+            }
+        }
+    }
+    candidates_fini(&dialer->candidates);
+    router_links_fini(&dialer->links);
+    free(dialer);
+}
+
+static void dialer_wake(struct dialer *dialer) {
+    dialer->dial_check_at = 0;
+}
+
+static bool endpoint_is_plausible(const char *endpoint) {
+    size_t len = strnlen(endpoint, WEFT_ENDPOINT_MAX + 1);
+    const char *port = strrchr(endpoint, ':');
+    return len >= 3 && len <= WEFT_ENDPOINT_MAX && port != NULL && port != endpoint &&
+           port[1] != '\0';
+}
+
+enum weft_err dialer_add_seed(struct dialer *dialer, const char *endpoint,
+                              const struct weft_peer_id *peer) {
+    if (!endpoint_is_plausible(endpoint) ||
+        (peer != NULL && weft_peer_id_equal(peer, &dialer->config.self))) {
+        return WEFT_ERR_INVALID;
+    }
+    enum weft_err err = candidates_add_seed(&dialer->candidates, endpoint, peer);
+    dialer_wake(dialer);
+    return err;
+}
+
+void dialer_remove_seed(struct dialer *dialer, const char *endpoint) {
+    candidates_remove_seed(&dialer->candidates, endpoint);
+    dialer_wake(dialer);
+}
+
+void dialer_learn(struct dialer *dialer, const struct weft_peer_id *peer,
+                  const struct wire_peer_body *body, weft_ns now) {
+    struct target *target = NULL;
+    if (weft_peer_id_equal(peer, &dialer->config.self) ||
+        target_new_learned(peer, body->addresses, &target) != WEFT_OK) {
+        return;
+    }
+    if (target == NULL) {
+        candidates_forget(&dialer->candidates, peer);
+    } else if (candidates_put(&dialer->candidates, target, &dialer->rng, now)) {
+        dialer_wake(dialer);
+    }
+}
+
+void dialer_forget(struct dialer *dialer, const struct weft_peer_id *peer) {
+    candidates_forget(&dialer->candidates, peer);
+}
+
+/* Ends an attempt; the target it was for, or NULL if there is none or it is gone. */
+static struct target *attempt_end(struct dialer *dialer, uint64_t token) {
+    for (size_t i = 0; i < DIALER_DIALS_MAX; i++) {
+        struct attempt *attempt = &dialer->attempts[i];
+        if (token == 0 || attempt->token != token) {
+            continue;
+        }
+        struct target *target = attempt->target;
+        *attempt = (struct attempt){0};
+        target->is_dialling = false;
+        if (target->is_gone) {
+            target_free(target);
+            return NULL;
+        }
+        return target;
+    }
+    return NULL;
+}
+
+void dialer_failed(struct dialer *dialer, uint64_t token, const char *why, weft_ns now) {
+    struct target *target = attempt_end(dialer, token);
+    if (target != NULL) {
+        target_fail(target, why, &dialer->rng, now);
+    }
+    dialer_wake(dialer);
+}
+
+/* Who answered a seed's endpoint is now known; elsewhere only the right one may answer. */
+static void answer_take(struct dialer *dialer, struct target *target,
+                        const struct weft_peer_id *peer, weft_ns now) {
+    bool is_right = target->is_peer_known && weft_peer_id_equal(&target->peer, peer);
+    if (!is_right && (target->is_peer_pinned || !target->is_seed)) {
+        target_fail(target, "another peer answered", &dialer->rng, now);
+        return;
+    }
+    target->peer = *peer;
+    target->is_peer_known = true;
+}
+
+void dialer_link_up(struct dialer *dialer, struct link_id link, const struct weft_peer_id *peer,
+                    uint64_t token, weft_ns now) {
+    struct router_link up = {.id = link, .peer = *peer, .up_at = now, .cost_us = UINT32_MAX};
+    const struct target *known = candidates_find(&dialer->candidates, peer);
+    struct target *target = attempt_end(dialer, token);
+    if (target != NULL) {
+        answer_take(dialer, target, peer, now);
+        known = target->is_seed ? known : target;
+    }
+    if (known != NULL) {
+        up.prefix = router_prefix_of(target_endpoint(known));
+    }
+    if (router_links_find(&dialer->links, link) == NULL) {
+        /* Short of memory the link lives on unwatched: it is neither counted nor trimmed. */
+        (void)!router_links_add(&dialer->links, &up);
+    }
+    dialer_wake(dialer);
+    dialer->trim_check_at = 0;
+}
+
+static void target_settle(struct dialer *dialer, struct target *target,
+                          const struct router_link *link, bool is_deliberate, weft_ns now) {
+    if (is_deliberate) {
+        target_rest(target, &dialer->rng, now);
+    } else if (time_since(link->up_at, now) >= TARGET_GOOD_LIFE_NS) {
+        target_lose(target, &dialer->rng, now);
+    } else if (!target->is_dialling) {
+        target_fail(target, "link lost soon after it came up", &dialer->rng, now);
+    }
+}
+
+void dialer_link_down(struct dialer *dialer, struct link_id link, bool is_deliberate, weft_ns now) {
+    struct router_link down;
+    if (!router_links_remove(&dialer->links, link, &down)) {
+        return;
+    }
+    dialer_wake(dialer);
+    if (router_links_has_peer(&dialer->links, &down.peer)) {
+        return; /* one of two links to one peer: nothing is missing */
+    }
+    struct target *learned = candidates_find(&dialer->candidates, &down.peer);
+    if (learned != NULL) {
+        target_settle(dialer, learned, &down, is_deliberate, now);
+    }
+    for (size_t i = 0; i < dialer->candidates.seed_count; i++) {
+        struct target *seed = dialer->candidates.seeds[i];
+        if (seed->is_peer_known && weft_peer_id_equal(&seed->peer, &down.peer)) {
+            target_settle(dialer, seed, &down, is_deliberate, now);
+        }
+    }
+}
+
+void dialer_cost(struct dialer *dialer, struct link_id link, uint32_t cost_us) {
+    struct router_link *at = router_links_find(&dialer->links, link);
+    if (at != NULL) {
+        at->cost_us = cost_us;
+    }
+}
+
+bool dialer_admit(struct dialer *dialer, const struct router *router,
+                  const struct weft_peer_id *peer) {
+    size_t count = router_links_degree(&dialer->links);
+    if (count < dialer->config.links_max || router_links_has_peer(&dialer->links, peer)) {
+        return true;
+    }
+    bool is_newcomer = router_degree(router, peer) == 0;
+    return is_newcomer && count < (size_t)dialer->config.links_max + OVERFLOW_MAX;
+}
+
+static struct attempt *attempt_free(struct dialer *dialer) {
+    for (size_t i = 0; i < DIALER_DIALS_MAX; i++) {
+        if (dialer->attempts[i].token == 0) {
+            return &dialer->attempts[i];
+        }
+    }
+    return NULL;
+}
+
+static void dial_start(struct dialer *dialer, struct attempt *attempt, struct target *target,
+                       struct dial *out) {
+    *attempt = (struct attempt){.token = ++dialer->token_last, .target = target};
+    target->is_dialling = true;
+    *out = (struct dial){.token = attempt->token};
+    const char *endpoint = target_endpoint(target);
+    memcpy(out->endpoint, endpoint, strlen(endpoint) + 1);
+    out->is_peer_known = target->is_peer_pinned || !target->is_seed;
+    if (out->is_peer_known) {
+        out->peer = target->peer;
+    }
+}
+
+/* When the bucket holds a token; its own rule turned round. */
+static weft_ns bucket_ready_at(const struct bucket *bucket) {
+    weft_ns depth = (DIAL_BURST - 1) * NS_PER_S / DIAL_RATE;
+    return bucket->ready > depth ? bucket->ready - depth : 0;
+}
+
+bool dialer_next_dial(struct dialer *dialer, const struct router *router, weft_ns now,
+                      struct dial *out) {
+    if (now < dialer->dial_check_at) {
+        return false;
+    }
+    struct attempt *attempt = attempt_free(dialer);
+    weft_ns next = time_after(now, RECHECK_NS);
+    weft_ns ready_at = bucket_ready_at(&dialer->bucket);
+    if (attempt == NULL || ready_at > now) {
+        dialer->dial_check_at = attempt == NULL ? next : ready_at;
+        return false;
+    }
+    struct target *target = dialer_choose(dialer, router, now, &next);
+    if (target == NULL || !bucket_take(&dialer->bucket, 1, DIAL_RATE, DIAL_BURST, now)) {
+        dialer->dial_check_at = next;
+        return false;
+    }
+    dial_start(dialer, attempt, target, out);
+    return true;
+}
+
+static bool peer_is_kept(const void *ctx, const struct weft_peer_id *peer) {
+    const struct dialer *dialer = ctx;
+    return candidates_has_seed_peer(&dialer->candidates, peer);
+}
+
+/* Whether there are too many links: from degree + DIALER_SLACK until down to the degree. */
+static bool trimming_update(struct dialer *dialer, size_t count) {
+    if (count > (size_t)dialer->config.degree + DIALER_SLACK) {
+        dialer->is_trimming = true;
+    }
+    if (count <= dialer->config.degree) {
+        dialer->is_trimming = false;
+    }
+    return dialer->is_trimming;
+}
+
+bool dialer_next_trim(struct dialer *dialer, const struct router *router, weft_ns now,
+                      struct link_id *out) {
+    if (now < dialer->trim_check_at) {
+        return false;
+    }
+    size_t count = router_links_degree(&dialer->links);
+    struct surplus surplus = {.router = router,
+                              .self = &dialer->config.self,
+                              .degree = dialer->config.degree,
+                              .slack = DIALER_SLACK,
+                              .is_forced = count > dialer->config.links_max,
+                              .is_kept = peer_is_kept,
+                              .ctx = dialer};
+    if (!trimming_update(dialer, count) && !surplus.is_forced) {
+        dialer->trim_check_at = WEFT_NEVER; /* the next link that comes up wakes us */
+        return false;
+    }
+    surplus.up_before = surplus.is_forced ? WEFT_NEVER : now > TRIM_AGE_NS ? now - TRIM_AGE_NS : 0;
+    struct router_link *link = router_links_pick_surplus(&dialer->links, &surplus, &dialer->rng);
+    if (link == NULL) {
+        dialer->trim_check_at = time_after(now, RECHECK_NS);
+        return false;
+    }
+    link->is_closing = true;
+    dialer->trim_check_at = time_after(now, TRIM_GAP_NS);
+    *out = link->id;
+    return true;
+}
+
+weft_ns dialer_deadline(const struct dialer *dialer) {
+    return time_min(dialer->dial_check_at, dialer->trim_check_at);
+}
+
+static void target_show(const struct target *target, struct dialer_target *out) {
+    *out = (struct dialer_target){.endpoint = target_endpoint(target),
+                                  .is_seed = target->is_seed,
+                                  .is_dialling = target->is_dialling,
+                                  .is_peer_known = target->is_peer_known,
+                                  .peer = target->peer,
+                                  .failure_count = target->failure_count,
+                                  .retry_at = target->is_dialling ? WEFT_NEVER : target->retry_at,
+                                  .error = target->error};
+}
+
+bool dialer_target_at(const struct dialer *dialer, size_t index, struct dialer_target *out) {
+    for (size_t i = 0; i < dialer->candidates.seed_count; i++) {
+        const struct target *seed = dialer->candidates.seeds[i];
+        if (!target_is_linked(dialer, seed) && index-- == 0) {
+            target_show(seed, out);
+            return true;
+        }
+    }
+    for (struct map_entry *entry = map_first(dialer->candidates.learned); entry != NULL;
+         entry = map_next(entry)) {
+        const struct target *target = map_value(entry);
+        bool is_listed = target->is_dialling || target->failure_count > 0;
+        if (is_listed && !target_is_linked(dialer, target) && index-- == 0) {
+            target_show(target, out);
+            return true;
+        }
+    }
+    return false;
+}

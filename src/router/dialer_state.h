@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside the connection maker: what dialer.c, which takes the events, and choice.c, which decides
+ * whom to dial next, share.
+ */
+#ifndef ROUTER_DIALER_STATE_H
+#define ROUTER_DIALER_STATE_H
+
+#include "base/bucket.h"
+#include "router/candidates.h"
+#include "router/dialer.h"
+
+#define DIALER_DIALS_MAX 4
+/* Links beyond the degree that are borne before trimming down to it. */
+#define DIALER_SLACK 4
+
+/* A dial under way. */
+struct attempt {
+    uint64_t token; /* 0: free */
+    struct target *target;
+};
+
+struct dialer {
+    struct dialer_config config;
+    struct rng rng;
+    struct candidates candidates;
+    struct router_links links;
+    struct attempt attempts[DIALER_DIALS_MAX];
+    uint64_t token_last;
+    struct bucket bucket;
+    weft_ns dial_check_at;
+    weft_ns trim_check_at;
+    weft_ns probe_at; /* 0 before the first question */
+    bool is_trimming;
+};
+
+static inline bool target_is_linked(const struct dialer *dialer, const struct target *target) {
+    return target->is_peer_known && router_links_has_peer(&dialer->links, &target->peer);
+}
+
+/* The target to dial now, or NULL; lowers `*next` to when one that is wanted falls due. */
+struct target *dialer_choose(struct dialer *dialer, const struct router *router, weft_ns now,
+                             weft_ns *next);
+
+#endif

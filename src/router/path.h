@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shortest paths as a pure function of a graph: Dijkstra (1959) with an indexed binary heap over
+ * dense node indices and integer costs. Nodes are numbered in increasing order of peer id, so that
+ * comparing indices compares ids: every node that holds the same graph computes the same tree,
+ * whatever order its records came in.
+ *
+ * Among equal costs fewer hops win, then the parent with the smaller id. Costs are at least 1, so
+ * all candidates for a node's parent are settled before the node itself: the heap need only order
+ * by cost, and ties are decided while relaxing.
+ */
+#ifndef ROUTER_PATH_H
+#define ROUTER_PATH_H
+
+#include "weft/types.h"
+
+#define PATH_NONE UINT32_MAX
+#define PATH_UNREACHED UINT64_MAX
+
+struct path_arc {
+    uint32_t to;
+    uint32_t cost_us; /* at least 1 */
+};
+
+/* Compressed rows: the arcs of node u are arcs[rows[u]] up to, not including, arcs[rows[u + 1]]. */
+struct path_graph {
+    uint32_t node_count;
+    uint32_t *rows; /* node_count + 1 */
+    struct path_arc *arcs;
+};
+
+/* What a computation says of one node. */
+struct path_node {
+    uint64_t cost_us; /* PATH_UNREACHED if no path leads here */
+    uint32_t hops;
+    uint32_t parent; /* the last node before this one; PATH_NONE for the source and the unreached */
+    uint32_t first;  /* the first node after the source; the source itself for the source */
+    uint32_t place;  /* while computing: 1-based index in the heap, 0 if not there */
+};
+
+struct path_entry {
+    uint64_t cost_us;
+    uint32_t node;
+};
+
+/* Computes the tree of `source`. `nodes` has room for node_count, `heap` for node_count + 1; both
+ * are overwritten. Cost: (nodes + arcs) x log nodes. */
+void path_compute(const struct path_graph *graph, uint32_t source, struct path_entry *heap,
+                  struct path_node *nodes);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Endpoints and back-off of one target.
+ */
+#include "router/target.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/time.h"
+
+/* 250 ms doubled seven times is more than the longest back-off. */
+#define DOUBLINGS_MAX 7
+
+static struct target *target_new(const struct weft_peer_id *peer, size_t endpoint_bytes) {
+    struct target *target = calloc(1, sizeof *target);
+    if (target == NULL) {
+        return NULL;
+    }
+    target->endpoints = calloc(endpoint_bytes, 1);
+    if (target->endpoints == NULL) {
+        target_free(target);
+        return NULL;
+    }
+    target->is_peer_known = peer != NULL;
+    if (peer != NULL) {
+        target->peer = *peer;
+    }
+    return target;
+}
+
+static void endpoint_append(struct target *target, const char *endpoint) {
+    size_t size = strlen(endpoint) + 1;
+    memcpy(target->endpoints + target->endpoint_bytes, endpoint, size);
+    target->endpoint_bytes += size;
+    target->endpoint_count++;
+}
+
+struct target *target_new_seed(const char *endpoint, const struct weft_peer_id *peer) {
+    struct target *target = target_new(peer, strlen(endpoint) + 1);
+    if (target != NULL) {
+        endpoint_append(target, endpoint);
+        target->is_seed = true;
+        target->is_peer_pinned = peer != NULL;
+    }
+    return target;
+}
+
+enum weft_err target_new_learned(const struct weft_peer_id *peer, struct wire_list addresses,
+                                 struct target **out) {
+    struct target *target = target_new(peer, (size_t)WIRE_ADDRESSES_MAX * (WIRE_ADDRESS_MAX + 1));
+    if (target == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    char endpoint[WIRE_ADDRESS_MAX + 1];
+    struct span text;
+    while (target->endpoint_count < WIRE_ADDRESSES_MAX && wire_list_next_text(&addresses, &text)) {
+        if (span_to_text(text, endpoint, sizeof endpoint) &&
+            router_prefix_of(endpoint).kind != PREFIX_NONE) {
+            endpoint_append(target, endpoint);
+        }
+    }
+    if (target->endpoint_count == 0) {
+        target_free(target);
+        *out = NULL;
+        return WEFT_OK;
+    }
+    char *fitted = realloc(target->endpoints, target->endpoint_bytes);
+    target->endpoints = fitted != NULL ? fitted : target->endpoints;
+    *out = target;
+    return WEFT_OK;
+}
+
+void target_free(struct target *target) {
+    if (target != NULL) {
+        free(target->endpoints);
+        free(target);
+    }
+}
+
+const char *target_endpoint(const struct target *target) {
+    const char *endpoint = target->endpoints;
+    for (uint8_t i = 0; i < target->endpoint_at; i++) {
+        endpoint += strlen(endpoint) + 1;
+    }
+    return endpoint;
+}
+
+bool target_has_same_endpoints(const struct target *a, const struct target *b) {
+    return span_equal(span_of(a->endpoints, a->endpoint_bytes),
+                      span_of(b->endpoints, b->endpoint_bytes));
+}
+
+void target_swap_endpoints(struct target *a, struct target *b) {
+    struct target former = *a;
+    a->endpoints = b->endpoints;
+    a->endpoint_bytes = b->endpoint_bytes;
+    a->endpoint_count = b->endpoint_count;
+    a->endpoint_at = 0;
+    b->endpoints = former.endpoints;
+    b->endpoint_bytes = former.endpoint_bytes;
+    b->endpoint_count = former.endpoint_count;
+    b->endpoint_at = 0;
+}
+
+static weft_ns backoff(uint32_t round) {
+    ASSERT(round >= 1);
+    uint32_t doublings = round - 1 < DOUBLINGS_MAX ? round - 1 : DOUBLINGS_MAX;
+    return time_min(TARGET_BACKOFF_FIRST_NS << doublings, TARGET_BACKOFF_MAX_NS);
+}
+
+void target_fail(struct target *target, const char *why, struct rng *rng, weft_ns now) {
+    size_t len = strnlen(why, TARGET_ERROR_MAX);
+    memcpy(target->error, why, len);
+    target->error[len] = '\0';
+    target->failure_count += target->failure_count < UINT32_MAX ? 1 : 0;
+    target->endpoint_at++;
+    if (target->endpoint_at < target->endpoint_count) {
+        target->retry_at = now;
+        return;
+    }
+    target->endpoint_at = 0;
+    uint32_t round = target->failure_count / target->endpoint_count;
+    target->retry_at = time_after(now, rng_jitter(rng, backoff(round > 0 ? round : 1)));
+}
+
+void target_lose(struct target *target, struct rng *rng, weft_ns now) {
+    target->failure_count = 0;
+    target->error[0] = '\0';
+    target->retry_at = time_after(now, rng_jitter(rng, TARGET_BACKOFF_FIRST_NS));
+}
+
+void target_rest(struct target *target, struct rng *rng, weft_ns now) {
+    target->retry_at = time_after(now, rng_jitter(rng, TARGET_BACKOFF_MAX_NS));
+}
