@@ -126,7 +126,7 @@ static void trace_reach(struct core *core, const struct router_change *change) {
 }
 
 static bool is_same_way(const struct router_path *a, const struct router_path *b) {
-    return a->is_reachable && b->is_reachable && a->digest == b->digest;
+    return a->is_reachable && b->is_reachable && a->trail == b->trail;
 }
 
 static void route_changed(struct core *core, const struct router_change *change) {

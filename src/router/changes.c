@@ -9,8 +9,8 @@
 #define CHANGES_FIRST 8
 
 static bool paths_equal(const struct router_path *a, const struct router_path *b) {
-    return a->is_reachable == b->is_reachable && a->hops == b->hops && a->cost_us == b->cost_us &&
-           weft_peer_id_equal(&a->next_hop, &b->next_hop);
+    return a->is_reachable == b->is_reachable && a->trail == b->trail && a->hops == b->hops &&
+           a->cost_us == b->cost_us && weft_peer_id_equal(&a->next_hop, &b->next_hop);
 }
 
 static enum weft_err changes_append(struct changes *changes, const struct router_change *change) {

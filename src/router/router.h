@@ -36,6 +36,7 @@ struct router_path {
     struct weft_peer_id next_hop; /* the neighbour; self for ourselves */
     uint32_t hops;                /* links to cross; 0 for ourselves */
     uint64_t cost_us;
+    uint64_t trail; /* a hash of the nodes crossed: differs when the path goes another way */
 };
 
 /* What a computation changed for one peer. */

@@ -30,8 +30,9 @@ static uint64_t id_mix(const struct weft_peer_id *id) {
 
 /* Sums one hash per reachable peer and arc: a sum has no order. A liar who finds a collision makes
  * some frames travel a tree that others do not share; repair makes good for that. */
-static uint64_t digest_of(const struct routes *routes, const uint64_t *id_hashes) {
+static uint64_t digest_of(const struct routes *routes) {
     const struct path_graph *graph = &routes->graph;
+    const uint64_t *id_hashes = graph->tags;
     uint64_t digest = 0;
     for (uint32_t u = 0; u < graph->node_count; u++) {
         if (routes->nodes[u].cost_us == PATH_UNREACHED) {
@@ -44,19 +45,6 @@ static uint64_t digest_of(const struct routes *routes, const uint64_t *id_hashes
         }
     }
     return digest;
-}
-
-static enum weft_err digest_compute(struct routes *routes) {
-    uint64_t *id_hashes = calloc(routes->graph.node_count, sizeof *id_hashes);
-    if (id_hashes == NULL) {
-        return WEFT_ERR_MEMORY;
-    }
-    for (uint32_t i = 0; i < routes->graph.node_count; i++) {
-        id_hashes[i] = id_mix(&routes->ids[i]);
-    }
-    routes->digest = digest_of(routes, id_hashes);
-    free(id_hashes);
-    return WEFT_OK;
 }
 
 static bool is_node(const struct topology *topology, const struct topology_peer *peer) {
@@ -79,14 +67,15 @@ static enum weft_err routes_reserve(struct routes *routes, uint32_t count, size_
     routes->graph.node_count = count;
     routes->graph.rows = calloc((size_t)count + 1, sizeof *routes->graph.rows);
     routes->graph.arcs = malloc((arc_count + 1) * sizeof *routes->graph.arcs);
+    routes->graph.tags = malloc(((size_t)count + 1) * sizeof *routes->graph.tags);
     routes->ids = malloc(((size_t)count + 1) * sizeof *routes->ids);
     routes->nodes = malloc(((size_t)count + 1) * sizeof *routes->nodes);
     routes->tree = malloc(((size_t)count + 1) * sizeof *routes->tree);
     routes->heap = malloc(((size_t)count + 1) * sizeof *routes->heap);
     routes->behind = calloc((size_t)count + 1, sizeof *routes->behind);
     bool is_whole = routes->graph.rows != NULL && routes->graph.arcs != NULL &&
-                    routes->ids != NULL && routes->nodes != NULL && routes->tree != NULL &&
-                    routes->heap != NULL && routes->behind != NULL;
+                    routes->graph.tags != NULL && routes->ids != NULL && routes->nodes != NULL &&
+                    routes->tree != NULL && routes->heap != NULL && routes->behind != NULL;
     return is_whole ? WEFT_OK : WEFT_ERR_MEMORY;
 }
 
@@ -114,6 +103,7 @@ static void graph_freeze(struct routes *routes, const struct topology *topology)
             continue;
         }
         routes->ids[peer->rank] = peer->id;
+        routes->graph.tags[peer->rank] = id_mix(&peer->id);
         routes->graph.rows[peer->rank] = next;
         next = row_freeze(routes, topology, peer, next);
     }
@@ -130,16 +120,16 @@ static void reach_count(struct routes *routes) {
     }
 }
 
-static enum weft_err routes_compute(struct routes *routes, const struct topology *topology) {
+static void routes_compute(struct routes *routes, const struct topology *topology) {
     graph_freeze(routes, topology);
     routes->self = routes_find(routes, &topology->self);
     if (routes->self == PATH_NONE) {
         routes->graph.node_count = 0; /* before our first word nothing is reached */
-        return WEFT_OK;
+        return;
     }
     path_compute(&routes->graph, routes->self, routes->heap, routes->nodes);
     reach_count(routes);
-    return digest_compute(routes);
+    routes->digest = digest_of(routes);
 }
 
 enum weft_err routes_init(struct routes *routes, struct topology *topology) {
@@ -148,9 +138,8 @@ enum weft_err routes_init(struct routes *routes, struct topology *topology) {
     uint32_t count = peers_number(topology, &arc_count);
     enum weft_err err = routes_reserve(routes, count, arc_count);
     if (err == WEFT_OK) {
-        err = routes_compute(routes, topology);
-    }
-    if (err != WEFT_OK) {
+        routes_compute(routes, topology);
+    } else {
         routes_fini(routes); /* takes half-built objects */
     }
     return err;
@@ -159,6 +148,7 @@ enum weft_err routes_init(struct routes *routes, struct topology *topology) {
 void routes_fini(struct routes *routes) {
     free(routes->graph.rows);
     free(routes->graph.arcs);
+    free(routes->graph.tags);
     free(routes->ids);
     free(routes->nodes);
     free(routes->tree);
@@ -189,6 +179,7 @@ struct router_path routes_path(const struct routes *routes, uint32_t node) {
     return (struct router_path){.is_reachable = true,
                                 .next_hop = routes->ids[routes->nodes[node].first],
                                 .hops = routes->nodes[node].hops,
+                                .trail = routes->nodes[node].trail,
                                 .cost_us = routes->nodes[node].cost_us};
 }
 
