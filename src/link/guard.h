@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who may knock: bounds what strangers cost before they have proved the mesh secret (C3, C4, T9, T17).
+ * Who may knock: bounds what strangers cost before they have proved the mesh secret (C3, C4, T9,
+ * T17).
  *
- * - at most half_open_max (256) handshakes under way; at the bound the oldest is dropped if it is over 1 s old,
- *   else the new one is refused;
- * - a token bucket per address prefix (IPv4 /24, IPv6 /48): 50 connections at once, then 10 a second;
- *   loopback and link-local count like others. 4,096 prefixes are remembered; the one longest quiet makes room;
+ * - at most half_open_max (256) handshakes under way; at the bound the oldest is dropped if it is
+ * over 1 s old, else the new one is refused;
+ * - a token bucket per address prefix (IPv4 /24, IPv6 /48): 50 connections at once, then 10 a
+ * second; loopback and link-local count like others. 4,096 prefixes are remembered; the one longest
+ * quiet makes room;
  * - at most links_max links in all;
- * - faults are reported once per address with a count: log at the first, then each doubling, at most once a minute;
- * - the last 4,096 first messages' ephemeral keys are remembered: a replayed one gets no answer (T1).
+ * - faults are reported once per address with a count: log at the first, then each doubling, at
+ * most once a minute;
+ * - the last 4,096 first messages' ephemeral keys are remembered: a replayed one gets no answer
+ * (T1).
  */
 #ifndef LINK_GUARD_H
 #define LINK_GUARD_H
@@ -22,10 +26,10 @@ struct guard;
 
 struct guard_config {
     struct hash_key hash_key;
-    size_t half_open_max;    /* 256 */
-    size_t prefixes_max;     /* 4,096 */
-    uint64_t prefix_burst;   /* 50 */
-    uint64_t prefix_rate;    /* 10 a second */
+    size_t half_open_max;  /* 256 */
+    size_t prefixes_max;   /* 4,096 */
+    uint64_t prefix_burst; /* 50 */
+    uint64_t prefix_rate;  /* 10 a second */
 };
 void guard_config_defaults(struct guard_config *config);
 

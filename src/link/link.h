@@ -5,16 +5,18 @@
  *   dialler:   sent-1 --message 2--> up (message 3 goes out) --close, fault, silence--> closed
  *   acceptor:  wait-1 --message 1--> wait-3 --message 3--> up ------------------------> closed
  *
- * Handshake: Noise XXpsk0+psk3_25519_ChaChaPoly_BLAKE2b (docs/protocol.md, "Links"). Before it is done at most 1 KiB
- * is buffered and it has 5 s; the acceptor answers nothing to bytes that do not prove the mesh secret, and never
- * more bytes than it got. Afterwards records: 2-byte length, ciphertext; carriers' payloads follow their record unsealed by us.
- * Rekeying (rekey.c) by KKpsk0 inside the channel every 120 s or 2^32 records; 180 s without one closes.
+ * Handshake: Noise XXpsk0+psk3_25519_ChaChaPoly_BLAKE2b (docs/protocol.md, "Links"). Before it is
+ * done at most 1 KiB is buffered and it has 5 s; the acceptor answers nothing to bytes that do not
+ * prove the mesh secret, and never more bytes than it got. Afterwards records: 2-byte length,
+ * ciphertext; carriers' payloads follow their record unsealed by us. Rekeying (rekey.c) by KKpsk0
+ * inside the channel every 120 s or 2^32 records; 180 s without one closes.
  *
- * Sending: strict classes; within STREAM fair between flows by deficit round robin over the flow label.
- * Bounds, in bytes queued: CONTROL 1 MiB (beyond: the link closes, SLOW); MESSAGE 4 MiB (beyond: refused);
- * STREAM 4 MiB (beyond: refused; a relayed frame then is dropped and counted by the core). Data
- * that has stood in the STREAM queue for over 5 ms during 100 ms gets its carrier's CONGESTED mark (CoDel).
- * A record is sealed only when the host asks for bytes to write, so that what is urgent still overtakes.
+ * Sending: strict classes; within STREAM fair between flows by deficit round robin over the flow
+ * label. Bounds, in bytes queued: CONTROL 1 MiB (beyond: the link closes, SLOW); MESSAGE 4 MiB
+ * (beyond: refused); STREAM 4 MiB (beyond: refused; a relayed frame then is dropped and counted by
+ * the core). Data that has stood in the STREAM queue for over 5 ms during 100 ms gets its carrier's
+ * CONGESTED mark (CoDel). A record is sealed only when the host asks for bytes to write, so that
+ * what is urgent still overtakes.
  */
 #ifndef LINK_LINK_H
 #define LINK_LINK_H
@@ -22,6 +24,7 @@
 #include "base/frame.h"
 #include "base/host.h"
 #include "base/link_id.h"
+#include "link/guard.h"
 #include "noise/identity.h"
 #include "wire/record.h"
 
@@ -37,12 +40,14 @@ struct link_shared {
     struct wire_hello hello;     /* key filled in; addresses not read */
     const char *const *addresses;
     uint32_t address_count;
-    weft_ns rekey_after;  /* 120 s */
-    weft_ns keys_max;     /* 180 s */
+    struct guard *guard;    /* refuses replayed first messages; may be NULL */
+    weft_ns rekey_after;    /* 120 s */
+    weft_ns keys_max;       /* 180 s */
     uint64_t rekey_records; /* 2^32 */
 };
 
-/* Derives mesh_id and psk from the 32-byte mesh secret, and sets the defaults. */
+/* Zeroes, derives mesh_id and psk from the 32-byte mesh secret, and sets the defaults: times, and
+ * the range of versions in hello. The caller sets the rest. */
 void link_shared_init(struct link_shared *shared, const uint8_t secret[32]);
 
 struct link;
@@ -54,8 +59,10 @@ WEFT_MUST_CHECK enum weft_err link_new(const struct link_shared *shared, enum li
 /* Wipes keys. Takes NULL. */
 void link_free(struct link *link);
 
-/* Bytes in: where to read into, at most *len bytes, at least 1. NULL when the link is closed or out of memory.
- * The buffer is only there while bytes are: an idle link holds none. */
+/* Bytes in: where to read into, at most *len bytes, at least 1. NULL when the link is closed or out
+ * of memory. The buffer is only there while bytes are: an idle link holds none. Only after
+ * link_next_event said false, so that what is buffered is bounded; the caller that wants no frames
+ * now does not read. Ends what events lent. */
 uint8_t *link_read_space(struct link *link, size_t *len);
 /* `len` bytes were read there; 0 is allowed. Then take the events. */
 void link_read_done(struct link *link, size_t len, weft_ns now);
@@ -67,20 +74,24 @@ enum link_event_kind {
 };
 struct link_event {
     enum link_event_kind kind;
-    struct wire_hello hello;     /* UP; borrowed until the next call */
-    struct weft_peer_id peer;    /* UP */
-    uint8_t version;             /* UP: the wire version both speak */
-    struct wire_frame frame;     /* FRAME; borrowed until the next call */
-    struct span payload;         /* FRAME of a carrier: its packet */
-    enum weft_err err;           /* DOWN: AUTH, VERSION, MALFORMED, TIMEOUT, FULL, REFUSED (they closed) */
-    bool is_expected_other;      /* DOWN: somebody else than expected answered */
-    char detail[200];            /* DOWN: for the log; printable ASCII; never empty */
+    struct wire_hello hello;  /* UP; borrowed until the next call */
+    struct weft_peer_id peer; /* UP */
+    uint8_t version;          /* UP: the wire version both speak */
+    struct wire_frame frame;  /* FRAME; borrowed until the next call */
+    struct span payload;      /* FRAME of a carrier: its packet */
+    enum weft_err err;    /* DOWN: AUTH, VERSION, MALFORMED, TIMEOUT, FULL, REFUSED (they closed) */
+    uint8_t close_reason; /* DOWN, REFUSED: their enum wire_close_reason; 0: they sent none */
+    bool is_expected_other; /* DOWN: somebody else than expected answered */
+    char detail[200];       /* DOWN: for the log; printable ASCII; never empty */
 };
-/* Takes the next event; false when more bytes are needed. */
+/* Takes the next event; false when more bytes are needed. Ask after link_read_done, link_tick and a
+ * link_send that gave FULL for control. None come after link_close, unless the peer lets the close
+ * stand for 1 s (DOWN, TIMEOUT). */
 bool link_next_event(struct link *link, weft_ns now, struct link_event *out);
 
-/* Frames out. `frame` is a whole encoded frame; `payload`, for carriers only, its packet, else NULL. References are taken
- * of their own. `flow` matters in class STREAM only. WEFT_ERR_FULL at the class's bound, WEFT_ERR_STATE when not up, WEFT_ERR_MEMORY. */
+/* Frames out. `frame` is a whole encoded frame; `payload`, for carriers only, its packet, else
+ * NULL. References are taken of their own. `flow` matters in class STREAM only. WEFT_ERR_FULL at
+ * the class's bound, WEFT_ERR_STATE when not up, WEFT_ERR_MEMORY. */
 WEFT_MUST_CHECK enum weft_err link_send(struct link *link, struct frame *frame,
                                         struct frame *payload, enum wire_class class, uint32_t flow,
                                         weft_ns now);

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One link's life: which part reads the bytes that came, which writes the bytes that go, and what
+ * ends it. The states of the header's diagram: HELLO is sent-1, wait-1 and wait-3 (handshake.c
+ * knows which), DOWN has its last event still to give, GONE has given it.
+ */
+#include "link/link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/time.h"
+#include "link/handshake.h"
+#include "link/rekey.h"
+#include "link/sendq.h"
+
+#define CLOSE_TIMEOUT NS_PER_S /* for a peer to read our close */
+#define IDLE_AFTER NS_PER_S    /* then the pools and large buffers are given back */
+#define CLOSE_TEXT_MAX 200
+
+enum state {
+    STATE_HELLO,
+    STATE_UP,
+    STATE_CLOSING, /* link_close was called: the close frame goes out, nothing comes in */
+    STATE_DOWN,
+    STATE_GONE,
+};
+
+struct link {
+    const struct link_shared *shared;
+    enum link_role role;
+    enum state state;
+    weft_ns now;      /* the latest time anybody told */
+    weft_ns deadline; /* of the handshake or of the closing */
+    weft_ns idle_at;  /* when to look whether memory can go; NEVER: none is held */
+    bool is_busy;     /* bytes came or went since idle_at was set */
+    bool has_expected;
+    uint8_t close_reason;
+    bool is_expected_other;
+    enum weft_err err;
+    struct weft_peer_id expected;
+    struct handshake *handshake; /* until its output is written and its event is taken */
+    struct inbuf in;
+    struct record_reader reader;
+    struct record_writer writer;
+    struct sendq queue;
+    struct rekey rekey;
+    struct link_counters counters;
+    char detail[sizeof((struct link_event *)NULL)->detail];
+};
+
+void link_shared_init(struct link_shared *shared, const uint8_t secret[32]) {
+    uint8_t hash[32];
+    *shared = (struct link_shared){.rekey_after = 120 * NS_PER_S,
+                                   .keys_max = 180 * NS_PER_S,
+                                   .rekey_records = (uint64_t)1 << 32};
+    shared->hello.version_min = WIRE_VERSION_MIN;
+    shared->hello.version_max = WIRE_VERSION_MAX;
+    noise_hash("weft mesh id", span_of(secret, 32), hash);
+    memcpy(shared->mesh_id, hash, sizeof shared->mesh_id);
+    noise_derive(secret, "weft link psk", shared->psk);
+}
+
+static void queue_start(struct link *link) {
+    struct hash_key key;
+    host_random(link->shared->host, key.bytes, sizeof key.bytes);
+    sendq_init(&link->queue, &key);
+}
+
+enum weft_err link_new(const struct link_shared *shared, enum link_role role,
+                       const struct weft_peer_id *expected, weft_ns now, struct link **out) {
+    ASSERT(shared->identity != NULL && shared->host != NULL);
+    struct link *link = calloc(1, sizeof *link);
+    if (link == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    link->shared = shared;
+    link->role = role;
+    link->now = now;
+    link->deadline = time_after(now, LINK_HANDSHAKE_TIMEOUT);
+    link->idle_at = WEFT_NEVER;
+    link->has_expected = expected != NULL;
+    link->expected = expected != NULL ? *expected : link->expected;
+    record_writer_init(&link->writer);
+    queue_start(link);
+    enum weft_err err = handshake_new(shared, role, &link->handshake);
+    if (err != WEFT_OK) {
+        link_free(link);
+        return err;
+    }
+    *out = link;
+    return WEFT_OK;
+}
+
+/* Gives all keys and buffers back; what is left only says why. */
+static void parts_drop(struct link *link) {
+    handshake_free(link->handshake);
+    link->handshake = NULL;
+    rekey_fini(&link->rekey);
+    record_reader_fini(&link->reader);
+    record_writer_fini(&link->writer);
+    inbuf_fini(&link->in);
+    sendq_fini(&link->queue);
+}
+
+void link_free(struct link *link) {
+    if (link != NULL) {
+        parts_drop(link);
+        noise_wipe(link, sizeof *link);
+        free(link);
+    }
+}
+
+static void see(struct link *link, weft_ns now) {
+    link->now = now > link->now ? now : link->now;
+}
+
+/* Whether bytes may still come and go. */
+static bool is_open(const struct link *link) {
+    return link->state != STATE_DOWN && link->state != STATE_GONE;
+}
+
+/* Something is held that an idle link would not hold: look again later. */
+static void stir(struct link *link) {
+    link->is_busy = true;
+    if (link->idle_at == WEFT_NEVER) {
+        link->idle_at = time_after(link->now, IDLE_AFTER);
+    }
+}
+
+/* ---- the end ---- */
+
+/* Nothing comes or goes from here on. Buffers stay until the event is taken: a frame may be lent.
+ */
+static void fail(struct link *link, const struct link_fault *fault) {
+    if (!is_open(link)) {
+        return;
+    }
+    link->state = STATE_DOWN;
+    link->err = fault->err;
+    link->is_expected_other = fault->is_expected_other;
+    (void)snprintf(link->detail, sizeof link->detail, "%s", fault->text);
+}
+
+static void fail_text(struct link *link, enum weft_err err, const char *text) {
+    struct link_fault fault = {.err = err, .text = text};
+    fail(link, &fault);
+}
+
+static const char *reason_name(uint8_t reason) {
+    static const char *const names[] = {
+        [WIRE_CLOSE_BYE] = "it stops",
+        [WIRE_CLOSE_DUPLICATE] = "another link is kept",
+        [WIRE_CLOSE_PROTOCOL] = "we broke the protocol",
+        [WIRE_CLOSE_FULL] = "it has no room",
+        [WIRE_CLOSE_CLONE] = "our key lives in two places",
+        [WIRE_CLOSE_SILENT] = "we gave no sign of life",
+        [WIRE_CLOSE_SLOW] = "we do not read",
+        [WIRE_CLOSE_SURPLUS] = "it has links enough",
+        [WIRE_CLOSE_SELF] = "our key is its own",
+    };
+    bool is_known = reason < sizeof names / sizeof names[0] && names[reason] != NULL;
+    return is_known ? names[reason] : "for a reason unknown here";
+}
+
+/* The peer's words, made fit for a log. */
+static void text_print(char *out, size_t size, struct span text) {
+    size_t len = text.len < size ? text.len : size - 1;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t byte = text.data[i];
+        out[i] = byte >= 0x20 && byte < 0x7f ? (char)byte : '?';
+    }
+    out[len] = '\0';
+}
+
+static void close_take(struct link *link, struct span body) {
+    struct wire_close message;
+    if (wire_close_decode(body, &message) != WEFT_OK) {
+        fail_text(link, WEFT_ERR_MALFORMED, "a close that is not one");
+        return;
+    }
+    char text[CLOSE_TEXT_MAX + 1];
+    char detail[sizeof link->detail];
+    text_print(text, sizeof text, message.text);
+    (void)snprintf(detail, sizeof detail, "the peer closed: %s%s%.120s",
+                   reason_name(message.reason), text[0] == '\0' ? "" : ": ", text);
+    link->close_reason = message.reason;
+    fail_text(link, WEFT_ERR_REFUSED, detail);
+}
+
+static bool down_give(struct link *link, struct link_event *out) {
+    link->state = STATE_GONE;
+    parts_drop(link);
+    *out = (struct link_event){.kind = LINK_EVENT_DOWN,
+                               .err = link->err,
+                               .close_reason = link->close_reason,
+                               .is_expected_other = link->is_expected_other};
+    memcpy(out->detail, link->detail, sizeof out->detail);
+    return true;
+}
+
+/* ---- bytes in ---- */
+
+uint8_t *link_read_space(struct link *link, size_t *len) {
+    switch (link->state) {
+    case STATE_HELLO:
+        return inbuf_space(&link->in, 0, LINK_HANDSHAKE_BYTES_MAX, len);
+    case STATE_UP:
+        return record_read_space(&link->reader, &link->in, len);
+    case STATE_CLOSING: /* read and forgotten, so that the peer's writing does not block */
+        link->in.begin = link->in.end = 0;
+        return inbuf_space(&link->in, 0, LINK_HANDSHAKE_BYTES_MAX, len);
+    case STATE_DOWN:
+    case STATE_GONE:
+        break;
+    }
+    return NULL;
+}
+
+void link_read_done(struct link *link, size_t len, weft_ns now) {
+    see(link, now);
+    if (!is_open(link)) {
+        return;
+    }
+    inbuf_done(&link->in, len);
+    link->counters.bytes_in += len;
+    stir(link);
+    if (len == 0 || link->state == STATE_CLOSING) {
+        inbuf_relax(&link->in, link->state == STATE_CLOSING);
+    }
+}
+
+/* The peer is proven: the first keys. False without memory. */
+static bool keys_take(struct link *link) {
+    const struct noise_handshake *noise = link->handshake->noise;
+    struct noise_keys keys;
+    noise_handshake_split(noise, &keys);
+    rekey_init(&link->rekey, link->role, &keys, noise_handshake_remote_static(noise), link->now);
+    link->reader.aead = aead_new(AEAD_CHACHA20_POLY1305, keys.receive);
+    link->writer.aead = aead_new(AEAD_CHACHA20_POLY1305, keys.send);
+    noise_wipe(&keys, sizeof keys);
+    return link->reader.aead != NULL && link->writer.aead != NULL;
+}
+
+static bool up_give(struct link *link, struct link_event *out) {
+    if (!keys_take(link)) {
+        fail_text(link, WEFT_ERR_MEMORY, "out of memory");
+        return down_give(link, out);
+    }
+    link->state = STATE_UP;
+    *out = (struct link_event){.kind = LINK_EVENT_UP,
+                               .hello = link->handshake->hello,
+                               .peer = link->handshake->peer,
+                               .version = link->handshake->version};
+    return true;
+}
+
+static bool hello_event(struct link *link, struct link_event *out) {
+    struct link_fault fault;
+    const struct weft_peer_id *expected = link->has_expected ? &link->expected : NULL;
+    switch (handshake_read(link->handshake, link->shared, expected, &link->in, &fault)) {
+    case HANDSHAKE_WAIT:
+        return false;
+    case HANDSHAKE_DONE:
+        return up_give(link, out);
+    case HANDSHAKE_FAULT:
+        break;
+    }
+    fail(link, &fault);
+    return down_give(link, out);
+}
+
+/* Whether the frame is for the host. What is ours is done; what is wrong ends the link. */
+static bool frame_sort(struct link *link, const struct wire_frame *frame) {
+    struct link_fault fault;
+    link->counters.frames_in++;
+    if (frame->kind == WIRE_REKEY) {
+        if (!rekey_take(&link->rekey, link->shared, frame->body, &link->reader, link->now,
+                        &fault)) {
+            fail(link, &fault);
+        }
+        return false;
+    }
+    if (frame->kind == WIRE_CLOSE) {
+        close_take(link, frame->body);
+        return false;
+    }
+    if (wire_type_of(frame->kind) != NULL) {
+        return true;
+    }
+    if ((frame->flags & WIRE_FLAG_ESSENTIAL) != 0) {
+        fail_text(link, WEFT_ERR_MALFORMED, "an essential frame of an unknown kind");
+    }
+    return false;
+}
+
+/* A dialler whose receiving counter is due for new keys begins here; time is link_tick's. */
+static void rekey_check(struct link *link) {
+    uint64_t due = link->shared->rekey_records;
+    bool is_due = link->writer.counter >= due || link->reader.counter >= due;
+    if (is_due && link->role == LINK_DIALLED &&
+        rekey_start(&link->rekey, link->shared) != WEFT_OK) {
+        fail_text(link, WEFT_ERR_MEMORY, "no rekeying can be begun");
+    }
+}
+
+static bool record_event(struct link *link, struct link_event *out) {
+    struct link_fault fault;
+    out->kind = LINK_EVENT_FRAME;
+    while (link->state == STATE_UP) {
+        switch (record_read(&link->reader, &link->in, &out->frame, &out->payload, &fault)) {
+        case RECORD_WAIT:
+            inbuf_relax(&link->in, false);
+            rekey_check(link);
+            return link->state == STATE_DOWN && down_give(link, out);
+        case RECORD_FRAME:
+            if (frame_sort(link, &out->frame)) {
+                return true;
+            }
+            break;
+        case RECORD_FAULT:
+            fail(link, &fault);
+            break;
+        }
+    }
+    return down_give(link, out);
+}
+
+/* The handshake's memory goes when its event was taken and its last message is written. */
+static void handshake_relax(struct link *link) {
+    if (link->state == STATE_UP && link->handshake != NULL &&
+        handshake_pending(link->handshake).len == 0) {
+        handshake_free(link->handshake);
+        link->handshake = NULL;
+    }
+}
+
+bool link_next_event(struct link *link, weft_ns now, struct link_event *out) {
+    see(link, now);
+    handshake_relax(link);
+    switch (link->state) {
+    case STATE_HELLO:
+        return hello_event(link, out);
+    case STATE_UP:
+        return record_event(link, out);
+    case STATE_DOWN:
+        return down_give(link, out);
+    case STATE_CLOSING:
+    case STATE_GONE:
+        break;
+    }
+    return false;
+}
+
+/* ---- frames out ---- */
+
+/* A whole frame, with a payload exactly if it is a carrier, of the length its header says. */
+static bool is_sendable(const struct frame *frame, const struct frame *payload) {
+    if (frame->len < WIRE_FRAME_HEADER_BYTES ||
+        frame->len > WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX) {
+        return false;
+    }
+    if (frame->data[0] != WIRE_CARRIER) {
+        return payload == NULL;
+    }
+    size_t at = WIRE_FRAME_HEADER_BYTES + WIRE_CARRIER_HEADER_BYTES - 2;
+    return payload != NULL && frame->len == at + 2 && payload->len > 0 &&
+           payload->len == ((uint32_t)frame->data[at] << 8 | frame->data[at + 1]);
+}
+
+enum weft_err link_send(struct link *link, struct frame *frame, struct frame *payload,
+                        enum wire_class class, uint32_t flow, weft_ns now) {
+    ASSERT(is_sendable(frame, payload));
+    see(link, now);
+    if (link->state != STATE_UP) {
+        return WEFT_ERR_STATE;
+    }
+    enum weft_err err = sendq_push(&link->queue, frame, payload, class, flow, now);
+    if (err == WEFT_OK) {
+        stir(link);
+        return WEFT_OK;
+    }
+    link->counters.refused++;
+    if (err == WEFT_ERR_FULL && class == WIRE_CLASS_CONTROL) {
+        fail_text(link, WEFT_ERR_FULL, "the peer does not read: too much control data waits");
+    }
+    return err;
+}
+
+size_t link_room(const struct link *link, enum wire_class class) {
+    return link->state == STATE_UP ? sendq_room(&link->queue, class) : 0;
+}
+
+/* ---- bytes out ---- */
+
+static bool has_handshake_bytes(const struct link *link) {
+    return link->handshake != NULL && handshake_pending(link->handshake).len > 0;
+}
+
+static void seal_next(struct link *link, weft_ns now) {
+    if (link->writer.counter >= link->shared->rekey_records) {
+        rekey_check(link);
+    }
+    if (sendq_is_empty(&link->queue) && link->rekey.frame_len == 0) {
+        return;
+    }
+    struct span last = span_of(link->rekey.frame, link->rekey.frame_len);
+    size_t count = record_seal(&link->writer, &link->queue, last, now);
+    if (count == 0) {
+        fail_text(link, WEFT_ERR_MEMORY, "out of memory");
+        return;
+    }
+    link->counters.frames_out += count;
+    link->counters.records_out++;
+    if (last.len > 0) {
+        rekey_sealed(&link->rekey, &link->writer);
+    }
+}
+
+size_t link_write_spans(struct link *link, weft_ns now, struct span *out, size_t max) {
+    ASSERT(max >= 1);
+    see(link, now);
+    if (!is_open(link)) {
+        return 0;
+    }
+    if (has_handshake_bytes(link)) {
+        out[0] = handshake_pending(link->handshake);
+        return 1;
+    }
+    if (link->state == STATE_HELLO) {
+        return 0;
+    }
+    if (!record_is_pending(&link->writer)) {
+        seal_next(link, now);
+    }
+    return !is_open(link) ? 0 : record_spans(&link->writer, out, max);
+}
+
+void link_write_done(struct link *link, size_t len) {
+    if (len == 0 || !is_open(link)) {
+        return;
+    }
+    link->counters.bytes_out += len;
+    stir(link);
+    if (has_handshake_bytes(link)) {
+        ASSERT(len <= handshake_pending(link->handshake).len);
+        link->handshake->out_done += len;
+        return;
+    }
+    record_written(&link->writer, len);
+    if (sendq_is_empty(&link->queue)) {
+        record_writer_relax(&link->writer);
+    }
+}
+
+bool link_wants_write(const struct link *link) {
+    return is_open(link) && (has_handshake_bytes(link) || record_is_pending(&link->writer) ||
+                             !sendq_is_empty(&link->queue) || link->rekey.frame_len > 0);
+}
+
+static struct frame *close_make(enum wire_close_reason reason, const char *text) {
+    uint8_t bytes[WIRE_FRAME_HEADER_BYTES + 1 + CLOSE_TEXT_MAX];
+    char printable[CLOSE_TEXT_MAX + 1];
+    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
+    text_print(printable, sizeof printable, span_of_text(text == NULL ? "" : text));
+    struct wire_close body = {.reason = (uint8_t)reason, .text = span_of_text(printable)};
+    size_t begin = wire_frame_begin(&writer, WIRE_CLOSE, 0);
+    wire_close_encode(&writer, &body);
+    wire_frame_end(&writer, begin);
+    return frame_copy(wire_writer_view(&writer));
+}
+
+/* The close goes behind control, however full that is; the rest is dropped. */
+static enum weft_err close_queue(struct link *link, enum wire_close_reason reason,
+                                 const char *text) {
+    struct frame *frame = close_make(reason, text);
+    if (frame == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    sendq_drop(&link->queue, WIRE_CLASS_MESSAGE);
+    sendq_drop(&link->queue, WIRE_CLASS_STREAM);
+    enum weft_err err = sendq_push(&link->queue, frame, NULL, WIRE_CLASS_CONTROL, 0, link->now);
+    frame_unref(frame);
+    return err;
+}
+
+void link_close(struct link *link, enum wire_close_reason reason, const char *text) {
+    if (link->state == STATE_UP && close_queue(link, reason, text) == WEFT_OK) {
+        link->state = STATE_CLOSING;
+        link->deadline = time_after(link->now, CLOSE_TIMEOUT);
+    } else if (link->state != STATE_CLOSING) {
+        link->state = STATE_GONE; /* without an event: it was the host who ended it */
+    }
+}
+
+/* ---- time ---- */
+
+/* Gives back what an idle link need not hold. */
+static void relax(struct link *link) {
+    if (link->is_busy) {
+        link->is_busy = false;
+        link->idle_at = time_after(link->now, IDLE_AFTER);
+        return;
+    }
+    inbuf_relax(&link->in, true);
+    record_writer_relax(&link->writer);
+    sendq_relax(&link->queue);
+    link->idle_at = WEFT_NEVER;
+}
+
+static void keys_tick(struct link *link) {
+    weft_ns age = time_since(link->rekey.since, link->now);
+    if (age >= link->shared->keys_max) {
+        fail_text(link, WEFT_ERR_TIMEOUT, "no new keys in time");
+    } else if (age >= link->shared->rekey_after && link->role == LINK_DIALLED &&
+               rekey_start(&link->rekey, link->shared) != WEFT_OK) {
+        fail_text(link, WEFT_ERR_MEMORY, "no rekeying can be begun");
+    }
+}
+
+void link_tick(struct link *link, weft_ns now) {
+    see(link, now);
+    if (!is_open(link)) {
+        return;
+    }
+    if (link->state == STATE_UP) {
+        handshake_relax(link);
+        keys_tick(link);
+    } else if (link->now >= link->deadline) {
+        bool is_closing = link->state == STATE_CLOSING;
+        fail_text(link, WEFT_ERR_TIMEOUT,
+                  is_closing ? "the peer did not read our close" : "the handshake took too long");
+    }
+    if (link->now >= link->idle_at) {
+        relax(link);
+    }
+}
+
+/* When the present keys need something done. */
+static weft_ns keys_deadline(const struct link *link) {
+    bool starts =
+        link->role == LINK_DIALLED && link->rekey.stage == REKEY_IDLE && link->rekey.frame_len == 0;
+    weft_ns span = starts ? link->shared->rekey_after : link->shared->keys_max;
+    return time_after(link->rekey.since, span);
+}
+
+weft_ns link_deadline(const struct link *link) {
+    switch (link->state) {
+    case STATE_HELLO:
+    case STATE_CLOSING:
+        return time_min(link->deadline, link->idle_at);
+    case STATE_UP:
+        return time_min(keys_deadline(link), link->idle_at);
+    case STATE_DOWN:
+        return link->now; /* an event waits */
+    case STATE_GONE:
+        break;
+    }
+    return WEFT_NEVER;
+}
+
+/* ---- questions ---- */
+
+bool link_is_up(const struct link *link) {
+    return link->state == STATE_UP;
+}
+
+enum link_role link_role(const struct link *link) {
+    return link->role;
+}
+
+struct link_counters link_count(const struct link *link) {
+    struct link_counters counters = link->counters;
+    counters.rekeys = link->rekey.count;
+    for (int class = 0; class < WIRE_CLASS_COUNT; class ++) {
+        counters.queued_bytes += link->queue.bytes[class];
+    }
+    return counters;
+}

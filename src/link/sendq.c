@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The send queue. Items and flows live in arrays and point at each other by index, so that the
+ * steady state allocates nothing and an idle link keeps nothing.
+ */
+#include "link/sendq.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+
+#define NONE UINT32_MAX
+#define BUCKET_COUNT 256u /* four flows in each at SENDQ_FLOWS_MAX */
+#define SIZE_FIRST 8u
+
+struct sendq_flow {
+    uint32_t label;
+    uint32_t deficit; /* bytes it may send before the round moves on */
+    struct sendq_list items;
+    uint32_t chain_next; /* in the bucket, or in the list of free flows */
+    uint32_t round_next;
+    weft_ns mark_at; /* when its wait will have stood for SENDQ_INTERVAL; 0: it does not stand */
+};
+
+static const size_t BYTES_MAX[WIRE_CLASS_COUNT] = {
+    [WIRE_CLASS_CONTROL] = SENDQ_CONTROL_BYTES_MAX,
+    [WIRE_CLASS_MESSAGE] = SENDQ_MESSAGE_BYTES_MAX,
+    [WIRE_CLASS_STREAM] = SENDQ_STREAM_BYTES_MAX,
+};
+
+static const struct sendq_list EMPTY = {.head = NONE, .tail = NONE};
+
+void sendq_init(struct sendq *queue, const struct hash_key *key) {
+    *queue = (struct sendq){
+        .key = *key, .item_free = NONE, .flow_free = NONE, .fifo = {EMPTY, EMPTY}, .round = EMPTY};
+}
+
+void sendq_fini(struct sendq *queue) {
+    for (int class = 0; class < WIRE_CLASS_COUNT; class ++) {
+        sendq_drop(queue, (enum wire_class) class);
+    }
+    sendq_relax(queue);
+}
+
+/* ---- the pools ---- */
+
+static bool items_grow(struct sendq *queue) {
+    uint32_t size = queue->item_size == 0 ? SIZE_FIRST : queue->item_size * 2;
+    struct sendq_item *items = realloc(queue->items, size * sizeof *items);
+    if (items == NULL) {
+        return false;
+    }
+    for (uint32_t i = size; i-- > queue->item_size;) {
+        items[i].next = queue->item_free;
+        queue->item_free = i;
+    }
+    queue->items = items;
+    queue->item_size = size;
+    return true;
+}
+
+static bool flows_grow(struct sendq *queue) {
+    uint32_t size = queue->flow_size == 0 ? SIZE_FIRST : queue->flow_size * 2;
+    struct sendq_flow *flows = realloc(queue->flows, size * sizeof *flows);
+    if (flows == NULL) {
+        return false;
+    }
+    for (uint32_t i = size; i-- > queue->flow_size;) {
+        flows[i].chain_next = queue->flow_free;
+        queue->flow_free = i;
+    }
+    queue->flows = flows;
+    queue->flow_size = size;
+    return true;
+}
+
+static bool buckets_make(struct sendq *queue) {
+    if (queue->buckets == NULL) {
+        queue->buckets = malloc(BUCKET_COUNT * sizeof *queue->buckets);
+        for (uint32_t i = 0; queue->buckets != NULL && i < BUCKET_COUNT; i++) {
+            queue->buckets[i] = NONE;
+        }
+    }
+    return queue->buckets != NULL;
+}
+
+/* ---- lists of items ---- */
+
+static void list_append(struct sendq *queue, struct sendq_list *list, uint32_t index) {
+    queue->items[index].next = NONE;
+    if (list->tail == NONE) {
+        list->head = index;
+    } else {
+        queue->items[list->tail].next = index;
+    }
+    list->tail = index;
+}
+
+static struct sendq_item list_take(struct sendq *queue, struct sendq_list *list) {
+    ASSERT(list->head != NONE);
+    uint32_t index = list->head;
+    struct sendq_item item = queue->items[index];
+    list->head = item.next;
+    if (list->head == NONE) {
+        list->tail = NONE;
+    }
+    queue->items[index].next = queue->item_free;
+    queue->item_free = index;
+    return item;
+}
+
+static size_t payload_bytes(const struct sendq_item *item) {
+    return item->payload == NULL ? 0 : item->payload->len;
+}
+
+static size_t item_bytes(const struct sendq_item *item) {
+    return item->frame->len + payload_bytes(item);
+}
+
+/* ---- the round of flows ---- */
+
+static void round_append(struct sendq *queue, uint32_t index) {
+    queue->flows[index].round_next = NONE;
+    if (queue->round.tail == NONE) {
+        queue->round.head = index;
+    } else {
+        queue->flows[queue->round.tail].round_next = index;
+    }
+    queue->round.tail = index;
+}
+
+static uint32_t round_take(struct sendq *queue) {
+    ASSERT(queue->round.head != NONE);
+    uint32_t index = queue->round.head;
+    queue->round.head = queue->flows[index].round_next;
+    if (queue->round.head == NONE) {
+        queue->round.tail = NONE;
+    }
+    return index;
+}
+
+static uint32_t *bucket_of(struct sendq *queue, uint32_t label) {
+    uint64_t hash = hash_keyed(&queue->key, span_of(&label, sizeof label));
+    return &queue->buckets[hash % BUCKET_COUNT];
+}
+
+static uint32_t flow_find(struct sendq *queue, uint32_t label) {
+    uint32_t index = *bucket_of(queue, label);
+    while (index != NONE && queue->flows[index].label != label) {
+        index = queue->flows[index].chain_next;
+    }
+    return index;
+}
+
+/* A new flow at the end of the round; there is a free one. */
+static uint32_t flow_add(struct sendq *queue, uint32_t label) {
+    uint32_t index = queue->flow_free;
+    uint32_t *bucket = bucket_of(queue, label);
+    queue->flow_free = queue->flows[index].chain_next;
+    queue->flows[index] = (struct sendq_flow){
+        .label = label, .deficit = SENDQ_QUANTUM, .items = EMPTY, .chain_next = *bucket};
+    *bucket = index;
+    queue->flow_count++;
+    round_append(queue, index);
+    return index;
+}
+
+/* The flow at the head of the round has nothing left and leaves. */
+static void flow_remove_head(struct sendq *queue) {
+    uint32_t index = round_take(queue);
+    uint32_t *place = bucket_of(queue, queue->flows[index].label);
+    while (*place != index) {
+        place = &queue->flows[*place].chain_next;
+    }
+    *place = queue->flows[index].chain_next;
+    queue->flows[index].chain_next = queue->flow_free;
+    queue->flow_free = index;
+    queue->flow_count--;
+}
+
+/* The flow's queue, made if need be; NONE when out of memory. With all flows taken, a new label
+ * shares the queue of the last flow in the round: it may then wait longer than is fair. */
+static uint32_t flow_of(struct sendq *queue, uint32_t label) {
+    if (!buckets_make(queue)) {
+        return NONE;
+    }
+    uint32_t index = flow_find(queue, label);
+    if (index != NONE) {
+        return index;
+    }
+    if (queue->flow_count >= SENDQ_FLOWS_MAX) {
+        return queue->round.tail;
+    }
+    if (queue->flow_free == NONE && !flows_grow(queue)) {
+        return NONE;
+    }
+    return flow_add(queue, label);
+}
+
+/* Turns the round until the flow at its head may send its first item. */
+static struct sendq_flow *round_turn(struct sendq *queue) {
+    for (;;) {
+        struct sendq_flow *flow = &queue->flows[queue->round.head];
+        size_t bytes = item_bytes(&queue->items[flow->items.head]);
+        if (bytes <= flow->deficit) {
+            return flow;
+        }
+        flow->deficit += SENDQ_QUANTUM;
+        round_append(queue, round_take(queue));
+    }
+}
+
+/* Whether a flow whose item waited this long is to be marked (CoDel's rule of standing). */
+static bool flow_judge(struct sendq_flow *flow, weft_ns wait, weft_ns now) {
+    if (wait < SENDQ_TARGET) {
+        flow->mark_at = 0;
+        return false;
+    }
+    if (flow->mark_at == 0) {
+        flow->mark_at = now + SENDQ_INTERVAL;
+    }
+    return now >= flow->mark_at;
+}
+
+static struct sendq_item flow_take(struct sendq *queue, weft_ns now, bool *is_congested) {
+    struct sendq_flow *flow = round_turn(queue);
+    struct sendq_item item = list_take(queue, &flow->items);
+    flow->deficit -= (uint32_t)item_bytes(&item);
+    weft_ns wait = now > item.since ? now - item.since : 0;
+    *is_congested = flow_judge(flow, wait, now);
+    if (flow->items.head == NONE) {
+        flow_remove_head(queue);
+    }
+    return item;
+}
+
+/* ---- the contract ---- */
+
+static enum weft_err list_for(struct sendq *queue, enum wire_class class, uint32_t flow,
+                              struct sendq_list **out) {
+    if (queue->item_free == NONE && !items_grow(queue)) {
+        return WEFT_ERR_MEMORY;
+    }
+    if (class != WIRE_CLASS_STREAM) {
+        *out = &queue->fifo[class];
+        return WEFT_OK;
+    }
+    uint32_t index = flow_of(queue, flow);
+    if (index == NONE) {
+        return WEFT_ERR_MEMORY;
+    }
+    *out = &queue->flows[index].items;
+    return WEFT_OK;
+}
+
+enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame *payload,
+                         enum wire_class class, uint32_t flow, weft_ns now) {
+    ASSERT(frame != NULL && class < WIRE_CLASS_COUNT);
+    size_t bytes = frame->len + (payload == NULL ? 0 : (size_t)payload->len);
+    if (bytes > sendq_room(queue, class)) {
+        return WEFT_ERR_FULL;
+    }
+    struct sendq_list *list = NULL;
+    enum weft_err err = list_for(queue, class, flow, &list);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    uint32_t index = queue->item_free;
+    queue->item_free = queue->items[index].next;
+    queue->items[index] = (struct sendq_item){
+        .frame = frame_ref(frame), .payload = payload, .since = now, .next = NONE};
+    if (payload != NULL) {
+        frame_ref(payload);
+    }
+    list_append(queue, list, index);
+    queue->bytes[class] += bytes + SENDQ_ITEM_BYTES;
+    queue->frame_bytes += frame->len;
+    queue->count++;
+    return WEFT_OK;
+}
+
+/* The first class with something queued; the queue is not empty. */
+static enum wire_class class_first(const struct sendq *queue) {
+    ASSERT(queue->count > 0);
+    if (queue->fifo[WIRE_CLASS_CONTROL].head != NONE) {
+        return WIRE_CLASS_CONTROL;
+    }
+    return queue->fifo[WIRE_CLASS_MESSAGE].head != NONE ? WIRE_CLASS_MESSAGE : WIRE_CLASS_STREAM;
+}
+
+const struct sendq_item *sendq_peek(struct sendq *queue) {
+    if (queue->count == 0) {
+        return NULL;
+    }
+    enum wire_class class = class_first(queue);
+    uint32_t index =
+        class == WIRE_CLASS_STREAM ? round_turn(queue)->items.head : queue->fifo[class].head;
+    return &queue->items[index];
+}
+
+static struct sendq_item take(struct sendq *queue, enum wire_class class, weft_ns now,
+                              bool *is_congested) {
+    struct sendq_item item = class == WIRE_CLASS_STREAM ? flow_take(queue, now, is_congested)
+                                                        : list_take(queue, &queue->fifo[class]);
+    queue->bytes[class] -= item_bytes(&item) + SENDQ_ITEM_BYTES;
+    queue->frame_bytes -= item.frame->len;
+    queue->count--;
+    return item;
+}
+
+void sendq_pop(struct sendq *queue, weft_ns now, struct sendq_taken *out) {
+    bool is_congested = false;
+    struct sendq_item item = take(queue, class_first(queue), now, &is_congested);
+    *out = (struct sendq_taken){
+        .frame = item.frame, .payload = item.payload, .is_congested = is_congested};
+}
+
+size_t sendq_room(const struct sendq *queue, enum wire_class class) {
+    size_t used = queue->bytes[class] + SENDQ_ITEM_BYTES;
+    return used >= BYTES_MAX[class] ? 0 : BYTES_MAX[class] - used;
+}
+
+void sendq_drop(struct sendq *queue, enum wire_class class) {
+    while (queue->bytes[class] > 0) {
+        bool is_congested = false;
+        struct sendq_item item = take(queue, class, 0, &is_congested);
+        frame_unref(item.frame);
+        frame_unref(item.payload);
+    }
+}
+
+void sendq_relax(struct sendq *queue) {
+    if (queue->count > 0) {
+        return;
+    }
+    free(queue->items);
+    free(queue->flows);
+    free(queue->buckets);
+    struct hash_key key = queue->key;
+    sendq_init(queue, &key);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What one link has yet to send. Strict classes: control, then messages, then streams; fair between
+ * flows inside the last by deficit round robin (Shreedhar, Varghese 1995) over the flow label.
+ *
+ *    control  -> [a b c]                              first in, first out
+ *    message  -> [d e]                                first in, first out
+ *    stream   -> flow 7 [f g] -> flow 9 [h] -> ...    a round; an empty flow leaves it
+ *
+ * A flow whose data has stood for over 5 ms during 100 ms gets congestion marks until its wait is
+ * short again (after CoDel, Nichols and Jacobson 2012; marks instead of drops). Judged per flow as
+ * in FQ-CoDel (RFC 8290), so that a thin flow is not blamed for a fat one's queue.
+ *
+ * Bounds in bytes per class; every item is charged SENDQ_ITEM_BYTES more than its frames, so that
+ * tiny frames are bounded in memory too. At the bound a push is refused. All storage is one pool
+ * of items and one of flows, both grown by doubling and given back by sendq_relax.
+ */
+#ifndef LINK_SENDQ_H
+#define LINK_SENDQ_H
+
+#include "base/frame.h"
+#include "base/hash.h"
+#include "wire/message.h"
+
+#define SENDQ_CONTROL_BYTES_MAX ((size_t)1 << 20) /* a peer that lets this stand does not read */
+#define SENDQ_MESSAGE_BYTES_MAX ((size_t)4 << 20) /* one full state of 10,000 nodes, roughly */
+#define SENDQ_STREAM_BYTES_MAX ((size_t)4 << 20)  /* 30 ms at 1 Gbit/s; beyond, latency only */
+#define SENDQ_ITEM_BYTES 64  /* an item, its frame's header, the allocator's share */
+#define SENDQ_QUANTUM 16384  /* bytes a flow earns a round: a TLS record, a quarter of a packet */
+#define SENDQ_FLOWS_MAX 1024 /* beyond, flows share: bounds the pool at 48 KiB */
+#define SENDQ_TARGET ((weft_ns)5000000)     /* CoDel's 5 ms */
+#define SENDQ_INTERVAL ((weft_ns)100000000) /* CoDel's 100 ms: a long round trip */
+
+struct sendq_item {
+    struct frame *frame;
+    struct frame *payload; /* NULL unless a carrier */
+    weft_ns since;
+    uint32_t next; /* index, or SENDQ_NONE */
+};
+
+struct sendq_list {
+    uint32_t head;
+    uint32_t tail;
+};
+
+struct sendq_flow;
+
+struct sendq {
+    struct hash_key key; /* peers choose flow labels */
+    struct sendq_item *items;
+    uint32_t item_size;
+    uint32_t item_free; /* head of the list of free items */
+    struct sendq_flow *flows;
+    uint32_t flow_size;
+    uint32_t flow_free;
+    uint32_t flow_count;
+    uint32_t *buckets;         /* label -> flow, chained */
+    struct sendq_list fifo[2]; /* control, message: items */
+    struct sendq_list round;   /* flows that have something to send */
+    size_t bytes[WIRE_CLASS_COUNT];
+    size_t frame_bytes; /* of all items without payloads: what records must hold */
+    size_t count;
+};
+
+/* What sendq_pop hands over: the two references are the caller's. */
+struct sendq_taken {
+    struct frame *frame;
+    struct frame *payload;
+    bool is_congested;
+};
+
+/* Allocates nothing. `key` is copied. */
+void sendq_init(struct sendq *queue, const struct hash_key *key);
+
+/* Drops everything. */
+void sendq_fini(struct sendq *queue);
+
+/* Queues with references of its own. WEFT_ERR_FULL at the class's bound, WEFT_ERR_MEMORY. */
+WEFT_MUST_CHECK enum weft_err sendq_push(struct sendq *queue, struct frame *frame,
+                                         struct frame *payload, enum wire_class class,
+                                         uint32_t flow, weft_ns now);
+
+/* Borrows what goes next, NULL when empty. The same until the next push or pop. Cost: amortised
+ * constant; a flow earns a quantum each time the round passes it. */
+const struct sendq_item *sendq_peek(struct sendq *queue);
+
+/* Takes what sendq_peek showed; the queue must not be empty. */
+void sendq_pop(struct sendq *queue, weft_ns now, struct sendq_taken *out);
+
+/* Bytes of frame and payload that a class still takes in one push. */
+size_t sendq_room(const struct sendq *queue, enum wire_class class);
+
+/* Drops all of a class. */
+void sendq_drop(struct sendq *queue, enum wire_class class);
+
+/* Gives the pools back if nothing is queued. */
+void sendq_relax(struct sendq *queue);
+
+static inline bool sendq_is_empty(const struct sendq *queue) {
+    return queue->count == 0;
+}
+
+#endif
