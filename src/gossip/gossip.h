@@ -3,27 +3,28 @@
  * What spreads: records (topology, services), broadcasts, and the gossip of named channels.
  *
  * Records. A changed record is pushed at once, only by those to whom it was new, to
- * min(2 log2(live owners), neighbours) neighbours drawn at random, favouring those behind which more of the
- * mesh lies. What is pending for a link is a set of places, merged: a slow link gets the newest state in
- * bounded memory. A record whose owner is not live (yet) is kept but not passed on: strangers cost one
- * hop. When an owner becomes live, its records are pushed. Heartbeats carry the set's digest; when
- * it differs from ours for 300 ms with nothing pending either way, we reconcile (sync.h) with that
- * neighbour; at link up at once. At most 4 reconciliations run at a time; each ends when digests agree or
- * after 5 s.
+ * min(2 log2(live owners), neighbours) neighbours drawn at random, favouring those behind which
+ * more of the mesh lies. What is pending for a link is a set of places, merged: a slow link gets
+ * the newest state in bounded memory. A record whose owner is not live (yet) is kept but not passed
+ * on: strangers cost one hop. When an owner becomes live, its records are pushed. Heartbeats carry
+ * the set's digest; when it differs from ours for 300 ms with nothing pending either way, we
+ * reconcile (sync.h) with that neighbour; at link up at once. At most 4 reconciliations run at a
+ * time; each ends when digests agree or after 5 s.
  *
- * Broadcasts. Signed by their source, numbered 1, 2, 3 ... within its incarnation. Each node passes a
- * new one to its children in the source's tree if the frame's topology digest is its own, else to all
- * neighbours but the sender. A window per source (1,024) drops repeats; recent ones are kept (4 MiB,
- * 60 s) to answer pulls. A gap is pulled, after 50 ms, from the neighbour that showed it, then from others.
- * At link up, and when a neighbour on the tree is lost, heads are exchanged, so that tails are repaired too.
+ * Broadcasts. Signed by their source, numbered 1, 2, 3 ... within its incarnation. Each node passes
+ * a new one to its children in the source's tree if the frame's topology digest is its own, else to
+ * all neighbours but the sender. A window per source (1,024) drops repeats; recent ones are kept (4
+ * MiB, 60 s) to answer pulls. A gap is pulled, after 50 ms, from the neighbour that showed it, then
+ * from others. At link up, and when a neighbour on the tree is lost, heads are exchanged, so that
+ * tails are repaired too.
  *
- * Channels. A gossiper has four callbacks; a channel without one here is relayed as it is (surrogate),
- * repeats dropped by a hash of the last 1,024 messages.
+ * Channels. A gossiper has four callbacks; a channel without one here is relayed as it is
+ * (surrogate), repeats dropped by a hash of the last 1,024 messages.
  *
- * Own records: publish picks (incarnation, version). Hearing a newer version of ourselves than we sent
- * raises ours above it. A version that reaches its limit moves to the next incarnation. When the newer one has
- * another instance number and comes back above our raise within 10 s, the key lives in two places:
- * GOSSIP_CLONE; of the two instances the larger one is to be quarantined.
+ * Own records: publish picks (incarnation, version). Hearing a newer version of ourselves than we
+ * sent raises ours above it. A version that reaches its limit moves to the next incarnation. When
+ * the newer one has another instance number and comes back above our raise within 10 s, the key
+ * lives in two places: GOSSIP_CLONE; of the two instances the larger one is to be quarantined.
  */
 #ifndef GOSSIP_GOSSIP_H
 #define GOSSIP_GOSSIP_H
@@ -53,8 +54,9 @@ struct gossip_config {
     uint64_t incarnation; /* of this start, 1 .. 2^63-1; raised by gossip when it must */
     uint64_t instance;    /* of this start, random */
     struct recordset_config records;
-    weft_ns fade_after;  /* records of an owner that is not live are dropped after this: 10 min */
-    size_t pending_bytes_max; /* channel gossip waiting for one link: 1 MiB; beyond, the oldest channel's is dropped */
+    weft_ns fade_after; /* records of an owner that is not live are dropped after this: 10 min */
+    size_t pending_bytes_max; /* channel gossip waiting for one link: 1 MiB; beyond, the oldest
+                                 channel's is dropped */
 };
 
 /* A channel's gossiper (weave mesh's four callbacks). They run inside gossip's inputs and must not
@@ -67,7 +69,8 @@ struct gossiper {
     bool (*broadcast)(void *ctx, const struct weft_peer_id *source, struct span payload);
     /* The complete state, for a new neighbour; NULL if there is none. */
     struct frame *(*complete)(void *ctx);
-    /* State from a neighbour. Merges it and returns what of it was new, to pass on; NULL if nothing. */
+    /* State from a neighbour. Merges it and returns what of it was new, to pass on; NULL if
+     * nothing. */
     struct frame *(*gossip)(void *ctx, struct span payload);
     /* Joins two states into one that replaces both in a link's queue; NULL: keep the newer only. */
     struct frame *(*merge)(void *ctx, struct span older, struct span newer);
@@ -81,8 +84,9 @@ WEFT_MUST_CHECK enum weft_err gossip_link_up(struct gossip *gossip, struct link_
                                              const struct weft_peer_id *peer, weft_ns now);
 void gossip_link_down(struct gossip *gossip, struct link_id link, weft_ns now);
 
-/* One frame of kind BROADCAST, GOSSIP, RECORDS, SYNC, PULL or HEADS. An error is the peer's fault and
- * means: close the link (MALFORMED, AUTH). Being short of memory drops the frame and counts it. */
+/* One frame of kind BROADCAST, GOSSIP, RECORDS, SYNC, PULL or HEADS. An error is the peer's fault
+ * and means: close the link (MALFORMED, AUTH). Being short of memory drops the frame and counts it.
+ */
 WEFT_MUST_CHECK enum weft_err gossip_frame(struct gossip *gossip, struct link_id link,
                                            const struct wire_frame *frame, weft_ns now);
 
@@ -117,7 +121,8 @@ bool gossip_channel_unicast(struct gossip *gossip, const struct weft_peer_id *so
                             struct span channel, struct span payload);
 
 /* What to send now. Takes frames for links that have room first come, first served: control before
- * messages. `link_room` bytes are what each link was last said to have, less what was taken since. */
+ * messages. `link_room` bytes are what each link was last said to have, less what was taken since.
+ */
 struct gossip_output {
     struct link_id link;
     enum wire_class class;
@@ -132,6 +137,7 @@ enum gossip_event_kind {
     GOSSIP_FADED,   /* dropped, its owner long gone; forget it in the store too */
     GOSSIP_OWN,     /* our incarnation or version was raised; save `incarnation` */
     GOSSIP_CLONE,   /* our key lives elsewhere; `record` is the other's peer record */
+    GOSSIP_NOTHING, /* never seen by callers */
     GOSSIP_CULPRIT, /* a neighbour sent what it should not (once a minute and peer): `detail` */
 };
 struct gossip_event {
@@ -154,7 +160,10 @@ uint64_t gossip_incarnation(const struct gossip *gossip);
 struct gossip_counters {
     uint64_t records_in, records_new, records_refused;
     uint64_t broadcasts_new, broadcasts_repeated, broadcasts_pulled;
+    uint64_t broadcasts_lost; /* given up after pulling in vain, or out of the window */
     uint64_t sync_begun, sync_frames, sync_bytes;
+    uint64_t raises;  /* of our own records, because somebody had newer ones */
+    uint64_t dropped; /* at the bound of a queue, or for want of memory */
 };
 struct gossip_counters gossip_count(const struct gossip *gossip);
 

@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The one replicated data type: owner-signed, versioned records keyed by (kind, owner, key). The
- * newest (incarnation, version) wins; deletes are tombstones. Topology is one kind, services another.
+ * newest (incarnation, version) wins; deletes are tombstones. Topology is one kind, services
+ * another.
  *
  * Each record has a place (BLAKE2b-256 of kind, owner, key) in a 256-bit space and a fingerprint
  * (BLAKE2b-256 of its encoding). The fingerprint of a range of places is the sum of those of the
- * records in it, modulo 2^256: additive, so it changes by one addition and one subtraction (range-based set
- * reconciliation, Meyer 2023). Places are kept in 256 buckets by first byte, each sorted, each with
- * its sum: any range costs at most 256 additions or one bucket's walk.
+ * records in it, modulo 2^256: additive, so it changes by one addition and one subtraction
+ * (range-based set reconciliation, Meyer 2023). Places are kept in 256 buckets by first byte, each
+ * sorted, each with its sum: any range costs at most 256 additions or one bucket's walk.
  *
  * Only records of *live* owners (those that routes reach, and ourselves) count in fingerprints and
  * are given to neighbours: so two sides that agree on the topology agree on the set, and records of
  * a vanished owner turn stale, then fade, without anybody having to agree on a clock.
+ *
+ * Former lives. The incarnation of an owner's PEER record is its present life. A record of another
+ * kind counts only while its incarnation equals that one; one of an older incarnation is refused as
+ * older when it arrives and dropped (recordset_drop_former) when a newer peer record does. One of a
+ * newer incarnation is kept and counts once the peer record that belongs to it is there.
+ *
+ * Tombstones are records like any other: they count, they are given to neighbours, and they go with
+ * their incarnation or when their owner fades. An owner whose tombstones take half of
+ * owner_records_max begins a new incarnation, which drops them everywhere at once.
+ *
+ * Strangers are owners that were never live here nor vouched for (loaded from the store). Once
+ * live, an owner that leaves is stale, not a stranger: its records wait for it until they fade.
  */
 #ifndef GOSSIP_RECORDSET_H
 #define GOSSIP_RECORDSET_H
@@ -53,18 +66,25 @@ struct recordset;
  * what a stranger sends, except strangers' records by strangers' records. */
 struct recordset_config {
     struct hash_key hash_key;
-    size_t records_max;       /* 65,536 in all */
-    size_t owner_records_max; /* 1,024 of one owner */
-    size_t owner_bytes_max;   /* 256 KiB of one owner */
-    size_t stranger_records_max; /* 2,048 of owners that are not live: beyond, the one heard of longest
-                                  * ago goes */
+    size_t records_max;          /* 65,536 in all */
+    size_t owner_records_max;    /* 1,024 of one owner */
+    size_t owner_bytes_max;      /* 256 KiB of one owner */
+    size_t stranger_records_max; /* 2,048 of strangers: beyond, the one heard of longest ago goes */
 };
+
+/* Bytes of encoded records in all: 20,000 of 500 bytes are 10 MB, so this is far from any honest
+ * mesh and near enough to bound what a thousand insiders' keys can occupy. Beyond: refused. */
+#define RECORDSET_BYTES_MAX ((size_t)64 << 20)
+/* Of those, of strangers: beyond, the one heard of longest ago goes. */
+#define RECORDSET_STRANGER_BYTES_MAX ((size_t)8 << 20)
+/* Owners that may be live without a record of theirs being known. */
+#define RECORDSET_BARE_OWNERS_MAX 65536
 
 enum recordset_verdict {
     RECORDSET_ADDED,   /* new to the set */
     RECORDSET_UPDATED, /* replaced an older version */
     RECORDSET_SAME,    /* known already */
-    RECORDSET_OLDER,   /* an older version than ours */
+    RECORDSET_OLDER,   /* an older version than ours, or of a former life */
     RECORDSET_REFUSED, /* a bound; nothing changed */
 };
 
@@ -72,8 +92,24 @@ WEFT_MUST_CHECK enum weft_err recordset_new(const struct recordset_config *confi
                                             struct recordset **out);
 void recordset_free(struct recordset *set);
 
-/* Puts a record in; takes a reference of its own if it keeps it. `now` is when it was heard. */
+/* Puts a record in; takes a reference of its own if it keeps it. `now` is when it was heard. Of two
+ * records with the same incarnation and version the one with the greater fingerprint stays, so that
+ * sets converge whatever their order of arrival. */
 enum recordset_verdict recordset_put(struct recordset *set, struct record *record, weft_ns now);
+
+/* Takes the next record that the last recordset_put pushed out; the caller's to unref; NULL when
+ * there are no more. What is not taken is released by the next put. */
+struct record *recordset_next_evicted(struct recordset *set);
+
+/* What recordset_put would find, from the fields that order records alone: costs no signature.
+ * `encoded` decides whether an equal version is the same record. */
+enum recordset_verdict recordset_judge(const struct recordset *set,
+                                       const struct weft_peer_id *owner,
+                                       const struct wire_record *fields, struct span encoded);
+
+/* The place of a record. */
+void record_place(uint16_t kind, const struct weft_peer_id *owner, struct span key,
+                  uint8_t place[32]);
 
 /* Borrowed, or NULL. */
 struct record *recordset_find(const struct recordset *set, uint16_t kind,
@@ -85,14 +121,30 @@ void recordset_set_live(struct recordset *set, const struct weft_peer_id *owner,
                         weft_ns now);
 bool recordset_is_live(const struct recordset *set, const struct weft_peer_id *owner);
 
+/* An owner that is not live but no stranger either: its records were kept in the store. */
+void recordset_vouch(struct recordset *set, const struct weft_peer_id *owner, weft_ns now);
+bool recordset_is_stranger(const struct recordset *set, const struct weft_peer_id *owner);
+
+/* The incarnation of the owner's peer record; 0 if there is none. */
+uint64_t recordset_incarnation(const struct recordset *set, const struct weft_peer_id *owner);
+
+/* Drops the owner's records that are older than its peer record's incarnation, peer record itself
+ * excepted; each is handed to `each` first. */
+void recordset_drop_former(struct recordset *set, const struct weft_peer_id *owner,
+                           void (*each)(void *ctx, struct record *record), void *ctx);
+
 /* Drops all records of an owner that is not live; each dropped one is handed to `each` first. */
 void recordset_drop_owner(struct recordset *set, const struct weft_peer_id *owner,
                           void (*each)(void *ctx, struct record *record), void *ctx);
 
-/* Takes the next owner that has not been live since `before`; false when there is none. */
+/* The next owner that has not been live since `before`; false when there is none. */
 bool recordset_next_faded(const struct recordset *set, weft_ns before, struct weft_peer_id *out);
 
-/* Walks all records, or one owner's, in the order they first came; `each` must not change the set. */
+/* The owner that has not been live for longest, and since when; false when all are live. */
+bool recordset_gone_since(const struct recordset *set, weft_ns *since, struct weft_peer_id *out);
+
+/* Walks all records, or one owner's, in the order they first came; `each` must not change the set.
+ */
 void recordset_each(const struct recordset *set,
                     void (*each)(void *ctx, struct record *record, bool is_live), void *ctx);
 void recordset_each_of(const struct recordset *set, const struct weft_peer_id *owner,
@@ -100,16 +152,30 @@ void recordset_each_of(const struct recordset *set, const struct weft_peer_id *o
 
 size_t recordset_count(const struct recordset *set);      /* all */
 size_t recordset_live_count(const struct recordset *set); /* in the live part */
+size_t recordset_live_owner_count(const struct recordset *set);
+size_t recordset_stale_count(const struct recordset *set); /* of owners gone, strangers excepted */
+size_t recordset_owner_count(const struct recordset *set, const struct weft_peer_id *owner);
+size_t recordset_bytes(const struct recordset *set); /* of all encoded records */
 uint64_t recordset_refused_count(const struct recordset *set);
 
-/* The fingerprint of all live records whose place begins with the first `depth` nibbles of prefix, and
- * how many they are. depth 0: all. */
+/* The fingerprint of all live records whose place begins with the first `depth` nibbles of prefix,
+ * and how many they are. depth 0: all. */
 void recordset_range(const struct recordset *set, const uint8_t prefix[32], unsigned depth,
                      uint8_t sum[32], size_t *count);
 
 /* Writes up to `max` live records of a range, in order of place; returns how many there are. */
 size_t recordset_list(const struct recordset *set, const uint8_t prefix[32], unsigned depth,
                       struct record **out, size_t max);
+
+/* Walks the live records of a range in order of place; `each` must not change the set. */
+void recordset_each_in(const struct recordset *set, const uint8_t prefix[32], unsigned depth,
+                       void (*each)(void *ctx, struct record *record), void *ctx);
+
+/* Small numbers for bitmaps: each record has a slot, below records_max, for as long as its place is
+ * in the set. SIZE_MAX when the place is not in the set; NULL for a slot without a live record. */
+size_t recordset_slot_of(const struct recordset *set, const uint8_t place[32]);
+struct record *recordset_live_at(const struct recordset *set, size_t slot);
+size_t recordset_slot_count(const struct recordset *set); /* slots in use are below this */
 
 /* First 8 bytes, as a number, of the whole live part's fingerprint: what heartbeats carry. */
 uint64_t recordset_digest(const struct recordset *set);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Reconciliation of two record sets by fingerprints of ranges, 16 ways at a time: costs what
- * differs, not what exists. Stateless on both sides: each SYNC frame is answered from the set as it is.
+ * differs, not what exists. Stateless on both sides: each SYNC frame is answered from the set as it
+ * is.
  *
  *   A                                        B
  *   | fingerprints of the 16 ranges at ""     |
@@ -13,12 +14,13 @@
  *   |   records wanted                        |
  *   |<----------------------------------------|
  *
- * A list is sent instead of fingerprints when a range holds at most 16 records. A list that is not an answer
- * is answered with a list (is_answer) only if wants cannot say it all; wants name places. The salt makes the
- * 8-byte fingerprints (BLAKE2b-256 of salt and sum) useless to who prepares collisions.
+ * A list is sent instead of fingerprints when a range holds at most 16 records. A list that is not
+ * an answer is answered with a list (is_answer) only if wants cannot say it all; wants name places.
+ * The salt makes the 8-byte fingerprints (BLAKE2b-256 of salt and sum) useless to who prepares
+ * collisions.
  *
- * Work bound: one SYNC frame in makes at most WIRE_BODY_BYTES_MAX of SYNC out plus the records asked
- * for, which wait in the link's pending set (merged, bounded by the set itself).
+ * Work bound: one SYNC frame in makes at most WIRE_BODY_BYTES_MAX of SYNC out plus the records
+ * asked for, which wait in the link's pending set (merged, bounded by the set itself).
  */
 #ifndef GOSSIP_SYNC_H
 #define GOSSIP_SYNC_H
@@ -32,7 +34,7 @@ void sync_begin(const struct recordset *set, uint64_t salt, struct wire_writer *
 
 /* What a SYNC frame leads to. */
 struct sync_result {
-    bool has_answer; /* the writer holds a SYNC body to send back */
+    bool has_answer;   /* the writer holds a SYNC body to send back */
     size_t sent_count; /* records handed to `give` */
 };
 

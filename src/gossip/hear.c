@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Records heard. The order of checks is the defence: what is cheap first (layout, what we have
+ * already), then the quota of strangers, and only then the signature, which costs a thousand times
+ * more than all before it.
+ */
+#include "gossip/internal.h"
+
+#include "base/check.h"
+
+/* Of one reconciliation, the first so many records are passed on, and a quarter of what we hold: a
+ * newcomer that is told everything must not tell it back to all its neighbours, while a bridge
+ * between two halves must pass on what the other half wrote. */
+#define PASS_ON_MIN 64
+
+static void tell_faded(void *ctx, struct record *record) {
+    struct gossip *gossip = ctx;
+    size_t slot = recordset_slot_of(gossip->set, record->place);
+    if (slot != SIZE_MAX) {
+        bits_clear(&gossip->news, slot);
+    }
+    (void)gossip_tell(gossip, GOSSIP_FADED, record);
+}
+
+static void tell_evicted(struct gossip *gossip) {
+    struct record *record;
+    while ((record = recordset_next_evicted(gossip->set)) != NULL) {
+        (void)gossip_tell(gossip, GOSSIP_FADED, record);
+        record_unref(record);
+    }
+}
+
+static bool may_pass_on(const struct gossip *gossip, const struct gossip_link *from, weft_ns now) {
+    if (from == NULL || !reconcile_is_running(from, now)) {
+        return true;
+    }
+    size_t quarter = recordset_live_count(gossip->set) / 4;
+    return from->sync_taken <= (quarter > PASS_ON_MIN ? quarter : PASS_ON_MIN);
+}
+
+/* Passes a record on that has just come in, or notes that it is to be when its owner is live. */
+static void pass_on(struct gossip *gossip, struct record *record, struct gossip_link *from,
+                    weft_ns now) {
+    size_t slot = recordset_slot_of(gossip->set, record->place);
+    bits_clear(&gossip->news, slot);
+    if (!may_pass_on(gossip, from, now)) {
+        return;
+    }
+    if (recordset_live_at(gossip->set, slot) != NULL) {
+        gossip->changed_at = now;
+        spread_record(gossip, record, from);
+    } else {
+        (void)bits_set(&gossip->news, slot); /* short of memory: a reconciliation finds it */
+    }
+}
+
+/* A new peer record may begin a new life: what is left of the former goes, what waited may go on.
+ */
+static void settle_life(struct gossip *gossip, struct record *record, uint64_t incarnation_before) {
+    if (record->kind == WIRE_RECORD_PEER && record->incarnation != incarnation_before) {
+        recordset_drop_former(gossip->set, &record->owner, tell_faded, gossip);
+        spread_news(gossip, &record->owner);
+    }
+}
+
+/* Makes the event that was told in advance mean nothing. */
+static void untell_last(struct gossip *gossip) {
+    struct gossip_event *event = ring_at(&gossip->events, gossip->events.count - 1);
+    ASSERT(event != NULL && event->kind == GOSSIP_RECORD);
+    event->kind = GOSSIP_NOTHING;
+    record_unref(event->record);
+    event->record = NULL;
+}
+
+enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
+                                   struct gossip_link *from, weft_ns now) {
+    uint64_t before = recordset_incarnation(gossip->set, &record->owner);
+    /* Told first, because a record in the set that nobody was told of would stay unknown for good.
+     */
+    if (!gossip_has_event_room(gossip) || !gossip_tell(gossip, GOSSIP_RECORD, record)) {
+        return RECORDSET_REFUSED;
+    }
+    enum recordset_verdict verdict = recordset_put(gossip->set, record, now);
+    if (verdict != RECORDSET_ADDED && verdict != RECORDSET_UPDATED) {
+        untell_last(gossip);
+        tell_evicted(gossip);
+        return verdict;
+    }
+    gossip->counters.records_new++;
+    tell_evicted(gossip);
+    pass_on(gossip, record, from, now);
+    settle_life(gossip, record, before);
+    if (!recordset_is_live(gossip->set, &record->owner)) {
+        gossip_arm(gossip, time_after(now, gossip->config.fade_after));
+    }
+    return verdict;
+}
+
+/* The neighbour has what we have: nothing is owed it. */
+static void owe_no_more(struct gossip *gossip, struct gossip_link *link,
+                        const struct weft_peer_id *owner, const struct wire_record *fields) {
+    if (link->pending.set_count > 0) {
+        uint8_t place[32];
+        record_place(fields->kind, owner, fields->key, place);
+        bits_clear(&link->pending, recordset_slot_of(gossip->set, place));
+    }
+}
+
+/* The neighbour's version is older. It is told of ours if a reconciliation is running: outside one
+ * it has probably been told already, by somebody else or by a frame that crossed. */
+static void answer_older(struct gossip *gossip, struct gossip_link *link,
+                         const struct weft_peer_id *owner, const struct wire_record *fields,
+                         weft_ns now) {
+    uint8_t place[32];
+    if (!reconcile_is_running(link, now)) {
+        return;
+    }
+    record_place(fields->kind, owner, fields->key, place);
+    size_t slot = recordset_slot_of(gossip->set, place);
+    if (recordset_live_at(gossip->set, slot) != NULL) {
+        (void)spread_pend(gossip, link, slot, false);
+    }
+}
+
+/* Whether a record that needs a signature check may have one. */
+static bool may_verify(struct gossip *gossip, struct gossip_link *link,
+                       const struct weft_peer_id *owner, weft_ns now) {
+    if (!gossip_has_event_room(gossip)) {
+        gossip->counters.records_refused++;
+        return false;
+    }
+    if (recordset_is_stranger(gossip->set, owner) &&
+        !bucket_take(&link->strangers, 1, STRANGER_RATE, STRANGER_BURST, now)) {
+        gossip->counters.records_refused++;
+        gossip_blame(gossip, &link->peer, "too-many-strangers", now);
+        return false;
+    }
+    return true;
+}
+
+/* A verified record of somebody's, ours included. */
+static void hear_verified(struct gossip *gossip, struct gossip_link *link, struct record *record,
+                          weft_ns now) {
+    if (weft_peer_id_equal(&record->owner, &gossip->config.identity->id)) {
+        own_heard(gossip, link, record, now);
+        return;
+    }
+    link->sync_taken += reconcile_is_running(link, now) ? 1 : 0;
+    if (gossip_take(gossip, record, link, now) == RECORDSET_REFUSED) {
+        gossip->counters.records_refused++;
+        gossip_blame(gossip, &link->peer, "too-many-records", now);
+    }
+}
+
+static enum weft_err hear_one(struct gossip *gossip, struct gossip_link *link, struct span encoded,
+                              weft_ns now) {
+    struct wire_record fields;
+    struct record *record;
+    enum weft_err err = wire_record_decode(encoded, &fields);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    struct weft_peer_id owner = peer_id_of_key(&fields.owner);
+    gossip->counters.records_in++;
+    enum recordset_verdict verdict = recordset_judge(gossip->set, &owner, &fields, encoded);
+    if (verdict == RECORDSET_SAME) {
+        owe_no_more(gossip, link, &owner, &fields);
+        return WEFT_OK;
+    }
+    if (verdict == RECORDSET_OLDER) {
+        answer_older(gossip, link, &owner, &fields, now);
+        return WEFT_OK;
+    }
+    if (!may_verify(gossip, link, &owner, now)) {
+        return WEFT_OK;
+    }
+    err = record_open(encoded, &record);
+    if (err != WEFT_OK) {
+        gossip->counters.records_refused++;
+        return err == WEFT_ERR_MEMORY ? WEFT_OK : err;
+    }
+    hear_verified(gossip, link, record, now);
+    owe_no_more(gossip, link, &owner, &fields);
+    record_unref(record);
+    return WEFT_OK;
+}
+
+enum weft_err gossip_hear_records(struct gossip *gossip, struct gossip_link *link, struct span body,
+                                  weft_ns now) {
+    struct wire_records records;
+    enum weft_err err = wire_records_decode(body, &records);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    struct wire_reader list = wire_reader_of(records.list);
+    while (err == WEFT_OK && wire_reader_more(&list)) {
+        struct span encoded;
+        err = wire_records_next(&list, &encoded);
+        if (err == WEFT_OK) {
+            err = hear_one(gossip, link, encoded, now);
+        }
+    }
+    return err;
+}
+
+static enum weft_err load_verdict(enum recordset_verdict verdict) {
+    switch (verdict) {
+    case RECORDSET_ADDED:
+    case RECORDSET_UPDATED:
+    case RECORDSET_SAME:
+        return WEFT_OK;
+    case RECORDSET_OLDER:
+        return WEFT_ERR_STALE;
+    case RECORDSET_REFUSED:
+        return WEFT_ERR_FULL;
+    }
+    return WEFT_ERR_FULL;
+}
+
+enum weft_err gossip_load(struct gossip *gossip, struct span encoded, weft_ns now) {
+    struct record *record;
+    enum weft_err err = record_open(encoded, &record);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    if (!weft_peer_id_equal(&record->owner, &gossip->config.identity->id)) {
+        recordset_vouch(gossip->set, &record->owner, now);
+        err = load_verdict(gossip_take(gossip, record, NULL, now));
+        bits_clear(&gossip->news, recordset_slot_of(gossip->set, record->place));
+    }
+    record_unref(record);
+    return err;
+}
+
+void gossip_fade(struct gossip *gossip, weft_ns now) {
+    weft_ns since;
+    struct weft_peer_id owner;
+    while (recordset_gone_since(gossip->set, &since, &owner)) {
+        weft_ns due = time_after(since, gossip->config.fade_after);
+        if (due > now || !gossip_has_event_room(gossip)) {
+            gossip_arm(gossip, due > now ? due : time_after(now, NS_PER_S));
+            return;
+        }
+        recordset_drop_owner(gossip->set, &owner, tell_faded, gossip);
+    }
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The insides of gossip, shared by its files and nobody else:
+ *
+ *   gossip.c     life cycle, links, dispatch, events, time
+ *   hear.c       records that neighbours sent, or the store
+ *   own.c        records of ours: publishing, raising, clones
+ *   spread.c     to which neighbours a thing goes; what is pending for them; RECORDS frames
+ *   reconcile.c  when to compare sets with a neighbour
+ *   broadcast.c  broadcasts: signing, windows, passing on     repair.c  heads, pulls, recent ones
+ *   channel.c    channels and their gossip                    output.c  the queues of a link
+ */
+#ifndef GOSSIP_INTERNAL_H
+#define GOSSIP_INTERNAL_H
+
+#include "base/bucket.h"
+#include "base/map.h"
+#include "base/ring.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "gossip/bits.h"
+#include "gossip/chain.h"
+#include "gossip/gossip.h"
+#include "gossip/sync.h"
+
+#define LINKS_MAX 4096    /* links of one node: far beyond what core admits */
+#define CHANNELS_MAX 256  /* gossipers of one node */
+#define EVENTS_MAX 32768  /* beyond: records are refused (and found again by a reconciliation) */
+#define EVENTS_MARGIN 512 /* besides owner_records_max: what one record can push out */
+#define SOURCES_MAX 16384 /* of broadcasts; beyond, the oldest stranger's goes, or the new one */
+#define URGENT_MAX 64     /* changed records that overtake a reconciliation's backlog */
+#define CONTROL_MAX 128   /* SYNC, PULL, HEADS frames waiting for a link; beyond: dropped */
+#define MESSAGES_MAX 4096 /* broadcasts waiting for a link; beyond: the oldest goes, heads follow  \
+                           */
+#define LINK_ROOM_FIRST 65536  /* until core says better */
+#define BULK_RECORDS 256       /* a reconciliation may give this many at once ... */
+#define BULK_LINKS_MAX 4       /* ... or all of them to so many links at a time (T17) */
+#define CULPRITS_MAX 64        /* neighbours whose last naming is remembered */
+#define REPEATS_MAX 1024       /* hashes of relayed channel gossip */
+#define SURROGATE_QUEUE_MAX 16 /* frames of one channel without gossiper waiting for a link */
+#define WINDOW 1024            /* sequence numbers remembered per source */
+#define PULL_BACK_MAX 64       /* earlier broadcasts asked for when a source is first heard of */
+
+#define STRANGER_BURST 20000 /* a newcomer to a mesh of 10,000 hears as many records of strangers  \
+                              */
+#define STRANGER_RATE 2000
+#define STRANGER_BROADCAST_BURST 256
+#define STRANGER_BROADCAST_RATE 64
+#define RAISE_BURST 4 /* with a clone alive each raise answers one of its own: no war */
+#define RAISE_RATE 1
+
+struct gossip_link {
+    struct link_id id;
+    struct weft_peer_id peer;
+    struct chain all;
+    struct chain ready_control; /* in gossip.ready_control if it has control to send and room */
+    struct chain ready_message;
+    size_t room;
+
+    struct bits pending; /* slots of records to send */
+    size_t cursor;       /* where the next scan of pending goes on */
+    uint32_t urgent[URGENT_MAX];
+    size_t urgent_count;
+    struct ring control;  /* struct frame * */
+    struct ring messages; /* struct frame *: broadcasts */
+    size_t message_bytes;
+    struct chain gossip; /* struct pending_gossip */
+    size_t gossip_bytes;
+    bool owes_heads; /* a broadcast was dropped: say where we are when the queue has drained */
+
+    struct bucket strangers;
+    struct bucket stranger_broadcasts;
+
+    uint64_t digest;       /* last heard */
+    weft_ns digest_at;     /* when; 0: never */
+    weft_ns differs_since; /* 0: does not */
+    weft_ns sync_at;       /* when to begin a reconciliation; WEFT_NEVER: not */
+    weft_ns sync_until;    /* while one runs, older versions that come are answered with ours */
+    weft_ns sync_heard_at; /* last SYNC frame; 0: never */
+    weft_ns bulk_until;    /* one of the BULK_LINKS_MAX until then, or until pending is empty */
+    size_t sync_taken;     /* records taken in the running reconciliation */
+
+    bool is_picked; /* by the draw in progress */
+    size_t weight;
+};
+
+/* State of a channel that waits for one link. */
+struct pending_gossip {
+    struct chain all;
+    struct frame *payload;
+    uint8_t hops;
+    uint8_t channel_len;
+    uint8_t channel[WEFT_NAME_MAX];
+};
+
+struct channel {
+    char name[WEFT_NAME_MAX + 1];
+    struct gossiper gossiper;
+};
+
+/* Who broadcasts, and what of it we have: all up to floor, then by seen, up to top. */
+struct source {
+    struct weft_peer_id id;
+    uint64_t incarnation;
+    uint64_t floor; /* all up to here arrived or was given up */
+    uint64_t top;   /* the highest that arrived, signed */
+    uint64_t shown; /* the highest that somebody says exists: only asked for */
+    uint64_t seen[WINDOW / 64];
+    weft_ns active_at;
+    struct chain gappy; /* in gossip.gappy while something is missing */
+    weft_ns pull_at;
+    unsigned tries;
+    struct link_id shower; /* who showed the gap */
+};
+
+/* A broadcast kept to answer pulls: the whole frame, marked to be flooded. */
+struct recent {
+    weft_ns at;
+    struct frame *frame;
+};
+
+struct culprit {
+    struct weft_peer_id peer;
+    weft_ns at;
+    bool is_set;
+};
+
+struct gossip {
+    struct gossip_config config;
+    struct gossip_counters counters;
+    struct recordset *set;
+    struct rng rng;
+    struct ring events; /* struct gossip_event */
+    weft_ns deadline;
+    weft_ns changed_at; /* when the live part last changed */
+    struct bits news;   /* slots of records not passed on yet because their owner was not live */
+
+    struct map *links; /* id -> struct gossip_link */
+    struct chain link_order;
+    size_t link_count;
+    struct chain ready_control;
+    struct chain ready_message;
+    weft_ns round_at; /* the safety net's next turn */
+
+    uint64_t incarnation;
+    bool owes_raise; /* memory was short in the middle of one */
+    struct bucket raises;
+    weft_ns raised_at; /* because of another instance's record; 0: never */
+    uint64_t raised_for;
+    weft_ns clone_at;  /* last told; 0: never */
+    uint64_t sequence; /* of our last broadcast */
+
+    struct map *sources; /* peer id -> struct source */
+    struct chain gappy;
+    struct map *recents; /* source, incarnation, sequence -> struct recent */
+    size_t recent_bytes;
+
+    struct map *channels; /* name -> struct channel */
+    uint64_t repeats[REPEATS_MAX];
+    size_t repeat_next;
+
+    struct culprit culprits[CULPRITS_MAX];
+    size_t culprit_next;
+    uint8_t scratch[WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX];
+};
+
+/* gossip.c */
+void gossip_arm(struct gossip *gossip, weft_ns when);
+struct gossip_link *gossip_link_of(const struct gossip *gossip, struct link_id id);
+struct gossip_link *gossip_link_to(const struct gossip *gossip, const struct weft_peer_id *peer);
+bool gossip_has_event_room(const struct gossip *gossip);
+/* Queues an event; takes a reference of its own to the record. False when out of memory. */
+bool gossip_tell(struct gossip *gossip, enum gossip_event_kind kind, struct record *record);
+void gossip_blame(struct gossip *gossip, const struct weft_peer_id *peer, const char *detail,
+                  weft_ns now);
+
+/* hear.c */
+enum weft_err gossip_hear_records(struct gossip *gossip, struct gossip_link *link, struct span body,
+                                  weft_ns now);
+/* Puts a verified record in, tells of it, passes it on to all but `from` (may be NULL). */
+enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
+                                   struct gossip_link *from, weft_ns now);
+void gossip_fade(struct gossip *gossip, weft_ns now);
+
+/* own.c */
+void own_heard(struct gossip *gossip, struct gossip_link *link, struct record *record, weft_ns now);
+void own_tick(struct gossip *gossip, weft_ns now);
+
+/* spread.c */
+void spread_record(struct gossip *gossip, struct record *record, const struct gossip_link *except);
+/* Passes on what of the owner's could not be while it was not live. */
+void spread_news(struct gossip *gossip, const struct weft_peer_id *owner);
+/* Marks up to `max` neighbours but `except` (is_picked); returns how many. */
+size_t spread_pick(struct gossip *gossip, const struct gossip_link *except,
+                   const struct weft_peer_id *owner);
+struct gossip_link *spread_any(struct gossip *gossip);
+bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, bool is_urgent);
+struct frame *spread_take_frame(struct gossip *gossip, struct gossip_link *link);
+
+/* reconcile.c */
+void reconcile_link_up(struct gossip *gossip, struct gossip_link *link, weft_ns now);
+enum weft_err reconcile_hear(struct gossip *gossip, struct gossip_link *link, struct span body,
+                             weft_ns now);
+void reconcile_tick(struct gossip *gossip, weft_ns now);
+bool reconcile_is_running(const struct gossip_link *link, weft_ns now);
+
+/* broadcast.c */
+enum weft_err broadcast_hear(struct gossip *gossip, struct gossip_link *link, struct span body,
+                             weft_ns now);
+void broadcast_free(struct gossip *gossip);
+struct source *source_find(const struct gossip *gossip, const struct weft_peer_id *id);
+/* The source's window, made or moved to a newer incarnation if need be; NULL when there is no room.
+ */
+struct source *source_get(struct gossip *gossip, const struct weft_peer_id *id,
+                          uint64_t incarnation);
+bool source_has(const struct source *source, uint64_t sequence);
+/* Somebody shows that a sequence number exists; what is missing up to there is pulled. */
+void source_show(struct gossip *gossip, struct source *source, uint64_t sequence,
+                 const struct gossip_link *shower, weft_ns now);
+
+/* repair.c */
+void repair_keep(struct gossip *gossip, const struct wire_broadcast *broadcast,
+                 const struct weft_peer_id *source, weft_ns now);
+void repair_send_heads(struct gossip *gossip, struct gossip_link *link, weft_ns now);
+void repair_link_lost(struct gossip *gossip, weft_ns now);
+enum weft_err repair_hear_heads(struct gossip *gossip, struct gossip_link *link, struct span body,
+                                weft_ns now);
+enum weft_err repair_hear_pull(struct gossip *gossip, struct gossip_link *link, struct span body);
+void repair_tick(struct gossip *gossip, weft_ns now);
+void repair_forget(struct gossip *gossip);
+
+/* channel.c */
+struct channel *channel_find(const struct gossip *gossip, struct span name);
+enum weft_err channel_hear(struct gossip *gossip, struct gossip_link *link, struct span body);
+void channel_link_up(struct gossip *gossip, struct gossip_link *link);
+void channel_round(struct gossip *gossip, struct gossip_link *link);
+
+/* pending.c */
+/* Merges state into what waits for a link. Borrows the payload. */
+void pending_put(struct gossip *gossip, struct gossip_link *link, struct span channel,
+                 struct frame *payload, uint8_t hops);
+struct frame *pending_take_frame(struct gossip *gossip, struct gossip_link *link);
+void pending_free(struct gossip_link *link);
+
+/* output.c */
+/* A frame in the making, in gossip.scratch. */
+struct making {
+    struct wire_writer writer;
+    size_t begin;
+};
+struct making output_begin(struct gossip *gossip, enum wire_kind kind);
+/* NULL when it did not fit or memory is short. */
+struct frame *output_end(struct making *making);
+/* Queue a frame for a link; both take the reference, NULL does nothing. */
+void output_control(struct gossip *gossip, struct gossip_link *link, struct frame *frame);
+void output_message(struct gossip *gossip, struct gossip_link *link, struct frame *frame);
+/* Call after something became pending or room changed. */
+void output_ready(struct gossip *gossip, struct gossip_link *link);
+void output_free(struct gossip_link *link);
+
+#endif

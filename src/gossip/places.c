@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Buckets of places and the arithmetic modulo 2^256 of their fingerprints. A range is a run of
+ * whole buckets (depth 0 to 2) or a run inside one bucket (deeper).
+ */
+#include "gossip/places.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+
+#define BUCKET_SIZE_FIRST 4
+
+static struct sum sum_of_bytes(const uint8_t bytes[32]) {
+    struct sum sum = {{0}};
+    for (int i = 0; i < 32; i++) {
+        sum.limb[3 - i / 8] = sum.limb[3 - i / 8] << 8 | bytes[i];
+    }
+    return sum;
+}
+
+void sum_to_bytes(const struct sum *sum, uint8_t out[32]) {
+    for (int i = 0; i < 32; i++) {
+        out[i] = (uint8_t)(sum->limb[3 - i / 8] >> (8 * (7 - i % 8)));
+    }
+}
+
+static void sum_add(struct sum *sum, const struct sum *other) {
+    uint64_t carry = 0;
+    for (int i = 0; i < 4; i++) {
+        uint64_t with_carry = sum->limb[i] + carry;
+        carry = with_carry < carry;
+        sum->limb[i] = with_carry + other->limb[i];
+        carry += sum->limb[i] < with_carry;
+    }
+}
+
+static void sum_subtract(struct sum *sum, const struct sum *other) {
+    uint64_t borrow = 0;
+    for (int i = 0; i < 4; i++) {
+        uint64_t without = sum->limb[i] - borrow;
+        borrow = without > sum->limb[i];
+        sum->limb[i] = without - other->limb[i];
+        borrow += sum->limb[i] > without;
+    }
+}
+
+void places_fini(struct places *places) {
+    for (int i = 0; i < PLACE_BUCKETS; i++) {
+        free(places->buckets[i].entries);
+    }
+    memset(places, 0, sizeof *places);
+}
+
+/* The index of the first entry whose place is not below `place`. */
+static size_t bucket_lower(const struct bucket_of_places *bucket, const uint8_t place[32]) {
+    size_t low = 0;
+    size_t high = bucket->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memcmp(bucket->entries[middle]->record->place, place, 32) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static bool bucket_is_at(const struct bucket_of_places *bucket, size_t index,
+                         const uint8_t place[32]) {
+    return index < bucket->count && memcmp(bucket->entries[index]->record->place, place, 32) == 0;
+}
+
+struct entry *places_find(const struct places *places, const uint8_t place[32]) {
+    const struct bucket_of_places *bucket = &places->buckets[place[0]];
+    size_t index = bucket_lower(bucket, place);
+    return bucket_is_at(bucket, index, place) ? bucket->entries[index] : NULL;
+}
+
+static bool bucket_reserve(struct bucket_of_places *bucket) {
+    if (bucket->count < bucket->size) {
+        return true;
+    }
+    size_t size = bucket->size == 0 ? BUCKET_SIZE_FIRST : bucket->size * 2;
+    struct entry **entries = realloc(bucket->entries, size * sizeof *entries);
+    if (entries == NULL) {
+        return false;
+    }
+    bucket->entries = entries;
+    bucket->size = size;
+    return true;
+}
+
+bool places_add(struct places *places, struct entry *entry) {
+    struct bucket_of_places *bucket = &places->buckets[entry->record->place[0]];
+    if (!bucket_reserve(bucket)) {
+        return false;
+    }
+    size_t index = bucket_lower(bucket, entry->record->place);
+    ASSERT(!bucket_is_at(bucket, index, entry->record->place) && !entry->is_counted);
+    struct entry **at = bucket->entries + index;
+    memmove(at + 1, at, (bucket->count - index) * sizeof *at);
+    *at = entry;
+    bucket->count++;
+    return true;
+}
+
+void places_remove(struct places *places, struct entry *entry) {
+    places_set_counted(places, entry, false);
+    struct bucket_of_places *bucket = &places->buckets[entry->record->place[0]];
+    size_t index = bucket_lower(bucket, entry->record->place);
+    ASSERT(index < bucket->count && bucket->entries[index] == entry);
+    struct entry **at = bucket->entries + index;
+    memmove(at, at + 1, (bucket->count - index - 1) * sizeof *at);
+    bucket->count--;
+}
+
+void places_set_counted(struct places *places, struct entry *entry, bool is_counted) {
+    if (entry->is_counted == is_counted) {
+        return;
+    }
+    struct bucket_of_places *bucket = &places->buckets[entry->record->place[0]];
+    struct sum fingerprint = sum_of_bytes(entry->record->fingerprint);
+    entry->is_counted = is_counted;
+    if (is_counted) {
+        sum_add(&bucket->sum, &fingerprint);
+        sum_add(&places->total, &fingerprint);
+        bucket->counted++;
+        places->counted++;
+    } else {
+        sum_subtract(&bucket->sum, &fingerprint);
+        sum_subtract(&places->total, &fingerprint);
+        bucket->counted--;
+        places->counted--;
+    }
+}
+
+/* Whether the first `depth` nibbles of the place are those of the prefix. */
+static bool is_in_range(const uint8_t place[32], const uint8_t prefix[32], unsigned depth) {
+    if (memcmp(place, prefix, depth / 2) != 0) {
+        return false;
+    }
+    return depth % 2 == 0 || place[depth / 2] >> 4 == prefix[depth / 2] >> 4;
+}
+
+/* The first bucket of a range and how many buckets it spans. */
+static void range_buckets(const uint8_t prefix[32], unsigned depth, size_t *first, size_t *count) {
+    ASSERT(depth <= WIRE_SYNC_DEPTH_MAX);
+    *first = depth == 0 ? 0 : depth == 1 ? prefix[0] & 0xf0U : prefix[0];
+    *count = depth == 0 ? PLACE_BUCKETS : depth == 1 ? 16 : 1;
+}
+
+/* Sums a run inside one bucket. */
+static void range_walk(const struct bucket_of_places *bucket, const uint8_t prefix[32],
+                       unsigned depth, struct sum *sum, size_t *count) {
+    for (size_t i = bucket_lower(bucket, prefix); i < bucket->count; i++) {
+        const struct entry *entry = bucket->entries[i];
+        if (!is_in_range(entry->record->place, prefix, depth)) {
+            return;
+        }
+        if (entry->is_counted) {
+            struct sum fingerprint = sum_of_bytes(entry->record->fingerprint);
+            sum_add(sum, &fingerprint);
+            (*count)++;
+        }
+    }
+}
+
+void places_range(const struct places *places, const uint8_t prefix[32], unsigned depth,
+                  struct sum *sum, size_t *count) {
+    size_t first;
+    size_t bucket_count;
+    range_buckets(prefix, depth, &first, &bucket_count);
+    memset(sum, 0, sizeof *sum);
+    *count = 0;
+    if (depth > 2) {
+        range_walk(&places->buckets[first], prefix, depth, sum, count);
+        return;
+    }
+    for (size_t i = first; i < first + bucket_count; i++) {
+        sum_add(sum, &places->buckets[i].sum);
+        *count += places->buckets[i].counted;
+    }
+}
+
+static void bucket_each(const struct bucket_of_places *bucket, const uint8_t prefix[32],
+                        unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx) {
+    size_t from = depth > 2 ? bucket_lower(bucket, prefix) : 0;
+    for (size_t i = from; i < bucket->count; i++) {
+        const struct entry *entry = bucket->entries[i];
+        if (!is_in_range(entry->record->place, prefix, depth)) {
+            return;
+        }
+        if (entry->is_counted) {
+            each(ctx, entry->record);
+        }
+    }
+}
+
+void places_each(const struct places *places, const uint8_t prefix[32], unsigned depth,
+                 void (*each)(void *ctx, struct record *record), void *ctx) {
+    size_t first;
+    size_t bucket_count;
+    range_buckets(prefix, depth, &first, &bucket_count);
+    for (size_t i = first; i < first + bucket_count; i++) {
+        bucket_each(&places->buckets[i], prefix, depth, each, ctx);
+    }
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * When to compare sets with a neighbour (sync.h says how). At link up; when digests have differed
+ * for a while with nothing on its way; once a minute with a random neighbour. Of the two ends of a
+ * link the one with the smaller id begins, the other only if that one does not.
+ */
+#include "gossip/internal.h"
+
+#include "base/check.h"
+
+#define DIFFER_NS (300 * NS_PER_MS)     /* pushes settle within this */
+#define DIFFER_MAX_NS (3 * NS_PER_S)    /* with changes all the time it never settles */
+#define YIELD_NS (700 * NS_PER_MS)      /* how much longer the larger id waits */
+#define STALE_WAIT_NS (250 * NS_PER_MS) /* routes first: they make what is stale live again */
+#define STALE_MANY 16
+#define RUN_NS (5 * NS_PER_S) /* a reconciliation is over after this */
+#define HEARD_NS NS_PER_S     /* do not begin while the other side is at it */
+#define RETRY_NS (100 * NS_PER_MS)
+
+bool reconcile_is_running(const struct gossip_link *link, weft_ns now) {
+    return link->sync_until > now;
+}
+
+static bool is_first(const struct gossip *gossip, const struct gossip_link *link) {
+    return weft_peer_id_compare(&gossip->config.identity->id, &link->peer) < 0;
+}
+
+static void arm_sync(struct gossip *gossip, struct gossip_link *link, weft_ns when) {
+    link->sync_at = time_min(link->sync_at, when);
+    gossip_arm(gossip, link->sync_at);
+}
+
+static void sync_run(struct gossip_link *link, weft_ns now) {
+    if (!reconcile_is_running(link, now)) {
+        link->sync_taken = 0;
+    }
+    link->sync_until = time_after(now, RUN_NS);
+}
+
+static void sync_send(struct gossip *gossip, struct gossip_link *link, struct frame *frame) {
+    gossip->counters.sync_frames++;
+    gossip->counters.sync_bytes += frame != NULL ? frame->len : 0;
+    output_control(gossip, link, frame);
+}
+
+static void begin(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+    struct making making = output_begin(gossip, WIRE_SYNC);
+    sync_begin(gossip->set, rng_next(&gossip->rng), &making.writer);
+    gossip->counters.sync_begun++;
+    sync_run(link, now);
+    link->sync_at = WEFT_NEVER;
+    sync_send(gossip, link, output_end(&making));
+}
+
+void reconcile_link_up(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+    bool is_return = recordset_stale_count(gossip->set) > STALE_MANY;
+    struct record *own = recordset_find(gossip->set, WIRE_RECORD_PEER, &gossip->config.identity->id,
+                                        span_of(NULL, 0));
+    if (own != NULL) { /* so that routes find the link before anything else is compared */
+        (void)spread_pend(gossip, link, recordset_slot_of(gossip->set, own->place), true);
+    }
+    weft_ns wait = (is_return ? STALE_WAIT_NS : 0) + (is_first(gossip, link) ? 0 : YIELD_NS);
+    arm_sync(gossip, link, time_after(now, wait));
+    if (wait == 0) {
+        begin(gossip, link, now);
+    }
+}
+
+void gossip_digest_heard(struct gossip *gossip, struct link_id id, uint64_t digest, weft_ns now) {
+    struct gossip_link *link = gossip_link_of(gossip, id);
+    if (link == NULL) {
+        return;
+    }
+    link->digest = digest;
+    link->digest_at = now;
+    if (digest == recordset_digest(gossip->set)) {
+        link->differs_since = 0;
+        link->sync_at = WEFT_NEVER;
+        link->sync_until = 0;
+        return;
+    }
+    if (link->differs_since == 0) {
+        link->differs_since = now;
+    }
+    weft_ns wait = DIFFER_NS + (is_first(gossip, link) ? 0 : YIELD_NS);
+    weft_ns due = time_after(link->differs_since, wait);
+    arm_sync(gossip, link, due > now ? due : now);
+}
+
+/* Whether the moment is bad: then when to look again (WEFT_NEVER: at the next heartbeat). */
+static bool must_wait(const struct gossip *gossip, const struct gossip_link *link, weft_ns now,
+                      weft_ns *when) {
+    bool is_heard = link->sync_heard_at != 0 && time_since(link->sync_heard_at, now) < HEARD_NS;
+    if (link->pending.set_count > 0 || link->control.count > 0 || is_heard) {
+        *when = time_after(now, RETRY_NS);
+        return true;
+    }
+    bool is_moving = link->digest_at != 0 && gossip->changed_at > link->digest_at &&
+                     time_since(link->differs_since, now) < DIFFER_MAX_NS;
+    *when = WEFT_NEVER;
+    return link->differs_since != 0 && is_moving;
+}
+
+static void link_tick(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+    if (link->sync_at > now) {
+        gossip_arm(gossip, link->sync_at);
+        return;
+    }
+    weft_ns when;
+    if (must_wait(gossip, link, now, &when)) {
+        link->sync_at = when;
+        gossip_arm(gossip, when);
+        return;
+    }
+    begin(gossip, link, now);
+}
+
+void reconcile_tick(struct gossip *gossip, weft_ns now) {
+    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
+        link_tick(gossip, CHAIN_OF(at, struct gossip_link, all), now);
+    }
+}
+
+/* Links that are being given more than a little now. */
+static size_t bulk_links(const struct gossip *gossip, const struct gossip_link *except,
+                         weft_ns now) {
+    size_t count = 0;
+    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
+        const struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+        bool is_bulk = link->bulk_until > now && link->pending.set_count > BULK_RECORDS;
+        count += is_bulk && link != except ? 1 : 0;
+    }
+    return count;
+}
+
+struct giving {
+    struct gossip *gossip;
+    struct gossip_link *link;
+    size_t left;
+    bool is_cut;
+};
+
+static void give(void *ctx, struct record *record) {
+    struct giving *giving = ctx;
+    size_t slot = recordset_slot_of(giving->gossip->set, record->place);
+    if (giving->left == 0) {
+        giving->is_cut = true;
+        return;
+    }
+    giving->left--;
+    (void)spread_pend(giving->gossip, giving->link, slot, false);
+}
+
+static struct giving giving_to(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+    struct giving giving = {.gossip = gossip, .link = link, .left = BULK_RECORDS};
+    if (bulk_links(gossip, link, now) < BULK_LINKS_MAX) {
+        giving.left = SIZE_MAX;
+        link->bulk_until = time_after(now, RUN_NS);
+    }
+    return giving;
+}
+
+enum weft_err reconcile_hear(struct gossip *gossip, struct gossip_link *link, struct span body,
+                             weft_ns now) {
+    struct wire_sync sync;
+    struct sync_result result;
+    enum weft_err err = wire_sync_decode(body, &sync);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    sync_run(link, now);
+    link->sync_heard_at = now;
+    struct giving giving = giving_to(gossip, link, now);
+    struct making making = output_begin(gossip, WIRE_SYNC);
+    err = sync_answer(gossip->set, &sync, &making.writer, give, &giving, &result);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    if (result.has_answer) {
+        sync_send(gossip, link, output_end(&making));
+    }
+    if (giving.is_cut) {
+        arm_sync(gossip, link, time_after(now, HEARD_NS + RETRY_NS));
+    }
+    return WEFT_OK;
+}
