@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/time.h"
 
 #define PATTERN "XXpsk0+psk3"
 #define LENGTH_BYTES 2
@@ -34,6 +35,18 @@ static enum handshake_result faulty(struct link_fault *fault, enum weft_err err,
 }
 
 /* ---- making one ---- */
+
+void link_shared_init(struct link_shared *shared, const uint8_t secret[32]) {
+    uint8_t hash[32];
+    *shared = (struct link_shared){.rekey_after = 120 * NS_PER_S,
+                                   .keys_max = 180 * NS_PER_S,
+                                   .rekey_records = (uint64_t)1 << 32};
+    shared->hello.version_min = WIRE_VERSION_MIN;
+    shared->hello.version_max = WIRE_VERSION_MAX;
+    noise_hash("weft mesh id", span_of(secret, 32), hash);
+    memcpy(shared->mesh_id, hash, sizeof shared->mesh_id);
+    noise_derive(secret, "weft link psk", shared->psk);
+}
 
 static enum weft_err noise_start(struct handshake *hs, const struct link_shared *shared) {
     static const char label[] = "weft link 1";

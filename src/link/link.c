@@ -11,13 +11,13 @@
 
 #include "base/check.h"
 #include "base/time.h"
+#include "link/farewell.h"
 #include "link/handshake.h"
 #include "link/rekey.h"
 #include "link/sendq.h"
 
 #define CLOSE_TIMEOUT NS_PER_S /* for a peer to read our close */
 #define IDLE_AFTER NS_PER_S    /* then the pools and large buffers are given back */
-#define CLOSE_TEXT_MAX 200
 
 enum state {
     STATE_HELLO,
@@ -49,18 +49,6 @@ struct link {
     struct link_counters counters;
     char detail[sizeof((struct link_event *)NULL)->detail];
 };
-
-void link_shared_init(struct link_shared *shared, const uint8_t secret[32]) {
-    uint8_t hash[32];
-    *shared = (struct link_shared){.rekey_after = 120 * NS_PER_S,
-                                   .keys_max = 180 * NS_PER_S,
-                                   .rekey_records = (uint64_t)1 << 32};
-    shared->hello.version_min = WIRE_VERSION_MIN;
-    shared->hello.version_max = WIRE_VERSION_MAX;
-    noise_hash("weft mesh id", span_of(secret, 32), hash);
-    memcpy(shared->mesh_id, hash, sizeof shared->mesh_id);
-    noise_derive(secret, "weft link psk", shared->psk);
-}
 
 static void queue_start(struct link *link) {
     struct hash_key key;
@@ -148,45 +136,14 @@ static void fail_text(struct link *link, enum weft_err err, const char *text) {
     fail(link, &fault);
 }
 
-static const char *reason_name(uint8_t reason) {
-    static const char *const names[] = {
-        [WIRE_CLOSE_BYE] = "it stops",
-        [WIRE_CLOSE_DUPLICATE] = "another link is kept",
-        [WIRE_CLOSE_PROTOCOL] = "we broke the protocol",
-        [WIRE_CLOSE_FULL] = "it has no room",
-        [WIRE_CLOSE_CLONE] = "our key lives in two places",
-        [WIRE_CLOSE_SILENT] = "we gave no sign of life",
-        [WIRE_CLOSE_SLOW] = "we do not read",
-        [WIRE_CLOSE_SURPLUS] = "it has links enough",
-        [WIRE_CLOSE_SELF] = "our key is its own",
-    };
-    bool is_known = reason < sizeof names / sizeof names[0] && names[reason] != NULL;
-    return is_known ? names[reason] : "for a reason unknown here";
-}
-
-/* The peer's words, made fit for a log. */
-static void text_print(char *out, size_t size, struct span text) {
-    size_t len = text.len < size ? text.len : size - 1;
-    for (size_t i = 0; i < len; i++) {
-        uint8_t byte = text.data[i];
-        out[i] = byte >= 0x20 && byte < 0x7f ? (char)byte : '?';
-    }
-    out[len] = '\0';
-}
-
 static void close_take(struct link *link, struct span body) {
-    struct wire_close message;
-    if (wire_close_decode(body, &message) != WEFT_OK) {
-        fail_text(link, WEFT_ERR_MALFORMED, "a close that is not one");
-        return;
-    }
-    char text[CLOSE_TEXT_MAX + 1];
     char detail[sizeof link->detail];
-    text_print(text, sizeof text, message.text);
-    (void)snprintf(detail, sizeof detail, "the peer closed: %s%s%.120s",
-                   reason_name(message.reason), text[0] == '\0' ? "" : ": ", text);
-    link->close_reason = message.reason;
-    fail_text(link, WEFT_ERR_REFUSED, detail);
+    enum weft_err err = farewell_tell(body, &link->close_reason, detail, sizeof detail);
+    if (err == WEFT_OK) {
+        fail_text(link, WEFT_ERR_REFUSED, detail);
+    } else {
+        fail_text(link, err, "a close that is not one");
+    }
 }
 
 static bool down_give(struct link *link, struct link_event *out) {
@@ -295,13 +252,18 @@ static bool frame_sort(struct link *link, const struct wire_frame *frame) {
     return false;
 }
 
-/* A dialler whose receiving counter is due for new keys begins here; time is link_tick's. */
+/* Only the dialler begins; nothing happens while one is under way. */
+static void rekey_begin(struct link *link) {
+    if (link->role == LINK_DIALLED && rekey_start(&link->rekey, link->shared) != WEFT_OK) {
+        fail_text(link, WEFT_ERR_MEMORY, "no rekeying can be begun");
+    }
+}
+
+/* Records count here, time in link_tick. */
 static void rekey_check(struct link *link) {
     uint64_t due = link->shared->rekey_records;
-    bool is_due = link->writer.counter >= due || link->reader.counter >= due;
-    if (is_due && link->role == LINK_DIALLED &&
-        rekey_start(&link->rekey, link->shared) != WEFT_OK) {
-        fail_text(link, WEFT_ERR_MEMORY, "no rekeying can be begun");
+    if (link->writer.counter >= due || link->reader.counter >= due) {
+        rekey_begin(link);
     }
 }
 
@@ -355,23 +317,8 @@ bool link_next_event(struct link *link, weft_ns now, struct link_event *out) {
 
 /* ---- frames out ---- */
 
-/* A whole frame, with a payload exactly if it is a carrier, of the length its header says. */
-static bool is_sendable(const struct frame *frame, const struct frame *payload) {
-    if (frame->len < WIRE_FRAME_HEADER_BYTES ||
-        frame->len > WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX) {
-        return false;
-    }
-    if (frame->data[0] != WIRE_CARRIER) {
-        return payload == NULL;
-    }
-    size_t at = WIRE_FRAME_HEADER_BYTES + WIRE_CARRIER_HEADER_BYTES - 2;
-    return payload != NULL && frame->len == at + 2 && payload->len > 0 &&
-           payload->len == ((uint32_t)frame->data[at] << 8 | frame->data[at + 1]);
-}
-
 enum weft_err link_send(struct link *link, struct frame *frame, struct frame *payload,
                         enum wire_class class, uint32_t flow, weft_ns now) {
-    ASSERT(is_sendable(frame, payload));
     see(link, now);
     if (link->state != STATE_UP) {
         return WEFT_ERR_STATE;
@@ -399,9 +346,7 @@ static bool has_handshake_bytes(const struct link *link) {
 }
 
 static void seal_next(struct link *link, weft_ns now) {
-    if (link->writer.counter >= link->shared->rekey_records) {
-        rekey_check(link);
-    }
+    rekey_check(link);
     if (sendq_is_empty(&link->queue) && link->rekey.frame_len == 0) {
         return;
     }
@@ -459,22 +404,10 @@ bool link_wants_write(const struct link *link) {
                              !sendq_is_empty(&link->queue) || link->rekey.frame_len > 0);
 }
 
-static struct frame *close_make(enum wire_close_reason reason, const char *text) {
-    uint8_t bytes[WIRE_FRAME_HEADER_BYTES + 1 + CLOSE_TEXT_MAX];
-    char printable[CLOSE_TEXT_MAX + 1];
-    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
-    text_print(printable, sizeof printable, span_of_text(text == NULL ? "" : text));
-    struct wire_close body = {.reason = (uint8_t)reason, .text = span_of_text(printable)};
-    size_t begin = wire_frame_begin(&writer, WIRE_CLOSE, 0);
-    wire_close_encode(&writer, &body);
-    wire_frame_end(&writer, begin);
-    return frame_copy(wire_writer_view(&writer));
-}
-
 /* The close goes behind control, however full that is; the rest is dropped. */
 static enum weft_err close_queue(struct link *link, enum wire_close_reason reason,
                                  const char *text) {
-    struct frame *frame = close_make(reason, text);
+    struct frame *frame = farewell_make(reason, text);
     if (frame == NULL) {
         return WEFT_ERR_MEMORY;
     }
@@ -513,9 +446,8 @@ static void keys_tick(struct link *link) {
     weft_ns age = time_since(link->rekey.since, link->now);
     if (age >= link->shared->keys_max) {
         fail_text(link, WEFT_ERR_TIMEOUT, "no new keys in time");
-    } else if (age >= link->shared->rekey_after && link->role == LINK_DIALLED &&
-               rekey_start(&link->rekey, link->shared) != WEFT_OK) {
-        fail_text(link, WEFT_ERR_MEMORY, "no rekeying can be begun");
+    } else if (age >= link->shared->rekey_after) {
+        rekey_begin(link);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "link/rekey.h"
 
 #include "base/check.h"
+#include "base/time.h"
 
 #define PATTERN "KKpsk0"
 #define MESSAGE_BYTES 48 /* an ephemeral key and a tag */
@@ -125,6 +126,14 @@ static void receive_switch(struct rekey *rekey, struct record_reader *reader, we
     rekey->count++;
 }
 
+/* Whether the present keys are fresh. New ones cost three Diffie-Hellmans: a peer may not ask for
+ * them as often as it likes (T15). */
+static bool is_fresh(const struct rekey *rekey, const struct link_shared *shared,
+                     const struct record_reader *reader, weft_ns now) {
+    return time_since(rekey->since, now) < shared->rekey_after / REKEY_FRESH &&
+           reader->counter < shared->rekey_records / REKEY_FRESH;
+}
+
 /* Acceptor: answers message 1. */
 static bool step_1(struct rekey *rekey, const struct link_shared *shared, struct span message,
                    struct link_fault *fault) {
@@ -136,10 +145,8 @@ static bool step_1(struct rekey *rekey, const struct link_shared *shared, struct
     if (is_good && message_make(rekey, noise, 2) != WEFT_OK) {
         is_good = faulty(fault, WEFT_ERR_AUTH, "no answer can be made to a rekeying message");
     }
-    if (is_good) {
-        is_good = keys_make(rekey, noise, fault);
-        rekey->stage = REKEY_WAIT_3;
-    }
+    is_good = is_good && keys_make(rekey, noise, fault);
+    rekey->stage = REKEY_WAIT_3;
     noise_handshake_free(noise);
     return is_good;
 }
@@ -178,6 +185,9 @@ bool rekey_take(struct rekey *rekey, const struct link_shared *shared, struct sp
     }
     if (message.step != 1 && !record_is_drained(reader)) {
         return faulty(fault, WEFT_ERR_MALFORMED, "a rekeying step that is not its record's last");
+    }
+    if (message.step == 1 && is_fresh(rekey, shared, reader, now)) {
+        return faulty(fault, WEFT_ERR_MALFORMED, "a rekeying too soon after the last");
     }
     if (message.step == 1) {
         return step_1(rekey, shared, message.message, fault);

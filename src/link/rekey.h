@@ -18,6 +18,8 @@
 
 #define REKEY_FRAME_BYTES_MAX 64 /* header 4, step 1, message 48 */
 
+#define REKEY_FRESH 8 /* keys younger than an eighth of either bound are not replaced */
+
 enum rekey_stage {
     REKEY_IDLE,
     REKEY_WAIT_2, /* dialler: sent message 1 */

@@ -253,9 +253,23 @@ static enum weft_err list_for(struct sendq *queue, enum wire_class class, uint32
     return WEFT_OK;
 }
 
+/* A whole frame, with a payload exactly if it is a carrier, of the length its header says. */
+static bool is_sendable(const struct frame *frame, const struct frame *payload) {
+    if (frame->len < WIRE_FRAME_HEADER_BYTES ||
+        frame->len > WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX) {
+        return false;
+    }
+    if (frame->data[0] != WIRE_CARRIER) {
+        return payload == NULL;
+    }
+    size_t at = WIRE_FRAME_HEADER_BYTES + WIRE_CARRIER_HEADER_BYTES - 2;
+    return payload != NULL && frame->len == at + 2 && payload->len > 0 &&
+           payload->len == ((uint32_t)frame->data[at] << 8 | frame->data[at + 1]);
+}
+
 enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame *payload,
                          enum wire_class class, uint32_t flow, weft_ns now) {
-    ASSERT(frame != NULL && class < WIRE_CLASS_COUNT);
+    ASSERT(is_sendable(frame, payload) && class < WIRE_CLASS_COUNT);
     size_t bytes = frame->len + (payload == NULL ? 0 : (size_t)payload->len);
     if (bytes > sendq_room(queue, class)) {
         return WEFT_ERR_FULL;
