@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An insider with a valid link sends what it should not.
+ */
+#include <criterion/criterion.h>
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "support/mesh.h"
+
+/* One core under test, and a made-up peer on its only link. */
+struct bench {
+    struct identity identity;
+    struct identity peer;
+    struct core *core;
+    weft_ns now;
+    bool is_closed;
+    size_t sent;
+};
+
+static void no_secret(void *ctx, uint8_t *out, size_t len) {
+    (void)ctx;
+    memset(out, 42, len);
+}
+
+static const struct link_id LINK = {.value = 5};
+
+static void drain(struct bench *bench) {
+    struct action action;
+    while (core_next_action(bench->core, &action)) {
+        bench->is_closed |= action.kind == ACTION_CLOSE;
+        bench->sent += action.kind == ACTION_SEND;
+        action_release(&action);
+    }
+}
+
+static void up(struct bench *bench) {
+    const struct core_link_info info = {.role = LINK_ACCEPTED,
+                                        .key = bench->peer.key,
+                                        .name = "mallory",
+                                        .incarnation = 1,
+                                        .instance = 1,
+                                        .remote = "192.0.2.1:1"};
+    const size_t room[WIRE_CLASS_COUNT] = {1 << 20, 1 << 20, 1 << 20};
+    core_link_up(bench->core, LINK, &info, bench->now);
+    core_link_room(bench->core, LINK, room, bench->now);
+    drain(bench);
+    bench->is_closed = false;
+}
+
+static void bench_init(struct bench *bench) {
+    uint8_t seed[32] = {1};
+    cr_assert_eq(noise_setup(), WEFT_OK);
+    *bench = (struct bench){.now = NS_PER_S};
+    identity_from_seed(&bench->identity, seed);
+    seed[0] = 2;
+    identity_from_seed(&bench->peer, seed);
+    struct core_config config;
+    core_config_defaults(&config);
+    config.identity = &bench->identity;
+    config.host = (struct host){.random = no_secret};
+    config.name = "victim";
+    config.software = "test";
+    config.incarnation = 1;
+    config.instance = 9;
+    cr_assert_eq(core_new(&config, bench->now, &bench->core), WEFT_OK);
+    up(bench);
+}
+
+static void give(struct bench *bench, uint8_t kind, uint8_t flags, struct span body,
+                 struct span payload) {
+    const struct wire_frame frame = {.kind = kind, .flags = flags, .body = body};
+    core_link_frame(bench->core, LINK, &frame, payload, bench->now);
+    drain(bench);
+}
+
+Test(core_hostile, an_unknown_kind_is_skipped_unless_essential) {
+    struct bench bench;
+    bench_init(&bench);
+    give(&bench, 200, 0, span_of("what", 4), (struct span){0});
+    cr_assert_not(bench.is_closed);
+    give(&bench, 200, WIRE_FLAG_ESSENTIAL, span_of("what", 4), (struct span){0});
+    cr_assert(bench.is_closed);
+    core_free(bench.core);
+}
+
+Test(core_hostile, a_malformed_body_of_every_kind_closes_the_link) {
+    size_t count;
+    const struct wire_type *types = wire_types(&count);
+    for (size_t i = 0; i < count; i++) {
+        struct bench bench;
+        if (types[i].kind == WIRE_REKEY || types[i].kind == WIRE_CLOSE ||
+            types[i].body_bytes_min == 0) {
+            continue;
+        }
+        bench_init(&bench);
+        give(&bench, (uint8_t)types[i].kind, 0, span_of("x", types[i].body_bytes_min > 1 ? 1 : 0),
+             (struct span){0});
+        cr_assert(bench.is_closed, "%s", types[i].name);
+        core_free(bench.core);
+    }
+}
+
+Test(core_hostile, random_bodies_never_break_the_core) {
+    struct rng rng;
+    uint8_t seed[32] = {77};
+    rng_init(&rng, seed);
+    struct bench bench;
+    bench_init(&bench);
+    for (unsigned i = 0; i < 20000; i++) {
+        uint8_t body[200];
+        for (size_t j = 0; j < sizeof(body); j++) {
+            body[j] = (uint8_t)rng_next(&rng);
+        }
+        give(&bench, (uint8_t)rng_below(&rng, 24), (uint8_t)rng_below(&rng, 2),
+             span_of(body, (size_t)rng_below(&rng, sizeof(body))), span_of(body, 20));
+        if (bench.is_closed) {
+            core_link_down(bench.core, LINK, bench.now);
+            up(&bench);
+        }
+        bench.now += NS_PER_MS;
+    }
+    core_free(bench.core);
+}
+
+Test(core_hostile, a_hop_limit_of_none_is_dropped_and_counted) {
+    struct bench bench;
+    bench_init(&bench);
+    uint8_t bytes[128];
+    struct wire_writer writer = wire_writer_of(bytes, sizeof(bytes));
+    const struct wire_unicast unicast = {
+        .source = bench.peer.id, .destination = {{3}}, .packet = span_of_text("packet")};
+    wire_unicast_encode(&writer, &unicast);
+    give(&bench, WIRE_UNICAST, 0, wire_writer_view(&writer), (struct span){0});
+    struct core_status status;
+    core_get_status(bench.core, &status);
+    cr_assert_eq(status.frames_forwarded, 0);
+    cr_assert_eq(
+        status.frames_dropped[CORE_DROP_NO_HOPS] + status.frames_dropped[CORE_DROP_NO_ROUTE], 1);
+    cr_assert_not(bench.is_closed);
+    core_free(bench.core);
+}
+
+/* T7, T12: a record with another's key, or whose signature is of another's words. */
+Test(core_hostile, a_record_signed_by_somebody_else_closes_the_link_and_names_the_culprit) {
+    struct bench bench;
+    bench_init(&bench);
+    uint8_t record[512];
+    struct wire_writer writer = wire_writer_of(record, sizeof(record));
+    const struct wire_record fields = {.kind = 9,
+                                       .owner = bench.identity.key,
+                                       .incarnation = 5,
+                                       .version = 5,
+                                       .body = span_of_text("lies")};
+    uint8_t signature[SIGNATURE_BYTES];
+    wire_record_encode_unsigned(&writer, &fields);
+    identity_sign(&bench.peer, "weft record 1", wire_writer_view(&writer), signature);
+    wire_write_bytes(&writer, span_of(signature, sizeof(signature)));
+    uint8_t body[600];
+    struct wire_writer list = wire_writer_of(body, sizeof(body));
+    wire_write_u16(&list, (uint16_t)writer.len);
+    wire_write_bytes(&list, wire_writer_view(&writer));
+    give(&bench, WIRE_RECORDS, 0, wire_writer_view(&list), (struct span){0});
+    cr_assert(bench.is_closed);
+    struct core_culprit culprits[4];
+    cr_assert_eq(core_culprits(bench.core, culprits, 4), 1);
+    cr_assert(weft_peer_id_equal(&culprits[0].peer, &bench.peer.id));
+    core_free(bench.core);
+}
+
+Test(core_hostile, a_carrier_of_another_length_than_its_payload_closes_the_link) {
+    struct bench bench;
+    bench_init(&bench);
+    uint8_t bytes[128];
+    struct wire_writer writer = wire_writer_of(bytes, sizeof(bytes));
+    const struct wire_carrier carrier = {.travel = {.hops = 4},
+                                         .source = bench.peer.id,
+                                         .destination = bench.identity.id,
+                                         .class = WIRE_CLASS_STREAM,
+                                         .length = 100};
+    wire_carrier_encode(&writer, &carrier);
+    give(&bench, WIRE_CARRIER, 0, wire_writer_view(&writer), span_of_text("short"));
+    cr_assert(bench.is_closed);
+    core_free(bench.core);
+}
+
+Test(core_hostile, our_own_key_on_the_other_side_is_refused) {
+    struct bench bench;
+    bench_init(&bench);
+    const struct core_link_info info = {.role = LINK_ACCEPTED,
+                                        .key = bench.identity.key,
+                                        .name = "me",
+                                        .incarnation = 1,
+                                        .instance = 1,
+                                        .remote = "192.0.2.1:2"};
+    core_link_up(bench.core, (struct link_id){.value = 6}, &info, bench.now);
+    drain(&bench);
+    cr_assert(bench.is_closed);
+    core_free(bench.core);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Several cores on virtual time: links, topology, routes, failures, leaves and clones.
+ */
+#include <criterion/criterion.h>
+
+#include "base/time.h"
+#include "support/mesh.h"
+
+static struct mesh *make(size_t nodes, bool has_discovery) {
+    const struct mesh_config config = {
+        .seed = 1, .nodes = nodes, .delay = NS_PER_MS, .has_discovery = has_discovery};
+    return mesh_new(&config);
+}
+
+static void start_all(struct mesh *mesh, size_t nodes) {
+    for (size_t i = 0; i < nodes; i++) {
+        mesh_start(mesh, i);
+    }
+}
+
+/* 0 - 1 - 2 ... */
+static struct mesh *make_line(size_t nodes) {
+    struct mesh *mesh = make(nodes, false);
+    mesh_allow_none(mesh);
+    for (size_t i = 1; i < nodes; i++) {
+        mesh_seed(mesh, i, i - 1);
+    }
+    start_all(mesh, nodes);
+    return mesh;
+}
+
+/* Two sites, 0 and 3, that reach each other only through the relays 1 and 2. */
+static struct mesh *make_diamond(void) {
+    struct mesh *mesh = make(4, false);
+    mesh_allow_none(mesh);
+    for (size_t relay = 1; relay <= 2; relay++) {
+        mesh_seed(mesh, 0, relay);
+        mesh_seed(mesh, 3, relay);
+    }
+    start_all(mesh, 4);
+    return mesh;
+}
+
+static size_t links_of(struct mesh *mesh, size_t node) {
+    struct core_status status;
+    core_get_status(mesh_core(mesh, node), &status);
+    return status.links;
+}
+
+static size_t reached_by(struct mesh *mesh, size_t node) {
+    struct core_status status;
+    core_get_status(mesh_core(mesh, node), &status);
+    return status.peers_reachable;
+}
+
+Test(core_mesh, two_nodes_know_each_other) {
+    struct mesh *mesh = make_line(2);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, NS_PER_S));
+    cr_assert_eq(links_of(mesh, 0), 1);
+    mesh_free(mesh);
+}
+
+Test(core_mesh, line_of_five_reaches_end_to_end) {
+    struct mesh *mesh = make_line(5);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    struct weft_peer_id path[8];
+    cr_assert_eq(core_trace_path(mesh_core(mesh, 0), mesh_id(mesh, 4), path, 8), 5);
+    for (size_t i = 0; i < 5; i++) {
+        cr_assert_eq(mesh_node_of(mesh, &path[i]), i);
+    }
+    mesh_free(mesh);
+}
+
+Test(core_mesh, ping_crosses_relays) {
+    struct mesh *mesh = make_line(4);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    cr_assert_eq(core_ping(mesh_core(mesh, 0), mesh_id(mesh, 3), 77, mesh_now(mesh)), WEFT_OK);
+    mesh_run(mesh, NS_PER_S);
+    cr_assert_eq(mesh_pong(mesh, 0), 77);
+    mesh_free(mesh);
+}
+
+Test(core_mesh, ping_of_a_stranger_is_not_found) {
+    struct mesh *mesh = make_line(2);
+    struct weft_peer_id stranger = {{1}};
+    mesh_run(mesh, NS_PER_S);
+    cr_assert_eq(core_ping(mesh_core(mesh, 0), &stranger, 1, mesh_now(mesh)), WEFT_ERR_NOT_FOUND);
+    mesh_free(mesh);
+}
+
+Test(core_mesh, both_dialling_leaves_one_link) {
+    struct mesh *mesh = make(2, false);
+    mesh_seed(mesh, 0, 1);
+    mesh_seed(mesh, 1, 0);
+    start_all(mesh, 2);
+    mesh_run(mesh, 5 * NS_PER_S);
+    cr_assert(mesh_is_settled(mesh));
+    cr_assert_eq(links_of(mesh, 0), 1);
+    cr_assert_eq(links_of(mesh, 1), 1);
+    mesh_free(mesh);
+}
+
+Test(core_mesh, many_join_one_seed_within_a_second) {
+    struct mesh *mesh = make(50, true);
+    for (size_t i = 1; i < 50; i++) {
+        mesh_seed(mesh, i, 0);
+    }
+    start_all(mesh, 50);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 3 * NS_PER_S));
+    cr_log_info("settled after %llu ms",
+                (unsigned long long)((mesh_now(mesh) - NS_PER_S) / NS_PER_MS));
+    mesh_run(mesh, 60 * NS_PER_S);
+    cr_assert(mesh_is_settled(mesh));
+    for (size_t i = 0; i < 50; i++) {
+        cr_assert_geq(links_of(mesh, i), 2, "node %zu has too few links", i);
+        cr_assert_leq(links_of(mesh, i), 20, "node %zu has %zu links", i, links_of(mesh, i));
+    }
+    mesh_free(mesh);
+}
+
+Test(core_mesh, a_killed_relay_leaves_the_routes_at_once) {
+    struct mesh *mesh = make_diamond();
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    struct weft_peer_id path[4];
+    cr_assert_eq(core_trace_path(mesh_core(mesh, 0), mesh_id(mesh, 3), path, 4), 3);
+    size_t relay = mesh_node_of(mesh, &path[1]);
+    mesh_kill(mesh, relay);
+    mesh_run(mesh, 50 * NS_PER_MS);
+    cr_assert_eq(core_trace_path(mesh_core(mesh, 0), mesh_id(mesh, 3), path, 4), 3);
+    cr_assert_eq(mesh_node_of(mesh, &path[1]), 3 - relay);
+    cr_assert(mesh_is_settled(mesh));
+    mesh_free(mesh);
+}
+
+Test(core_mesh, a_killed_peer_comes_back_with_a_new_life) {
+    struct mesh *mesh = make_line(3);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    mesh_kill(mesh, 2);
+    mesh_run(mesh, 100 * NS_PER_MS);
+    cr_assert_eq(reached_by(mesh, 0), 1);
+    mesh_start(mesh, 2);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    struct core_peer_view view;
+    cr_assert(core_find_peer(mesh_core(mesh, 0), mesh_id(mesh, 2), &view));
+    cr_assert_eq(view.incarnation, 2);
+    mesh_free(mesh);
+}
+
+Test(core_mesh, silence_is_noticed_after_three_heartbeats) {
+    struct mesh *mesh = make_line(3);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    mesh_silence(mesh, 1, 2, true);
+    mesh_run(mesh, 2 * NS_PER_S - 100 * NS_PER_MS);
+    cr_assert_eq(reached_by(mesh, 0), 2);
+    mesh_run(mesh, 1500 * NS_PER_MS);
+    cr_assert_eq(reached_by(mesh, 0), 1);
+    mesh_silence(mesh, 1, 2, false);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 10 * NS_PER_S));
+    mesh_free(mesh);
+}
+
+Test(core_mesh, a_stalled_node_does_not_blame_its_peers) {
+    struct mesh *mesh = make_line(3);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    mesh_pause(mesh, 1, true);
+    mesh_run(mesh, 2500 * NS_PER_MS); /* shorter than its peers' patience */
+    mesh_pause(mesh, 1, false);
+    mesh_run(mesh, 3 * NS_PER_S);
+    cr_assert(mesh_is_settled(mesh));
+    cr_assert_eq(links_of(mesh, 1), 2);
+    mesh_free(mesh);
+}
+
+Test(core_mesh, a_paused_node_is_dropped_and_returns) {
+    struct mesh *mesh = make_line(3);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    mesh_pause(mesh, 2, true);
+    mesh_run(mesh, 4 * NS_PER_S);
+    cr_assert_eq(reached_by(mesh, 0), 1);
+    mesh_pause(mesh, 2, false);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 10 * NS_PER_S));
+    mesh_free(mesh);
+}
+
+Test(core_mesh, a_cut_link_is_made_again) {
+    struct mesh *mesh = make_line(2);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    for (unsigned i = 0; i < 10; i++) {
+        mesh_cut(mesh, 0, 1);
+        cr_assert(mesh_run_until(mesh, mesh_is_settled, 5 * NS_PER_S), "cut %u", i);
+        mesh_run(mesh, 11 * NS_PER_S);
+    }
+    mesh_free(mesh);
+}
+
+Test(core_mesh, a_partition_heals) {
+    struct mesh *mesh = make_line(6);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 3 * NS_PER_S));
+    mesh_silence(mesh, 2, 3, true);
+    mesh_run(mesh, 60 * NS_PER_S);
+    cr_assert_eq(reached_by(mesh, 0), 2);
+    cr_assert_eq(reached_by(mesh, 5), 2);
+    mesh_silence(mesh, 2, 3, false);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 40 * NS_PER_S));
+    mesh_free(mesh);
+}
+
+Test(core_mesh, a_leaving_node_says_so_and_stops) {
+    struct mesh *mesh = make_diamond();
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    struct weft_peer_id path[4];
+    cr_assert_eq(core_trace_path(mesh_core(mesh, 0), mesh_id(mesh, 3), path, 4), 3);
+    size_t relay = mesh_node_of(mesh, &path[1]);
+    core_leave(mesh_core(mesh, relay), 5 * NS_PER_S, mesh_now(mesh));
+    mesh_run(mesh, 250 * NS_PER_MS);
+    cr_assert_eq(core_trace_path(mesh_core(mesh, 0), mesh_id(mesh, 3), path, 4), 3);
+    cr_assert_eq(mesh_node_of(mesh, &path[1]), 3 - relay, "traffic still crosses the leaving node");
+    mesh_run(mesh, 2 * NS_PER_S);
+    cr_assert(mesh_has_left(mesh, relay));
+    cr_assert_eq(links_of(mesh, relay), 0);
+    mesh_free(mesh);
+}
+
+Test(core_mesh, settled_views_cost_no_more_computations) {
+    struct mesh *mesh = make_line(4);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 3 * NS_PER_S));
+    mesh_run(mesh, 10 * NS_PER_S);
+    struct core_status before;
+    struct core_status after;
+    core_get_status(mesh_core(mesh, 0), &before);
+    mesh_run(mesh, 60 * NS_PER_S);
+    core_get_status(mesh_core(mesh, 0), &after);
+    cr_assert_eq(before.computations, after.computations);
+    mesh_free(mesh);
+}
+
+Test(core_mesh, peers_resolve_by_name_and_prefix) {
+    struct mesh *mesh = make_line(3);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
+    struct weft_peer_id found;
+    char text[WEFT_PEER_ID_TEXT];
+    weft_peer_id_format(mesh_id(mesh, 2), text);
+    cr_assert_eq(core_resolve_peer(mesh_core(mesh, 0), "node-2", &found), WEFT_OK);
+    cr_assert(weft_peer_id_equal(&found, mesh_id(mesh, 2)));
+    text[10] = '\0';
+    cr_assert_eq(core_resolve_peer(mesh_core(mesh, 0), text, &found), WEFT_OK);
+    cr_assert(weft_peer_id_equal(&found, mesh_id(mesh, 2)));
+    cr_assert_eq(core_resolve_peer(mesh_core(mesh, 0), "node-9", &found), WEFT_ERR_NOT_FOUND);
+    cr_assert_eq(core_resolve_peer(mesh_core(mesh, 0), "", &found), WEFT_ERR_NOT_FOUND);
+    mesh_free(mesh);
+}
+
+/* Traces hold every count and time: equal ends of two runs of one seed. */
+Test(core_mesh, one_seed_runs_twice_alike) {
+    uint64_t ends[2];
+    for (unsigned run = 0; run < 2; run++) {
+        struct mesh *mesh = make(12, true);
+        for (size_t i = 1; i < 12; i++) {
+            mesh_seed(mesh, i, 0);
+        }
+        start_all(mesh, 12);
+        mesh_run(mesh, 20 * NS_PER_S);
+        ends[run] = mesh_frames(mesh, WIRE_RECORDS) * 1000003 +
+                    mesh_frames(mesh, WIRE_SYNC) * 1009 + mesh_frames(mesh, WIRE_HEARTBEAT);
+        mesh_free(mesh);
+    }
+    cr_assert_eq(ends[0], ends[1]);
+}
