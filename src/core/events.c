@@ -91,6 +91,8 @@ static void gossip_event(struct core *core, const struct gossip_event *event) {
     case GOSSIP_CULPRIT:
         core_culprit(core, &event->peer, event->detail);
         break;
+    case GOSSIP_NOTHING:
+        break;
     }
 }
 
