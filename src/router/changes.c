@@ -57,6 +57,11 @@ static bool is_at(const struct weft_peer_id *head, const struct weft_peer_id *pe
     return head != NULL && weft_peer_id_equal(head, peer);
 }
 
+/* The path to a node; to ourselves there is none to speak of. */
+static struct router_path path_at(const struct routes *routes, uint32_t at) {
+    return routes_path(routes, at == routes->self ? PATH_NONE : at);
+}
+
 /* Takes the smallest peer off the three heads; false when all are at their end. */
 static bool merge_next(struct merge *merge, struct router_change *out) {
     const struct weft_peer_id *least =
@@ -67,10 +72,10 @@ static bool merge_next(struct merge *merge, struct router_change *out) {
     }
     *out = (struct router_change){.peer = *least};
     if (is_at(node_id(merge->before, merge->before_at), &out->peer)) {
-        out->before = routes_path(merge->before, merge->before_at++);
+        out->before = path_at(merge->before, merge->before_at++);
     }
     if (is_at(node_id(merge->after, merge->after_at), &out->peer)) {
-        out->after = routes_path(merge->after, merge->after_at++);
+        out->after = path_at(merge->after, merge->after_at++);
     }
     if (is_at(left_id(merge), &out->peer)) {
         out->before = merge->left->items[merge->left_at++].before;
