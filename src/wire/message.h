@@ -284,10 +284,10 @@ union wire_any {
 };
 struct wire_type {
     enum wire_kind kind;
+    enum wire_class class; /* that its frames are sent in; a carrier names its own */
     const char *name;
     size_t body_bytes_min;
     size_t body_bytes_max;
-    enum wire_class class;
     enum weft_err (*decode)(struct span body, union wire_any *out);
     void (*encode)(struct wire_writer *writer, const union wire_any *message);
 };

@@ -32,17 +32,17 @@ ADAPT(heads)
 #define STREAM WIRE_CLASS_STREAM
 
 static const struct wire_type types[] = {
-    {WIRE_HEARTBEAT, "heartbeat", 21, 21, CONTROL, heartbeat_decode, heartbeat_encode},
-    {WIRE_UNICAST, "unicast", 37, ANY, MESSAGE, unicast_decode, unicast_encode},
-    {WIRE_BROADCAST, "broadcast", 129, ANY, MESSAGE, broadcast_decode, broadcast_encode},
-    {WIRE_GOSSIP, "gossip", 6, ANY, MESSAGE, gossip_decode, gossip_encode},
-    {WIRE_CARRIER, "carrier", 44, 44, STREAM, carrier_decode, carrier_encode},
-    {WIRE_REKEY, "rekey", 1, 513, CONTROL, rekey_decode, rekey_encode},
-    {WIRE_CLOSE, "close", 1, 201, CONTROL, close_decode, close_encode},
-    {WIRE_RECORDS, "records", 0, ANY, CONTROL, records_decode, records_encode},
-    {WIRE_SYNC, "sync", 8, ANY, CONTROL, sync_decode, sync_encode},
-    {WIRE_PULL, "pull", 34, 34, CONTROL, pull_decode, pull_encode},
-    {WIRE_HEADS, "heads", 0, ANY, CONTROL, heads_decode, heads_encode},
+    {WIRE_HEARTBEAT, CONTROL, "heartbeat", 21, 21, heartbeat_decode, heartbeat_encode},
+    {WIRE_UNICAST, MESSAGE, "unicast", 37, ANY, unicast_decode, unicast_encode},
+    {WIRE_BROADCAST, MESSAGE, "broadcast", 129, ANY, broadcast_decode, broadcast_encode},
+    {WIRE_GOSSIP, MESSAGE, "gossip", 6, ANY, gossip_decode, gossip_encode},
+    {WIRE_CARRIER, STREAM, "carrier", 44, 44, carrier_decode, carrier_encode},
+    {WIRE_REKEY, CONTROL, "rekey", 1, 513, rekey_decode, rekey_encode},
+    {WIRE_CLOSE, CONTROL, "close", 1, 201, close_decode, close_encode},
+    {WIRE_RECORDS, CONTROL, "records", 0, ANY, records_decode, records_encode},
+    {WIRE_SYNC, CONTROL, "sync", 8, ANY, sync_decode, sync_encode},
+    {WIRE_PULL, CONTROL, "pull", 34, 34, pull_decode, pull_encode},
+    {WIRE_HEADS, CONTROL, "heads", 0, ANY, heads_decode, heads_encode},
 };
 
 #define TYPE_COUNT (sizeof types / sizeof types[0])
