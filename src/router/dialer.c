@@ -45,19 +45,25 @@ enum weft_err dialer_new(const struct dialer_config *config, struct dialer **out
     return WEFT_OK;
 }
 
+/* Leaves no target marked as being dialled, and none that only waited for that. */
+static void attempts_fini(struct dialer *dialer) {
+    for (size_t i = 0; i < DIALER_DIALS_MAX; i++) {
+        struct target *target = dialer->attempts[i].target;
+        if (target == NULL) {
+            continue;
+        }
+        target->is_dialling = false;
+        if (target->is_gone) {
+            target_free(target);
+        }
+    }
+}
+
 void dialer_free(struct dialer *dialer) {
     if (dialer == NULL) {
         return;
     }
-    for (size_t i = 0; i < DIALER_DIALS_MAX; i++) {
-        struct target *target = dialer->attempts[i].target;
-        if (target != NULL) {
-            target->is_dialling = false;
-            if (target->is_gone) {
-                target_free(target);
-            }
-        }
-    }
+    attempts_fini(dialer);
     candidates_fini(&dialer->candidates);
     router_links_fini(&dialer->links);
     free(dialer);
@@ -298,7 +304,7 @@ bool dialer_next_trim(struct dialer *dialer, const struct router *router, weft_n
         dialer->trim_check_at = WEFT_NEVER; /* the next link that comes up wakes us */
         return false;
     }
-    surplus.up_before = surplus.is_forced ? WEFT_NEVER : now > TRIM_AGE_NS ? now - TRIM_AGE_NS : 0;
+    surplus.up_before = surplus.is_forced ? WEFT_NEVER : now - time_min(now, TRIM_AGE_NS);
     struct router_link *link = router_links_pick_surplus(&dialer->links, &surplus, &dialer->rng);
     if (link == NULL) {
         dialer->trim_check_at = time_after(now, RECHECK_NS);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Each allocation fails once: nothing leaks, nothing is half done, and a later try succeeds.
+ */
+#include <criterion/criterion.h>
+
+#include "graph.h"
+#include "router/dialer.h"
+#include "support/failing_alloc.h"
+
+static void random_fill(void *ctx, uint8_t *out, size_t len) {
+    (void)ctx;
+    memset(out, 7, len);
+}
+
+/* A body with one link and two addresses, made before allocations begin to fail. */
+struct word {
+    uint8_t bytes[1000];
+    struct wire_peer_body body;
+};
+
+static void word_make(struct word *word, const struct wire_peer_link *link) {
+    static const char *const addresses[] = {"10.0.0.1:1", "10.0.0.2:1"};
+    struct wire_peer_source source = {.name = "n",
+                                      .software = "",
+                                      .links = link,
+                                      .link_count = 1,
+                                      .addresses = addresses,
+                                      .address_count = 2};
+    struct wire_writer writer = wire_writer_of(word->bytes, sizeof word->bytes);
+    wire_peer_body_encode(&writer, &source);
+    cr_assert_eq(wire_peer_body_decode(wire_writer_view(&writer), &word->body), WEFT_OK);
+}
+
+static void words_make(struct word words[2], struct weft_peer_id ids[2]) {
+    for (uint32_t i = 0; i < 2; i++) {
+        ids[i] = graph_id(i);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        struct wire_peer_link link = {.peer = ids[1 - i], .cost_us = 5};
+        word_make(&words[i], &link);
+    }
+}
+
+Test(memory, a_router_that_cannot_be_made_says_so) {
+    FAILING_ALLOC_EACH(nth) {
+        struct router *router = NULL;
+        struct router_config config = {.self = graph_id(0), .peers_max = 10};
+        enum weft_err err = router_new(&config, &router);
+        cr_assert_eq(err != WEFT_OK, failing_alloc_disarm());
+        router_free(router);
+    }
+}
+
+Test(memory, a_word_that_finds_no_room_changes_nothing_and_may_be_said_again) {
+    struct word words[2];
+    struct weft_peer_id ids[2];
+    words_make(words, ids);
+    FAILING_ALLOC_EACH(nth) {
+        struct router *router = NULL;
+        struct router_config config = {.self = ids[0], .peers_max = 10};
+        enum weft_err err = router_new(&config, &router);
+        for (uint32_t i = 0; i < 2 && err == WEFT_OK; i++) {
+            err = router_set_peer(router, &ids[i], &words[i].body, 0);
+        }
+        cr_assert_eq(err == WEFT_ERR_MEMORY, failing_alloc_disarm());
+        for (uint32_t i = 0; i < 2 && router != NULL; i++) {
+            cr_assert_eq(router_set_peer(router, &ids[i], &words[i].body, 0), WEFT_OK);
+        }
+        if (router != NULL) {
+            cr_assert(router_update(router, 0));
+            cr_assert_eq(router_reachable_count(router), 1);
+        }
+        router_free(router);
+    }
+}
+
+Test(memory, a_computation_that_finds_no_room_keeps_the_old_routes_and_comes_back) {
+    struct word words[2];
+    struct weft_peer_id ids[2];
+    words_make(words, ids);
+    FAILING_ALLOC_EACH(nth) {
+        failing_alloc_disarm(); /* only the computation is to fail */
+        struct router *router = NULL;
+        struct router_config config = {.self = ids[0], .peers_max = 10};
+        cr_assert_eq(router_new(&config, &router), WEFT_OK);
+        for (uint32_t i = 0; i < 2; i++) {
+            cr_assert_eq(router_set_peer(router, &ids[i], &words[i].body, 0), WEFT_OK);
+        }
+        failing_alloc_arm(nth);
+        bool has_computed = router_update(router, 0);
+        struct weft_peer_id child;
+        size_t children = router_children(router, &ids[0], &child, 1);
+        bool can_spare = router_can_spare(router, &ids[1]);
+        bool has_failed = failing_alloc_disarm();
+        cr_assert_not(can_spare);
+        cr_assert(children == 1 || has_failed);
+        if (!has_computed) {
+            cr_assert_eq(router_reachable_count(router), 0);
+            cr_assert_eq(router_deadline(router), NS_PER_S);
+            cr_assert(router_update(router, NS_PER_S));
+        }
+        cr_assert_eq(router_reachable_count(router), 1);
+        cr_assert_eq(router_children(router, &ids[0], &child, 1), 1);
+        struct router_change change;
+        cr_assert(router_next_change(router, &change));
+        router_free(router);
+    }
+}
+
+/* Whatever of it fails, the dialer lives and takes the same again. */
+static void dialer_use(struct dialer *dialer, struct router *router, const struct word *word,
+                       const struct weft_peer_id *peer) {
+    struct dial dial;
+    struct link_id link = {.value = 1};
+    (void)!dialer_add_seed(dialer, "a:1", NULL);
+    dialer_learn(dialer, peer, &word->body, 0);
+    while (dialer_next_dial(dialer, router, 0, &dial)) {
+        dialer_link_up(dialer, link, peer, dial.token, 0);
+        link.value++;
+    }
+    (void)dialer_next_trim(dialer, router, 0, &link);
+}
+
+Test(memory, a_dialer_drops_what_finds_no_room_and_leaks_nothing) {
+    struct word words[2];
+    struct weft_peer_id ids[2];
+    words_make(words, ids);
+    struct host host = {.random = random_fill};
+    struct router *router = NULL;
+    struct router_config router_config = {.self = ids[0], .peers_max = 10};
+    cr_assert_eq(router_new(&router_config, &router), WEFT_OK);
+    FAILING_ALLOC_EACH(nth) {
+        struct dialer *dialer = NULL;
+        struct dialer_config config = {.self = ids[0],
+                                       .host = &host,
+                                       .degree = 8,
+                                       .links_max = 4,
+                                       .may_discover = true,
+                                       .candidates_max = 10};
+        enum weft_err err = dialer_new(&config, &dialer);
+        if (err == WEFT_OK) {
+            dialer_use(dialer, router, &words[1], &ids[1]);
+            failing_alloc_disarm();
+            dialer_use(dialer, router, &words[1], &ids[1]);
+            struct dialer_target target;
+            cr_assert_not(dialer_target_at(dialer, 5, &target));
+        }
+        cr_assert_eq(err == WEFT_OK, dialer != NULL);
+        dialer_free(dialer);
+    }
+    router_free(router);
+}
