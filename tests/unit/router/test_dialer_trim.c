@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Whom the connection maker lets in, and which links it goes without.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "dialer_fixture.h"
+
+Test(dialer_trim, admits_beyond_the_bound_newcomers_only_and_few) {
+    struct fixture f;
+    fixture_init(&f, true);
+    fixture_ring(&f, 20);
+    for (uint64_t i = 1; i <= 64; i++) {
+        struct weft_peer_id id = graph_id(1000 + i);
+        cr_assert(dialer_admit(f.dialer, f.router, &id));
+        fixture_link_up(&f, 1000 + i, 0);
+    }
+    struct weft_peer_id known = graph_id(3);
+    struct weft_peer_id newcomer = graph_id(500);
+    cr_expect_not(dialer_admit(f.dialer, f.router, &known));
+    for (uint64_t i = 0; i < 8; i++) {
+        cr_expect(dialer_admit(f.dialer, f.router, &newcomer));
+        fixture_link_up(&f, 600 + i, 0);
+    }
+    cr_expect_not(dialer_admit(f.dialer, f.router, &newcomer));
+    struct weft_peer_id linked = graph_id(1001);
+    cr_expect(dialer_admit(f.dialer, f.router, &linked), "a duplicate is the core's to resolve");
+    fixture_fini(&f);
+}
+
+static bool trim(struct fixture *f, struct link_id *out) {
+    return dialer_next_trim(f->dialer, f->router, f->now, out);
+}
+
+Test(dialer_trim, makes_room_for_a_newcomer_at_the_cost_of_a_link_that_can_be_spared) {
+    struct fixture f;
+    struct link_id link;
+    fixture_init(&f, true);
+    dialer_free(f.dialer);
+    f.config.links_max = 10;
+    cr_assert_eq(dialer_new(&f.config, &f.dialer), WEFT_OK);
+    fixture_ring(&f, 10);
+    for (uint64_t i = 1; i <= 10; i++) {
+        fixture_link_up(&f, i, 0);
+    }
+    cr_expect_not(trim(&f, &link));
+    struct weft_peer_id newcomer = graph_id(500);
+    cr_assert(dialer_admit(f.dialer, f.router, &newcomer));
+    struct link_id new_link = fixture_link_up(&f, 500, 0);
+    cr_assert(trim(&f, &link));
+    cr_expect_neq(link.value, new_link.value, "it depends on us");
+    cr_expect_gt(link.value, 2, "the oldest are kept");
+    dialer_link_down(f.dialer, link, true, f.now);
+    f.now += NS_PER_S;
+    cr_expect_not(trim(&f, &link), "one for one");
+    fixture_fini(&f);
+}
+
+/* Peers 1 .. 14 hang together, all have more than their degree, and their ids decide who trims. */
+Test(dialer_trim, trims_from_above_the_slack_down_to_the_degree) {
+    struct fixture f;
+    struct link_id link;
+    fixture_init(&f, true);
+    fixture_ring(&f, 14);
+    for (uint64_t i = 1; i <= 12; i++) {
+        fixture_link_up(&f, i, 0);
+    }
+    f.now += 6 * NS_PER_S;
+    cr_expect_not(trim(&f, &link), "12 are borne");
+    fixture_link_up(&f, 13, 0);
+    f.now += 6 * NS_PER_S;
+    int count = 0;
+    for (; count < 20; count++) {
+        if (!trim(&f, &link)) {
+            break;
+        }
+        cr_expect_gt(link.value, 2, "the oldest are kept");
+        dialer_link_down(f.dialer, link, true, f.now);
+        struct link_id other;
+        cr_expect_not(trim(&f, &other), "not two at one moment");
+        struct dial dial;
+        while (fixture_next(&f, &dial)) {
+        }
+        cr_assert_gt(dialer_deadline(f.dialer), f.now, "it would spin");
+        f.now += 100 * NS_PER_MS;
+    }
+    cr_expect_eq(count, 5);
+    fixture_fini(&f);
+}
+
+Test(dialer_trim, trims_no_young_link_no_seed_and_none_that_the_mesh_needs) {
+    struct fixture f;
+    struct link_id link;
+    fixture_init(&f, true);
+    fixture_ring(&f, 14);
+    for (uint64_t i = 1; i <= 14; i++) {
+        fixture_link_up(&f, i, 0);
+    }
+    f.now += 4 * NS_PER_S;
+    cr_expect_not(trim(&f, &link), "too young");
+    char endpoint[16];
+    for (uint64_t i = 1; i <= 14; i++) {
+        struct weft_peer_id peer = graph_id(i);
+        snprintf(endpoint, sizeof endpoint, "s%u:1", (unsigned)i);
+        cr_assert_eq(dialer_add_seed(f.dialer, endpoint, &peer), WEFT_OK);
+    }
+    f.now += 10 * NS_PER_S;
+    cr_expect_not(trim(&f, &link), "all are seeds");
+    fixture_fini(&f);
+
+    fixture_init(&f, true);
+    for (uint64_t i = 1; i <= 14; i++) { /* the router knows of none of them */
+        fixture_link_up(&f, i, 0);
+    }
+    f.now += 10 * NS_PER_S;
+    cr_expect_not(trim(&f, &link), "nothing proves that they can do without us");
+    fixture_fini(&f);
+}
+
+Test(dialer_trim, keeps_the_nearest) {
+    struct fixture f;
+    struct link_id link;
+    fixture_init(&f, true);
+    fixture_ring(&f, 20);
+    for (uint64_t i = 1; i <= 20; i++) {
+        struct link_id up = fixture_link_up(&f, i, 0);
+        dialer_cost(f.dialer, up, i == 11 || i == 17 ? 100 : 50000);
+    }
+    f.now += 6 * NS_PER_S;
+    while (trim(&f, &link)) {
+        cr_expect_neq(link.value, 11);
+        cr_expect_neq(link.value, 17);
+        dialer_link_down(f.dialer, link, true, f.now);
+        f.now += 100 * NS_PER_MS;
+    }
+    fixture_fini(&f);
+}
