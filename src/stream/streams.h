@@ -10,11 +10,12 @@
  *     +--give up------+                            |  +--------response-------------+   |
  *     +------------------- 180 s without new keys or a restart of the peer -------------+
  *
- * As in WireGuard there are up to three key sets per peer: previous (receives only), current, next (made by
- * an answered INIT, becomes current with its first sealed packet). When both sides initiate, the one
- * with the smaller peer id wins. Packet numbers are explicit; a window of 8,192 refuses repeats. A
- * higher epoch is demanded of each INIT of one instance (replays); another instance means that
- * the peer restarted: its streams end with RESTARTED. UNKNOWN only makes us try a handshake, at most one a second.
+ * As in WireGuard there are up to three key sets per peer: previous (receives only), current, next
+ * (made by an answered INIT, becomes current with its first sealed packet). When both sides
+ * initiate, the one with the smaller peer id wins. Packet numbers are explicit; a window of 8,192
+ * refuses repeats. A higher epoch is demanded of each INIT of one instance (replays); another
+ * instance means that the peer restarted: its streams end with RESTARTED. UNKNOWN only makes us try
+ * a handshake, at most one a second.
  *
  * Stream (stream.c), per direction, over absolute 64-bit offsets:
  *
@@ -22,21 +23,23 @@
  *      |                  |
  *      +------reset-------+----> reset
  *
- * The sender keeps every byte until the far end node acknowledged it. The receiver acknowledges nothing
- * before it accepted, so an opener can retarget a refused stream with all its bytes. Resending is
- * triggered by a path event (probe at once, then what the answer shows missing), by proven gaps
- * (bytes sent later over the same path were acknowledged), and for the last packets of a
- * burst by a probe after max(1 s, 4 round trips) of silence; never by a round-trip timer alone.
+ * The sender keeps every byte until the far end node acknowledged it. The receiver acknowledges
+ * nothing before it accepted, so an opener can retarget a refused stream with all its bytes.
+ * Resending is triggered by a path event (probe at once, then what the answer shows missing), by
+ * proven gaps (bytes sent later over the same path were acknowledged), and for the last packets of
+ * a burst by a probe after max(1 s, 4 round trips) of silence; never by a round-trip timer alone.
  * With no path the stream waits `hold` (60 s), then resets with TIMEOUT.
  *
  * Flow control: credit is absolute and never goes back. Receive window 256 KiB, doubled when a full
  * window was consumed within two round trips, to 16 MiB, within receive_bytes_max for the node.
  * Congestion: a sending window per peer in bytes: doubles each round trip until the first mark or
- * proven loss, then grows by one 64 KiB packet a round trip; a mark takes 30 % off, at most once a round trip.
+ * proven loss, then grows by one 64 KiB packet a round trip; a mark takes 30 % off, at most once a
+ * round trip.
  *
- * Hostile ends: bytes beyond credit, an acknowledgement beyond what was sent, a moved FIN, DATA that
- * contradicts a FIN: RESET_PROTOCOL (T14). Opens are refused beyond streams_max_per_peer; a work budget per
- * peer (20,000 parts a second, burst 40,000; bytes do not count) bounds floods of small parts: beyond it packets are dropped (T15).
+ * Hostile ends: bytes beyond credit, an acknowledgement beyond what was sent, a moved FIN, DATA
+ * that contradicts a FIN: RESET_PROTOCOL (T14). Opens are refused beyond streams_max_per_peer; a
+ * work budget per peer (20,000 parts a second, burst 40,000; bytes do not count) bounds floods of
+ * small parts: beyond it packets are dropped (T15).
  */
 #ifndef STREAM_STREAMS_H
 #define STREAM_STREAMS_H
@@ -62,8 +65,8 @@ struct streams_config {
     uint64_t incarnation;
     uint64_t instance;
     struct hash_key hash_key;
-    size_t peers_max;            /* sessions: 4,096; beyond, the longest idle one without streams goes */
-    size_t streams_max;          /* 65,536; beyond, opens are refused */
+    size_t peers_max;   /* sessions: 4,096; beyond, the longest idle one without streams goes */
+    size_t streams_max; /* 65,536; beyond, opens are refused */
     size_t streams_max_per_peer; /* opened by one peer: 16,384 */
     size_t window_bytes;         /* first receive window: 256 KiB */
     size_t window_bytes_max;     /* 16 MiB */
@@ -92,12 +95,14 @@ enum stream_route {
     STREAM_ROUTE_SAME,    /* a path as before, or one that is up again with nothing lost */
     STREAM_ROUTE_CHANGED, /* another path, or the old one lost frames: find out what is missing */
 };
-/* What routes say about a peer. Streams and messages to a peer of which nothing was said yet wait as with NONE. */
+/* What routes say about a peer. Streams and messages to a peer of which nothing was said yet wait
+ * as with NONE. */
 void streams_route(struct streams *streams, const struct weft_peer_id *peer,
                    enum stream_route route, weft_ns now);
 
 /* Whether packets of class STREAM for this peer may be taken by streams_next_packet: the link
- * towards it has room or not. Default true. Handshakes, messages and acks are given out all the same. */
+ * towards it has room or not. Default true. Handshakes, messages and acks are given out all the
+ * same. */
 void streams_block(struct streams *streams, const struct weft_peer_id *peer, bool is_blocked);
 
 /* Opens a stream to a service that `peer` offers. Data may be written at once. WEFT_ERR_FULL,
@@ -107,7 +112,8 @@ WEFT_MUST_CHECK enum weft_err streams_open(struct streams *streams, const struct
                                            const struct wire_part_open *service, weft_ns now,
                                            struct stream_id *out);
 
-/* Opens the same stream to another peer, with all that was written so far, after STREAM_EVENT_REFUSED. */
+/* Opens the same stream to another peer, with all that was written so far, after
+ * STREAM_EVENT_REFUSED. */
 WEFT_MUST_CHECK enum weft_err streams_retarget(struct streams *streams, struct stream_id stream,
                                                const struct weft_peer_id *peer,
                                                const struct weft_public_key *key, weft_ns now);
@@ -132,18 +138,20 @@ struct span streams_peek(const struct streams *streams, struct stream_id stream)
 void streams_consume(struct streams *streams, struct stream_id stream, size_t len, weft_ns now);
 bool streams_is_finished(const struct streams *streams, struct stream_id stream);
 
-/* Ends it both ways and forgets it: no further events. Does nothing if it is gone already. A stream that
- * closed or was reset must be released as well. */
+/* Ends it both ways and forgets it: no further events. Does nothing if it is gone already. A stream
+ * that closed or was reset must be released as well. */
 void streams_reset(struct streams *streams, struct stream_id stream, enum wire_reset_reason reason,
                    weft_ns now);
 void streams_release(struct streams *streams, struct stream_id stream);
 
-/* A message on a channel of `peer`, sealed end to end, at most 48 KiB; at most once: lost if a path dies
- * under it. WEFT_ERR_FULL when 1 MiB waits for this peer, WEFT_ERR_INVALID, WEFT_ERR_MEMORY. */
+/* A message on a channel of `peer`, sealed end to end, at most 48 KiB; at most once: lost if a path
+ * dies under it. WEFT_ERR_FULL when 1 MiB waits for this peer, WEFT_ERR_INVALID, WEFT_ERR_MEMORY.
+ */
 WEFT_MUST_CHECK enum weft_err streams_message(struct streams *streams,
                                               const struct weft_peer_id *peer,
                                               const struct weft_public_key *key,
-                                              struct span channel, struct span payload, weft_ns now);
+                                              struct span channel, struct span payload,
+                                              weft_ns now);
 /* Asks `peer` for a pong with this token. Errors as streams_message. */
 WEFT_MUST_CHECK enum weft_err streams_ping(struct streams *streams, const struct weft_peer_id *peer,
                                            const struct weft_public_key *key, uint64_t token,
@@ -162,7 +170,8 @@ enum stream_event_kind {
     STREAM_EVENT_INCOMING, /* peer wants a service: accept or reset */
     STREAM_EVENT_ACCEPTED, /* the far side's connect succeeded */
     STREAM_EVENT_REFUSED,  /* reset before accepted: retarget or release */
-    STREAM_EVENT_READABLE, /* bytes or the end are there to peek: raised when there were none before */
+    STREAM_EVENT_READABLE, /* bytes or the end are there to peek: raised when there were none before
+                            */
     STREAM_EVENT_WRITABLE, /* a write that fell short would now take bytes */
     STREAM_EVENT_RESET,    /* ended by the other side, a time-out or a restart: release */
     STREAM_EVENT_CLOSED,   /* all sent was acknowledged, all received was read: release */
@@ -174,12 +183,12 @@ struct stream_event {
     enum stream_event_kind kind;
     struct stream_id stream;
     struct weft_peer_id peer;
-    enum wire_reset_reason reason;       /* REFUSED, RESET */
-    uint8_t protocol;                    /* INCOMING */
-    char name_space[WEFT_NAME_MAX + 1];  /* INCOMING */
-    char name[WEFT_NAME_MAX + 1];        /* INCOMING: the service; MESSAGE: the channel */
-    struct frame *payload;               /* MESSAGE; the caller's to unref */
-    uint64_t token;                      /* PONG */
+    enum wire_reset_reason reason;      /* REFUSED, RESET */
+    uint8_t protocol;                   /* INCOMING */
+    char name_space[WEFT_NAME_MAX + 1]; /* INCOMING */
+    char name[WEFT_NAME_MAX + 1];       /* INCOMING: the service; MESSAGE: the channel */
+    struct frame *payload;              /* MESSAGE; the caller's to unref */
+    uint64_t token;                     /* PONG */
 };
 bool streams_next_event(struct streams *streams, struct stream_event *out);
 
@@ -187,10 +196,10 @@ void streams_tick(struct streams *streams, weft_ns now);
 weft_ns streams_deadline(const struct streams *streams);
 
 struct streams_counters {
-    uint64_t open;        /* streams now */
-    uint64_t opened;      /* ever */
-    uint64_t resumed;     /* ever */
-    uint64_t sessions;    /* now */
+    uint64_t open;            /* streams now */
+    uint64_t opened;          /* ever */
+    uint64_t resumed;         /* ever */
+    uint64_t sessions;        /* now */
     uint64_t packets_refused; /* did not open: forged, flipped, repeated or of an unknown session */
     uint64_t bytes_resent;
     uint64_t bytes_sent, bytes_received; /* payload, first time */

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Handshakes of sessions: Noise IKpsk0_25519_ChaChaPoly_BLAKE2b under a prologue that names both
+ * ends, so that an answer cannot be moved to another pair. As in WireGuard a responder uses new
+ * keys only once a packet sealed with them came: an INIT alone, which may be a replay, ends
+ * nothing.
+ */
+#include "stream/session.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "stream/handshake.h"
+#include "stream/stream.h"
+#include "stream/window.h"
+
+#define INITS_PER_S 500 /* answered by the node: about 200 us of Diffie-Hellman each */
+#define INITS_BURST 1000
+#define HINTS_PER_S 100
+#define HINTS_BURST 100
+#define HELLO_BYTES_MAX 256
+#define MESSAGE_MAX 512 /* a handshake message: 96 bytes of Noise and a hello */
+#define CIPHER_BIT(cipher) ((uint8_t)(1U << (cipher)))
+
+/* "weft session 1", then initiator and responder. */
+struct prologue {
+    uint8_t bytes[14 + 2 * WEFT_PEER_ID_BYTES];
+};
+
+static struct prologue prologue_of(const struct weft_peer_id *initiator,
+                                   const struct weft_peer_id *responder) {
+    struct prologue prologue;
+    memcpy(prologue.bytes, "weft session 1", 14);
+    memcpy(prologue.bytes + 14, initiator->bytes, WEFT_PEER_ID_BYTES);
+    memcpy(prologue.bytes + 14 + WEFT_PEER_ID_BYTES, responder->bytes, WEFT_PEER_ID_BYTES);
+    return prologue;
+}
+
+/* ChaCha20-Poly1305 always; AES-256-GCM where this machine does it well. */
+static uint8_t ciphers_offered(void) {
+    uint8_t bits = CIPHER_BIT(AEAD_CHACHA20_POLY1305);
+    if (aead_preferred() == AEAD_AES_256_GCM) {
+        bits |= CIPHER_BIT(AEAD_AES_256_GCM);
+    }
+    return bits;
+}
+
+/* AES-256-GCM if both ends prefer it. */
+static enum aead_cipher cipher_chosen(uint8_t offered) {
+    return (offered & ciphers_offered() & CIPHER_BIT(AEAD_AES_256_GCM)) != 0
+               ? AEAD_AES_256_GCM
+               : AEAD_CHACHA20_POLY1305;
+}
+
+static enum weft_err handshake_new(const struct streams *streams, const uint8_t *remote_static,
+                                   const struct prologue *prologue, struct noise_handshake **out) {
+    struct noise_config config = {
+        .pattern = "IKpsk0",
+        .is_initiator = remote_static != NULL,
+        .prologue = span_of(prologue->bytes, sizeof prologue->bytes),
+        .local_static = &streams->config.identity->link_static,
+        .remote_static = remote_static,
+        .psks = &streams->config.psk,
+        .psk_count = 1,
+    };
+    host_random(streams->config.host, config.ephemeral_secret, sizeof config.ephemeral_secret);
+    enum weft_err err = noise_handshake_new(&config, out);
+    noise_wipe(&config, sizeof config);
+    return err;
+}
+
+/* Our hello; `ciphers` as the message demands. */
+static struct span hello_bytes(struct streams *streams, uint8_t ciphers, uint8_t *out) {
+    struct wire_session_hello hello = {.ciphers = ciphers,
+                                       .epoch = streams->epoch,
+                                       .key = streams->config.identity->key,
+                                       .incarnation = streams->config.incarnation,
+                                       .instance = streams->config.instance};
+    struct wire_writer writer = wire_writer_of(out, HELLO_BYTES_MAX);
+    wire_session_hello_encode(&writer, &hello);
+    ASSERT(!writer.has_failed);
+    return wire_writer_view(&writer);
+}
+
+/* A handshake packet whose Noise message carries our hello; NULL when that fails. */
+static struct frame *handshake_frame(struct streams *streams, struct session_keys *keys,
+                                     uint8_t type, uint8_t ciphers) {
+    uint8_t hello[HELLO_BYTES_MAX];
+    uint8_t message[MESSAGE_MAX];
+    size_t len = sizeof message;
+    struct span payload = hello_bytes(streams, ciphers, hello);
+    if (noise_handshake_write(keys->handshake, payload, message, &len) != WEFT_OK) {
+        return NULL;
+    }
+    struct frame *frame = frame_new(MESSAGE_MAX + WIRE_SEALED_HEADER_BYTES);
+    if (frame == NULL) {
+        return NULL;
+    }
+    struct wire_packet packet = {.type = type,
+                                 .sender_index = keys->local_index,
+                                 .receiver_index = keys->remote_index,
+                                 .rest = span_of(message, len)};
+    struct wire_writer writer = wire_writer_of(frame->data, frame->size);
+    wire_packet_encode(&writer, &packet);
+    ASSERT(!writer.has_failed);
+    frame->len = (uint32_t)writer.len;
+    return frame;
+}
+
+static struct span index_key(const uint32_t *index) {
+    return span_of(index, sizeof *index);
+}
+
+/* A key set of a random index that is in the table; NULL when out of memory. */
+static struct session_keys *keys_add(struct session *session) {
+    struct streams *streams = session->streams;
+    uint32_t index = 0;
+    while (index == 0 || map_find(streams->indices, index_key(&index)) != NULL) {
+        host_random(streams->config.host, &index, sizeof index);
+    }
+    struct session_keys *keys = keys_new(session, index);
+    if (keys != NULL && map_add(streams->indices, index_key(&index), keys) != WEFT_OK) {
+        keys_free(keys);
+        return NULL;
+    }
+    return keys;
+}
+
+void handshake_drop_keys(struct session *session, struct session_keys **keys) {
+    if (*keys != NULL) {
+        (void)map_remove(session->streams->indices, index_key(&(*keys)->local_index));
+        keys_free(*keys);
+        *keys = NULL;
+    }
+}
+
+struct frame *session_build_init(struct session *session, weft_ns now) {
+    struct streams *streams = session->streams;
+    handshake_drop_keys(session, &session->pending);
+    session->is_init_due = false;
+    session->init_at = now;
+    session->pending = keys_add(session);
+    if (session->pending == NULL) {
+        return NULL;
+    }
+    struct session_keys *keys = session->pending;
+    keys->is_initiator = true;
+    struct prologue prologue = prologue_of(&streams->config.identity->id, &session->id);
+    streams->epoch++;
+    struct frame *frame = NULL;
+    if (handshake_new(streams, session->link_key, &prologue, &keys->handshake) == WEFT_OK) {
+        frame = handshake_frame(streams, keys, WIRE_PACKET_INIT, ciphers_offered());
+    }
+    return frame;
+}
+
+static void send_stray(struct streams *streams, const struct weft_peer_id *destination,
+                       struct frame *frame) {
+    struct stray stray = {.destination = *destination, .frame = frame};
+    if (frame != NULL && ring_push(&streams->strays, &stray) != WEFT_OK) {
+        frame_unref(frame); /* it is asked again */
+    }
+}
+
+/* The peer runs as another instance than the one our streams were made with. */
+static void note_instance(struct session *session, const struct session_keys *keys, weft_ns now) {
+    bool has_restarted = session->instance != 0 && session->instance != keys->instance;
+    session->instance = keys->instance;
+    session->incarnation = keys->incarnation;
+    if (has_restarted) {
+        stream_peer_restarted(session, now);
+    }
+}
+
+/* New keys come into force; the ones before them still receive. */
+static void promote(struct session *session, struct session_keys **from, weft_ns now) {
+    struct session_keys *keys = *from;
+    *from = NULL;
+    handshake_drop_keys(session, &session->previous);
+    session->previous = session->current;
+    session->current = keys;
+    session->is_wanted = false;
+    session->is_init_due = false;
+    session->init_tries = 0;
+    session->used_at = now;
+    timers_disarm(&session->streams->timers, &session->handshake_timer);
+    note_instance(session, keys, now);
+    handshake_arm_keys_timer(session, now);
+    session_mind_hold(session, now);
+    session_wake(session);
+}
+
+void session_confirm(struct session *session, struct session_keys *keys, weft_ns now) {
+    session->used_at = now;
+    if (keys != session->next) {
+        return;
+    }
+    if (session->rtt == 0) {
+        window_measure(session, time_since(keys->made_at, now));
+    }
+    if (session->current != NULL && session->current->made_at > keys->made_at) {
+        handshake_drop_keys(session, &session->previous); /* ours are newer: these receive only */
+        session->previous = keys;
+        session->next = NULL;
+        return;
+    }
+    promote(session, &session->next, now);
+}
+
+/* An INIT, opened. */
+struct init {
+    struct noise_handshake *handshake;
+    struct wire_session_hello hello;
+};
+
+/* T7, T8: the key in the hello must be the source's, and convert to the static key that the
+ * handshake proved. */
+static bool is_proven(const struct init *init, const struct weft_peer_id *source) {
+    uint8_t link_key[WEFT_KEY_BYTES];
+    const uint8_t *remote = noise_handshake_remote_static(init->handshake);
+    struct weft_peer_id id = peer_id_of_key(&init->hello.key);
+    return remote != NULL && weft_peer_id_equal(&id, source) &&
+           identity_link_key(&init->hello.key, link_key) == WEFT_OK &&
+           noise_equal(link_key, remote, sizeof link_key);
+}
+
+static bool read_init(const struct streams *streams, const struct weft_peer_id *source,
+                      struct span message, struct init *out) {
+    uint8_t payload[MESSAGE_MAX];
+    size_t len = sizeof payload;
+    struct prologue prologue = prologue_of(source, &streams->config.identity->id);
+    return handshake_new(streams, NULL, &prologue, &out->handshake) == WEFT_OK &&
+           noise_handshake_read(out->handshake, message, payload, &len) == WEFT_OK &&
+           wire_session_hello_decode(span_of(payload, len), &out->hello) == WEFT_OK &&
+           is_proven(out, source);
+}
+
+/* Whether it is neither a replay nor of a former life. */
+static bool may_answer(const struct session *session, const struct wire_session_hello *hello) {
+    bool is_same = hello->instance == session->init_instance;
+    if (is_same && hello->epoch <= session->init_epoch) {
+        return false;
+    }
+    if (!is_same && session->current != NULL && hello->incarnation < session->incarnation) {
+        return false;
+    }
+    return true;
+}
+
+/* Both asked: the smaller id's question counts. The other's shows at least that it is there. */
+static bool goes_first(struct session *session, weft_ns now) {
+    const struct weft_peer_id *own = &session->streams->config.identity->id;
+    if (session->pending == NULL || weft_peer_id_compare(own, &session->id) > 0) {
+        return false;
+    }
+    if (time_since(session->init_at, now) >= NS_PER_S) {
+        session_try_now(session);
+    }
+    return true;
+}
+
+static void answer(struct session *session, struct init *init, uint32_t remote_index, weft_ns now) {
+    struct streams *streams = session->streams;
+    handshake_drop_keys(session, &session->next);
+    session->next = keys_add(session);
+    if (session->next == NULL) {
+        return;
+    }
+    struct session_keys *keys = session->next;
+    enum aead_cipher cipher = cipher_chosen(init->hello.ciphers);
+    keys->handshake = init->handshake;
+    init->handshake = NULL;
+    keys->remote_index = remote_index;
+    keys->instance = init->hello.instance;
+    keys->incarnation = init->hello.incarnation;
+    struct frame *frame = handshake_frame(streams, keys, WIRE_PACKET_RESPONSE, (uint8_t)cipher);
+    if (frame == NULL || keys_finish(keys, cipher, now) != WEFT_OK) {
+        frame_unref(frame);
+        handshake_drop_keys(session, &session->next);
+        return;
+    }
+    send_stray(streams, &session->id, frame);
+    handshake_arm_keys_timer(session, now);
+}
+
+static void take_init(struct streams *streams, const struct weft_peer_id *source,
+                      const struct init *init_read, uint32_t remote_index, weft_ns now) {
+    struct init init = *init_read;
+    struct session *session = NULL;
+    if (session_get(streams, source, &init.hello.key, now, &session) != WEFT_OK ||
+        !may_answer(session, &init.hello)) {
+        streams->counters.packets_refused++;
+    } else if (!goes_first(session, now)) {
+        session->init_instance = init.hello.instance;
+        session->init_epoch = init.hello.epoch;
+        handshake_drop_keys(session, &session->pending);
+        answer(session, &init, remote_index, now);
+    }
+    noise_handshake_free(init.handshake);
+}
+
+static void handle_init(struct streams *streams, const struct weft_peer_id *source,
+                        const struct wire_packet *packet, weft_ns now) {
+    if (weft_peer_id_equal(source, &streams->config.identity->id) ||
+        !bucket_take(&streams->init_budget, 1, INITS_PER_S, INITS_BURST, now)) {
+        streams->counters.packets_refused++;
+        return;
+    }
+    struct init init = {.handshake = NULL};
+    if (!read_init(streams, source, packet->rest, &init)) {
+        noise_handshake_free(init.handshake);
+        streams->counters.packets_refused++;
+        return;
+    }
+    take_init(streams, source, &init, packet->sender_index, now);
+}
+
+/* Reads the answer into the pending keys; false if it is none that we can use. */
+static bool read_response(struct session *session, const struct wire_packet *packet, weft_ns now) {
+    struct session_keys *keys = session->pending;
+    struct wire_session_hello hello;
+    uint8_t payload[MESSAGE_MAX];
+    size_t len = sizeof payload;
+    if (noise_handshake_read(keys->handshake, packet->rest, payload, &len) != WEFT_OK ||
+        wire_session_hello_decode(span_of(payload, len), &hello) != WEFT_OK ||
+        !noise_equal(&hello.key, &session->key, sizeof hello.key)) {
+        return false;
+    }
+    enum aead_cipher cipher = (enum aead_cipher)hello.ciphers;
+    if (cipher != AEAD_CHACHA20_POLY1305 &&
+        (cipher != AEAD_AES_256_GCM || cipher_chosen(CIPHER_BIT(cipher)) != cipher)) {
+        return false;
+    }
+    keys->remote_index = packet->sender_index;
+    keys->instance = hello.instance;
+    keys->incarnation = hello.incarnation;
+    return keys_finish(keys, cipher, now) == WEFT_OK;
+}
+
+static void handle_response(struct streams *streams, const struct weft_peer_id *source,
+                            const struct wire_packet *packet, weft_ns now) {
+    struct session_keys *keys = map_find(streams->indices, index_key(&packet->receiver_index));
+    struct session *session = keys == NULL ? NULL : keys->session;
+    if (session == NULL || session->pending != keys || keys->handshake == NULL ||
+        !weft_peer_id_equal(&session->id, source)) {
+        streams->counters.packets_refused++;
+        return;
+    }
+    if (!read_response(session, packet, now)) {
+        streams->counters.packets_refused++;
+        handshake_drop_keys(session, &session->pending); /* the timer tries again */
+        return;
+    }
+    if (session->init_tries <= 1) {
+        window_measure(session, time_since(session->init_at, now));
+    }
+    session->is_confirm_due = true;
+    promote(session, &session->pending, now);
+}
+
+/* A hint that nobody vouches for: at most it makes us greet the peer again. */
+static void handle_unknown(struct streams *streams, const struct weft_peer_id *source,
+                           const struct wire_packet *packet, weft_ns now) {
+    struct session *session = session_find(streams, source);
+    if (session == NULL || session->current == NULL || session->pending != NULL ||
+        session->current->remote_index != packet->receiver_index ||
+        (session->hint_at != 0 && time_since(session->hint_at, now) < NS_PER_S)) {
+        return;
+    }
+    session->hint_at = now;
+    session->is_wanted = true;
+    session_try_now(session);
+}
+
+void session_handshake_packet(struct streams *streams, const struct weft_peer_id *source,
+                              const struct wire_packet *packet, weft_ns now) {
+    switch ((enum wire_packet_type)packet->type) {
+    case WIRE_PACKET_INIT:
+        handle_init(streams, source, packet, now);
+        return;
+    case WIRE_PACKET_RESPONSE:
+        handle_response(streams, source, packet, now);
+        return;
+    case WIRE_PACKET_UNKNOWN:
+        handle_unknown(streams, source, packet, now);
+        return;
+    case WIRE_PACKET_SEALED:
+        break;
+    }
+    ASSERT(packet->type == WIRE_PACKET_SEALED);
+}
+
+static void send_hint(struct streams *streams, const struct weft_peer_id *peer, uint32_t index,
+                      weft_ns now) {
+    struct wire_packet packet = {.type = WIRE_PACKET_UNKNOWN, .receiver_index = index};
+    if (!bucket_take(&streams->unknown_budget, 1, HINTS_PER_S, HINTS_BURST, now)) {
+        return;
+    }
+    uint8_t bytes[WIRE_SEALED_HEADER_BYTES];
+    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
+    wire_packet_encode(&writer, &packet);
+    send_stray(streams, peer, frame_copy(wire_writer_view(&writer)));
+}
+
+struct session_keys *session_keys_for(struct streams *streams, const struct weft_peer_id *source,
+                                      const struct wire_packet *packet, weft_ns now) {
+    struct session_keys *keys = map_find(streams->indices, index_key(&packet->receiver_index));
+    if (keys == NULL) {
+        send_hint(streams, source, packet->receiver_index, now);
+        return NULL;
+    }
+    bool may_receive = keys->receive != NULL && weft_peer_id_equal(&keys->session->id, source) &&
+                       time_since(keys->made_at, now) < streams->config.session_max &&
+                       replay_is_new(&keys->replay, packet->number);
+    return may_receive ? keys : NULL;
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What arrives. Parts that bring nothing (pings, repeats, opens, resets, probes) cost the peer a
+ * budget; parts that bring bytes cost it what it paid to send them (T15).
+ */
+#include "stream/parts.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "stream/receive.h"
+#include "stream/send.h"
+#include "stream/session.h"
+#include "stream/stream.h"
+#include "stream/window.h"
+#include "wire/record.h"
+
+#define PARTS_PER_S 20000
+#define PARTS_BURST 40000
+
+/* A packet being taken in. */
+struct arrival {
+    struct session *session;
+    struct frame *frame; /* that holds the plaintext, if it may be kept; else NULL */
+    bool is_congested;
+    weft_ns now;
+};
+
+static void say_unknown(struct session *session, uint64_t wire_id) {
+    const struct farewell *last = session->farewells.count == 0
+                                      ? NULL
+                                      : ring_at(&session->farewells, session->farewells.count - 1);
+    if (last != NULL && last->stream == wire_id && last->reason != WIRE_RESET_NONE) {
+        return; /* one answer to a burst is enough */
+    }
+    struct farewell farewell = {.stream = wire_id, .reason = WIRE_RESET_UNKNOWN_STREAM};
+    session_say(session, &farewell);
+}
+
+/* Each id opens one stream, however often its OPEN is repeated or delayed. */
+static bool is_first_open(struct session *session, uint64_t wire_id) {
+    uint64_t number = wire_id & (UINT64_MAX >> 1);
+    if (session->opened == NULL) {
+        session->opened = calloc(1, sizeof *session->opened);
+    }
+    if (session->opened == NULL || !replay_is_new(session->opened, number)) {
+        return false;
+    }
+    replay_mark(session->opened, number);
+    return true;
+}
+
+static enum weft_err take_open(struct session *session, const struct wire_part_open *open) {
+    struct streams *streams = session->streams;
+    struct stream *stream = NULL;
+    enum weft_err err = stream_new(streams, &stream);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    stream->state = STREAM_STATE_INCOMING;
+    stream->service = malloc(sizeof *stream->service);
+    err = stream->service == NULL ? WEFT_ERR_MEMORY : stream_join(stream, session, open->stream);
+    if (err != WEFT_OK) {
+        stream_free(streams, stream);
+        return err;
+    }
+    stream->service->protocol = open->protocol;
+    bool is_text = span_to_text(open->name_space, stream->service->name_space,
+                                sizeof stream->service->name_space) &&
+                   span_to_text(open->name, stream->service->name, sizeof stream->service->name);
+    if (!is_text) {
+        stream_free(streams, stream);
+        return WEFT_ERR_MALFORMED;
+    }
+    stream->send.credit = open->credit;
+    streams->counters.opened++;
+    stream_raise(streams, stream, STREAM_EVENT_INCOMING);
+    return WEFT_OK;
+}
+
+static void refuse(struct session *session, uint64_t wire_id, enum wire_reset_reason reason) {
+    struct farewell farewell = {.stream = wire_id, .reason = (uint16_t)reason};
+    session_say(session, &farewell);
+}
+
+static bool handle_open(struct arrival *arrival, const struct wire_part_open *open) {
+    struct session *session = arrival->session;
+    struct stream *stream = stream_on_wire(session, open->stream);
+    if (stream != NULL) {
+        if (stream->state == STREAM_STATE_OPEN && !stream->is_opener) {
+            stream_owe(stream, DUE_ACCEPT);
+        }
+        return false;
+    }
+    if (!stream_is_peers_id(session, open->stream) || !wire_name_is_valid(open->name_space) ||
+        !wire_name_is_valid(open->name)) {
+        refuse(session, open->stream, WIRE_RESET_PROTOCOL);
+    } else if (!is_first_open(session, open->stream)) {
+        say_unknown(session, open->stream);
+    } else if (session->opened_count >= session->streams->config.streams_max_per_peer ||
+               take_open(session, open) != WEFT_OK) {
+        refuse(session, open->stream, WIRE_RESET_REFUSED);
+    }
+    return false;
+}
+
+/* The stream a part is about, if it may speak to it: what comes before we accepted may not. */
+static struct stream *find(struct arrival *arrival, uint64_t wire_id) {
+    struct stream *stream = stream_on_wire(arrival->session, wire_id);
+    if (stream == NULL || stream->state == STREAM_STATE_INCOMING) {
+        return NULL;
+    }
+    stream->is_accept_known = true;
+    stream_accepted(stream); /* whatever it says, it says it because it accepted */
+    return stream;
+}
+
+static void after_ack(struct arrival *arrival, struct stream *stream) {
+    struct streams *streams = arrival->session->streams;
+    stream_progress(stream, arrival->now);
+    stream_offer_room(streams, stream);
+    stream_queue(stream);
+    stream_watch(stream, arrival->now);
+    stream_close_if_done(stream);
+    streams_feed_starved(streams);
+    session_wake(arrival->session); /* the window may have opened for others */
+}
+
+static bool handle_ack(struct arrival *arrival, const struct wire_part_ack *ack) {
+    struct stream *stream = find(arrival, ack->stream);
+    if (stream == NULL) {
+        return false;
+    }
+    bool is_news = false;
+    enum weft_err err = send_ack(arrival->session->streams, stream, ack, arrival->now, &is_news);
+    if (err != WEFT_OK) {
+        stream_violate(stream, arrival->now);
+        return false;
+    }
+    if (is_news) {
+        after_ack(arrival, stream);
+    } else {
+        stream_queue(stream); /* a loss may have been proven */
+    }
+    return is_news;
+}
+
+static bool handle_accept(struct arrival *arrival, const struct wire_part_accept *accept) {
+    struct stream *stream = stream_on_wire(arrival->session, accept->stream);
+    if (stream == NULL || !stream->is_opener) {
+        return false;
+    }
+    bool is_news = stream->state == STREAM_STATE_OPENING;
+    stream_accepted(stream);
+    if (accept->credit > stream->send.credit) {
+        stream->send.credit = accept->credit;
+    }
+    stream_progress(stream, arrival->now);
+    stream_queue(stream);
+    stream_watch(stream, arrival->now);
+    return is_news;
+}
+
+static void after_data(struct arrival *arrival, struct stream *stream,
+                       const struct receive_result *result, bool was_readable) {
+    if (result->is_new) {
+        stream_progress(stream, arrival->now);
+    }
+    if (result->must_ack) {
+        stream_owe(stream, DUE_ACK);
+    } else {
+        stream_owe_ack_later(stream, arrival->now);
+    }
+    if (!was_readable && receive_is_readable(&stream->receive)) {
+        stream_raise(arrival->session->streams, stream, STREAM_EVENT_READABLE);
+    }
+}
+
+static bool handle_data(struct arrival *arrival, const struct wire_part_data *data) {
+    struct session *session = arrival->session;
+    struct stream *stream = find(arrival, data->stream);
+    if (stream == NULL) {
+        stream = stream_on_wire(session, data->stream);
+        if (stream != NULL) {
+            stream_violate(stream, arrival->now); /* bytes before any credit */
+        } else {
+            say_unknown(session, data->stream);
+        }
+        return false;
+    }
+    struct receive_result result;
+    bool was_readable = receive_is_readable(&stream->receive);
+    uint64_t before = stream->receive.arrived;
+    if (receive_data(&stream->receive, data, arrival->frame, &result) != WEFT_OK) {
+        stream_violate(stream, arrival->now);
+        return false;
+    }
+    stream->receive.marks += arrival->is_congested ? 1 : 0;
+    session->streams->counters.bytes_received += stream->receive.arrived - before;
+    after_data(arrival, stream, &result, was_readable);
+    return result.is_new;
+}
+
+/* The peer does not know the stream any more, and all we wait for is that it took our end: it
+ * closed, and its last ack was lost. */
+static bool has_closed_there(const struct stream *stream, uint16_t reason) {
+    return reason == WIRE_RESET_UNKNOWN_STREAM && stream->state == STREAM_STATE_OPEN &&
+           stream->send.is_fin_sent && receive_has_all(&stream->receive);
+}
+
+static bool handle_reset(struct arrival *arrival, const struct wire_part_reset *reset) {
+    struct stream *stream = stream_on_wire(arrival->session, reset->stream);
+    if (stream == NULL) {
+        return session_reset_answered(arrival->session, reset->stream);
+    }
+    if (has_closed_there(stream, reset->reason)) {
+        struct wire_part_ack all = {.flags = WIRE_ACK_FIN, .cumulative = stream->send.end};
+        bool is_news = false;
+        enum weft_err err =
+            send_ack(arrival->session->streams, stream, &all, arrival->now, &is_news);
+        ASSERT(err == WEFT_OK);
+        stream_close_if_done(stream);
+        return false;
+    }
+    refuse(arrival->session, reset->stream, (enum wire_reset_reason)reset->reason);
+    stream_end(stream, (enum wire_reset_reason)reset->reason, arrival->now);
+    return false;
+}
+
+static bool handle_probe(struct arrival *arrival, const struct wire_part_probe *probe) {
+    struct stream *stream = find(arrival, probe->stream);
+    if (stream != NULL) {
+        stream_owe(stream, DUE_ACK);
+    } else if (stream_on_wire(arrival->session, probe->stream) == NULL) {
+        say_unknown(arrival->session, probe->stream);
+    }
+    return false;
+}
+
+static void path_probe_answered(struct session *session) {
+    session->path_probe_count++; /* heeded once */
+    for (struct list *link = session->streams_all.next; link != &session->streams_all;
+         link = link->next) {
+        struct stream *stream = LIST_OWNER(link, struct stream, session_link);
+        send_lose_before(stream, session->path_probe_order);
+        stream_queue(stream);
+    }
+}
+
+static void stream_probe_answered(struct session *session, uint32_t index, uint32_t count) {
+    struct streams *streams = session->streams;
+    struct stream *stream = index < streams->slot_count ? streams->slots[index].stream : NULL;
+    if (stream == NULL || stream->session != session || stream->probe_count != count) {
+        return;
+    }
+    stream->probe_count++;
+    uint32_t lost_before = stream->send.lost_count;
+    send_lose_before(stream, stream->probe_order);
+    if (stream->send.lost_count > lost_before) {
+        window_cut(session, stream->probe_order);
+    }
+    stream_queue(stream);
+}
+
+static void notice(struct streams *streams, struct stream_event *event) {
+    if (ring_push(&streams->notices, event) != WEFT_OK) {
+        frame_unref(event->payload); /* a message is delivered at most once */
+    }
+}
+
+static bool handle_pong(struct arrival *arrival, uint64_t token) {
+    struct session *session = arrival->session;
+    uint32_t count = (uint32_t)(token >> 32) & (UINT32_MAX >> 1);
+    if (token < TOKEN_PROBE) {
+        struct stream_event event = {
+            .kind = STREAM_EVENT_PONG, .peer = session->id, .token = token};
+        notice(session->streams, &event);
+    } else if ((uint32_t)token != TOKEN_PATH) {
+        stream_probe_answered(session, (uint32_t)token, count);
+    } else if (count == session->path_probe_count) {
+        path_probe_answered(session);
+    }
+    return false;
+}
+
+static bool handle_ping(struct arrival *arrival, uint64_t token) {
+    if (ring_push(&arrival->session->pongs, &token) == WEFT_OK) {
+        session_wake(arrival->session);
+    }
+    return false;
+}
+
+static bool handle_message(struct arrival *arrival, const struct wire_part_message *message) {
+    struct stream_event event = {.kind = STREAM_EVENT_MESSAGE, .peer = arrival->session->id};
+    if (!span_to_text(message->channel, event.name, sizeof event.name)) {
+        return false;
+    }
+    event.payload = frame_copy(message->payload);
+    if (event.payload == NULL) {
+        return false;
+    }
+    notice(arrival->session->streams, &event);
+    return true;
+}
+
+/* Acts on one part; whether it brought anything. */
+static bool handle(struct arrival *arrival, const struct wire_part *part) {
+    switch ((enum wire_part_type)part->type) {
+    case WIRE_PART_OPEN:
+        return handle_open(arrival, &part->as.open);
+    case WIRE_PART_ACCEPT:
+        return handle_accept(arrival, &part->as.accept);
+    case WIRE_PART_DATA:
+        return handle_data(arrival, &part->as.data);
+    case WIRE_PART_ACK:
+        return handle_ack(arrival, &part->as.ack);
+    case WIRE_PART_RESET:
+        return handle_reset(arrival, &part->as.reset);
+    case WIRE_PART_PROBE:
+        return handle_probe(arrival, &part->as.probe);
+    case WIRE_PART_MESSAGE:
+        return handle_message(arrival, &part->as.message);
+    case WIRE_PART_PING:
+        return handle_ping(arrival, part->as.ping.token);
+    case WIRE_PART_PONG:
+        return handle_pong(arrival, part->as.ping.token);
+    case WIRE_PART_DATAGRAM:
+        break;
+    }
+    return false; /* of a later version: skipped */
+}
+
+static void handle_all(struct arrival *arrival, struct span plaintext) {
+    struct session *session = arrival->session;
+    struct wire_reader reader = wire_reader_of(plaintext);
+    bool is_in_budget = plaintext.len > 0 ||
+                        bucket_take(&session->budget, 1, PARTS_PER_S, PARTS_BURST, arrival->now);
+    while (is_in_budget && wire_reader_more(&reader)) {
+        struct wire_part part;
+        if (wire_part_next(&reader, &part) != WEFT_OK) {
+            session->streams->counters.packets_refused++;
+            return;
+        }
+        if (!handle(arrival, &part)) {
+            is_in_budget = bucket_take(&session->budget, 1, PARTS_PER_S, PARTS_BURST, arrival->now);
+        }
+    }
+}
+
+/* Opens in place at `data`, a copy of the whole packet; the plaintext stands behind the header. */
+static bool open_in_place(struct session_keys *keys, uint64_t number, uint8_t *data, size_t len) {
+    return aead_open(keys->receive, number, span_of(data, WIRE_SEALED_HEADER_BYTES),
+                     data + WIRE_SEALED_HEADER_BYTES, len - WIRE_SEALED_HEADER_BYTES) == WEFT_OK;
+}
+
+static void take(struct streams *streams, struct session_keys *keys, uint64_t number,
+                 struct span bytes, struct arrival *arrival) {
+    uint8_t *data = arrival->frame != NULL ? arrival->frame->data : streams->scratch;
+    memcpy(data, bytes.data, bytes.len);
+    if (!open_in_place(keys, number, data, bytes.len)) {
+        streams->counters.packets_refused++;
+        return;
+    }
+    replay_mark(&keys->replay, number);
+    session_confirm(arrival->session, keys, arrival->now);
+    handle_all(arrival, span_of(data + WIRE_SEALED_HEADER_BYTES, bytes.len - WIRE_SEALED_OVERHEAD));
+}
+
+void parts_packet(struct streams *streams, const struct weft_peer_id *source, struct span bytes,
+                  bool is_congested, weft_ns now) {
+    struct wire_packet packet;
+    if (wire_packet_decode(bytes, &packet) != WEFT_OK) {
+        streams->counters.packets_refused++;
+        return;
+    }
+    if (packet.type != WIRE_PACKET_SEALED) {
+        session_handshake_packet(streams, source, &packet, now);
+        return;
+    }
+    struct session_keys *keys = session_keys_for(streams, source, &packet, now);
+    if (keys == NULL) {
+        streams->counters.packets_refused++;
+        return;
+    }
+    struct arrival arrival = {.session = keys->session, .is_congested = is_congested, .now = now};
+    if (bytes.len >= FRAME_KEEP_BYTES) {
+        arrival.frame = frame_new(bytes.len); /* NULL: it goes through the scratch buffer */
+    }
+    take(streams, keys, packet.number, bytes, &arrival);
+    frame_unref(arrival.frame);
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The send buffer, the bookkeeping of what is on its way, and the proof of losses: packets of one
+ * stream stay in order on one path, so a segment is lost when a later one of the same path arrived.
+ */
+#include "stream/send.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "stream/window.h"
+
+#define CHUNK_BYTES_MIN 4096 /* a request or an answer; an idle stream holds no chunk at all */
+
+void send_init(struct send_side *send) {
+    *send = (struct send_side){.head = NULL};
+    ring_init(&send->segments, sizeof(struct segment), SEGMENTS_MAX);
+}
+
+static void chunk_free(struct streams *streams, struct send_chunk *chunk) {
+    ASSERT(streams->send_bytes >= chunk->size);
+    streams->send_bytes -= chunk->size;
+    free(chunk);
+}
+
+static void forget_segments(struct stream *stream) {
+    struct segment *segment;
+    for (size_t i = 0; (segment = ring_at(&stream->send.segments, i)) != NULL; i++) {
+        if (segment->state == SEGMENT_IN_FLIGHT && stream->session != NULL) {
+            window_forget(stream->session, segment);
+        }
+    }
+    ring_fini(&stream->send.segments);
+    ring_init(&stream->send.segments, sizeof(struct segment), SEGMENTS_MAX);
+    stream->send.lost_count = 0;
+}
+
+void send_fini(struct stream *stream, struct streams *streams) {
+    struct send_side *send = &stream->send;
+    forget_segments(stream);
+    while (send->head != NULL) {
+        struct send_chunk *chunk = send->head;
+        send->head = chunk->next;
+        chunk_free(streams, chunk);
+    }
+    send->tail = NULL;
+    send->cursor = NULL;
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t tail_room(const struct send_side *send) {
+    return send->tail == NULL ? 0 : send->tail->size - send->tail->len;
+}
+
+size_t send_room(const struct streams *streams, const struct stream *stream) {
+    const struct send_side *send = &stream->send;
+    if (send->is_finished || stream->state == STREAM_STATE_ENDED) {
+        return 0;
+    }
+    uint64_t kept = send->end - send->acked;
+    size_t own =
+        kept >= streams->config.send_bytes_max ? 0 : streams->config.send_bytes_max - (size_t)kept;
+    uint64_t total = streams->config.send_bytes_total_max;
+    size_t common = streams->send_bytes >= total ? 0 : (size_t)(total - streams->send_bytes);
+    return smaller(own, common + tail_room(send));
+}
+
+/* A block for `want` more bytes at the tail; false when out of memory. */
+static bool add_chunk(struct streams *streams, struct send_side *send, size_t want) {
+    size_t size = want < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : smaller(want, DATA_BYTES_MAX);
+    uint64_t total = streams->config.send_bytes_total_max;
+    if (streams->send_bytes >= total) {
+        return false;
+    }
+    size = smaller(size, (size_t)(total - streams->send_bytes));
+    struct send_chunk *chunk = malloc(sizeof *chunk + size);
+    if (chunk == NULL) {
+        return false;
+    }
+    *chunk = (struct send_chunk){.start = send->end, .size = (uint32_t)size};
+    streams->send_bytes += size;
+    if (send->tail == NULL) {
+        send->head = chunk;
+    } else {
+        send->tail->next = chunk;
+    }
+    send->tail = chunk;
+    return true;
+}
+
+size_t send_write(struct streams *streams, struct stream *stream, struct span bytes) {
+    struct send_side *send = &stream->send;
+    size_t room = smaller(send_room(streams, stream), bytes.len);
+    size_t taken = 0;
+    while (taken < room) {
+        if (tail_room(send) == 0 && !add_chunk(streams, send, room - taken)) {
+            break;
+        }
+        size_t len = smaller(tail_room(send), room - taken);
+        memcpy(send->tail->bytes + send->tail->len, bytes.data + taken, len);
+        send->tail->len += (uint32_t)len;
+        send->end += len;
+        taken += len;
+    }
+    return taken;
+}
+
+static bool has_new(const struct send_side *send) {
+    if (send->segments.count >= SEGMENTS_MAX) {
+        return false;
+    }
+    if (send->next < send->end) {
+        return send->next < send->credit;
+    }
+    return send->is_finished && !send->is_fin_sent;
+}
+
+bool send_has_work(const struct send_side *send) {
+    return send->lost_count > 0 || has_new(send);
+}
+
+bool send_is_waiting(const struct send_side *send) {
+    return send->segments.count > 0 || send->next < send->end;
+}
+
+static struct segment *first_in(const struct send_side *send, enum segment_state state) {
+    struct segment *segment;
+    for (size_t i = 0; (segment = ring_at(&send->segments, i)) != NULL; i++) {
+        if (segment->state == state) {
+            return segment;
+        }
+    }
+    return NULL;
+}
+
+/* The block that holds offset `next`, or NULL when no written byte is left to send. */
+static struct send_chunk *find_cursor(struct send_side *send) {
+    struct send_chunk *chunk = send->cursor != NULL ? send->cursor : send->head;
+    while (chunk != NULL && chunk->start + chunk->len <= send->next) {
+        chunk = chunk->next;
+    }
+    send->cursor = chunk;
+    return chunk;
+}
+
+/* The segment that begins at `next`; not yet in the ring. */
+static struct segment new_segment(struct send_side *send) {
+    struct segment segment = {.start = send->next, .state = SEGMENT_IN_FLIGHT};
+    uint64_t end = send->next;
+    if (send->next < send->end) {
+        segment.chunk = find_cursor(send);
+        ASSERT(segment.chunk != NULL);
+        end = segment.chunk->start + segment.chunk->len;
+    }
+    end = end > send->credit && segment.chunk != NULL ? send->credit : end;
+    segment.len = (uint32_t)smaller((size_t)(end - send->next), DATA_BYTES_MAX);
+    segment.has_fin = send->is_finished && send->next + segment.len == send->end;
+    return segment;
+}
+
+static bool take_new(struct send_side *send, struct segment *out) {
+    if (!has_new(send)) {
+        return false;
+    }
+    *out = new_segment(send);
+    return true;
+}
+
+static void stamp(struct session *session, struct segment *segment, weft_ns now) {
+    segment->state = SEGMENT_IN_FLIGHT;
+    segment->order = session->order_next;
+    segment->sent_at = now;
+    window_sent(session, segment);
+}
+
+static bool take_lost(struct streams *streams, struct stream *stream, weft_ns now,
+                      struct segment *out) {
+    struct segment *segment = first_in(&stream->send, SEGMENT_LOST);
+    if (segment == NULL) {
+        return false;
+    }
+    segment->is_resent = true;
+    stream->send.has_resent = true;
+    stream->send.lost_count--;
+    streams->counters.bytes_resent += segment->len;
+    stamp(stream->session, segment, now);
+    *out = *segment;
+    return true;
+}
+
+bool send_take(struct streams *streams, struct stream *stream, weft_ns now, struct segment *out,
+               struct span *bytes) {
+    struct send_side *send = &stream->send;
+    if (!take_lost(streams, stream, now, out)) {
+        if (!take_new(send, out)) {
+            return false;
+        }
+        stamp(stream->session, out, now);
+        if (ring_push(&send->segments, out) != WEFT_OK) {
+            window_forget(stream->session, out);
+            return false;
+        }
+        send->next += out->len;
+        send->is_fin_sent = send->is_fin_sent || out->has_fin;
+        streams->counters.bytes_sent += out->len;
+    }
+    *bytes = out->chunk == NULL
+                 ? span_of(NULL, 0)
+                 : span_of(out->chunk->bytes + (out->start - out->chunk->start), out->len);
+    return true;
+}
+
+static bool ack_is_possible(const struct send_side *send, const struct wire_part_ack *ack) {
+    if (ack->cumulative > send->next) {
+        return false;
+    }
+    if ((ack->flags & WIRE_ACK_FIN) != 0 && (!send->is_fin_sent || ack->cumulative != send->end)) {
+        return false;
+    }
+    uint64_t at = ack->cumulative;
+    for (uint8_t i = 0; i < ack->range_count; i++) {
+        if (ack->ranges[i].start < at || ack->ranges[i].end <= ack->ranges[i].start) {
+            return false;
+        }
+        at = ack->ranges[i].end;
+    }
+    return at <= send->next;
+}
+
+/* The highest order that an ack newly proves to have arrived over the present path. */
+struct proof {
+    uint64_t order;
+    bool is_there;
+};
+
+static void arrived(struct stream *stream, struct segment *segment, weft_ns now,
+                    struct proof *proof) {
+    if (segment->state == SEGMENT_LOST) {
+        stream->send.lost_count--;
+    }
+    if (segment->state != SEGMENT_IN_FLIGHT) {
+        return;
+    }
+    window_arrived(stream->session, segment, now);
+    if (segment->is_resent || segment->order < stream->session->epoch_order) {
+        return;
+    }
+    proof->order = proof->is_there && proof->order > segment->order ? proof->order : segment->order;
+    proof->is_there = true;
+}
+
+/* Frees the blocks that are acknowledged as a whole; the last one too once nothing is left. */
+static void free_acked(struct streams *streams, struct send_side *send) {
+    while (send->head != NULL && send->head->start + send->head->len <= send->acked &&
+           (send->head != send->tail || send->acked == send->end)) {
+        struct send_chunk *chunk = send->head;
+        send->head = chunk->next;
+        if (send->cursor == chunk) {
+            send->cursor = NULL;
+        }
+        chunk_free(streams, chunk);
+    }
+    if (send->head == NULL) {
+        send->tail = NULL;
+    }
+}
+
+/* An ack ended inside a segment: what is left of it stays as it was. One that a range said had
+ * arrived goes back on its way, as its end evidently did not. */
+static void trim(struct stream *stream, struct segment *segment, uint64_t upto) {
+    if (upto <= segment->start) {
+        return;
+    }
+    bool is_counted = segment->state == SEGMENT_IN_FLIGHT;
+    if (is_counted) {
+        window_forget(stream->session, segment);
+    }
+    segment->len -= (uint32_t)(upto - segment->start);
+    segment->start = upto;
+    if (segment->len == 0) {
+        segment->chunk = NULL; /* only the FIN is left; the block may go */
+    }
+    if (segment->state == SEGMENT_ARRIVED) {
+        segment->state = SEGMENT_IN_FLIGHT;
+        is_counted = true;
+    }
+    if (is_counted) {
+        window_sent(stream->session, segment);
+    }
+}
+
+static bool is_covered(const struct segment *segment, uint64_t upto, bool is_fin) {
+    return segment->start + segment->len <= upto && (!segment->has_fin || is_fin);
+}
+
+static void take_cumulative(struct streams *streams, struct stream *stream,
+                            const struct wire_part_ack *ack, weft_ns now, struct proof *proof) {
+    struct send_side *send = &stream->send;
+    bool is_fin = (ack->flags & WIRE_ACK_FIN) != 0;
+    struct segment *segment;
+    while ((segment = ring_at(&send->segments, 0)) != NULL &&
+           is_covered(segment, ack->cumulative, is_fin)) {
+        struct segment gone;
+        arrived(stream, segment, now, proof);
+        (void)ring_pop(&send->segments, &gone);
+    }
+    if (segment != NULL) {
+        trim(stream, segment, ack->cumulative);
+    } else {
+        send->has_resent = false;
+    }
+    send->acked = ack->cumulative;
+    send->is_fin_acked = is_fin;
+    free_acked(streams, send);
+}
+
+static bool is_in_ranges(const struct segment *segment, const struct wire_part_ack *ack) {
+    for (uint8_t i = 0; i < ack->range_count; i++) {
+        if (ack->ranges[i].start <= segment->start &&
+            segment->start + segment->len <= ack->ranges[i].end) {
+            return segment->len > 0;
+        }
+    }
+    return false;
+}
+
+static bool take_ranges(struct stream *stream, const struct wire_part_ack *ack, weft_ns now,
+                        struct proof *proof) {
+    bool is_news = false;
+    struct segment *segment;
+    for (size_t i = 0; (segment = ring_at(&stream->send.segments, i)) != NULL; i++) {
+        if (segment->state != SEGMENT_ARRIVED && is_in_ranges(segment, ack)) {
+            arrived(stream, segment, now, proof);
+            segment->state = SEGMENT_ARRIVED;
+            is_news = true;
+        }
+    }
+    return is_news;
+}
+
+static void lose(struct stream *stream, struct segment *segment) {
+    window_forget(stream->session, segment);
+    segment->state = SEGMENT_LOST;
+    stream->send.lost_count++;
+}
+
+/* Segments of the present path that left before one that arrived are lost. */
+static void lose_proven(struct stream *stream, uint64_t order) {
+    bool has_lost = false;
+    struct segment *segment;
+    for (size_t i = 0; (segment = ring_at(&stream->send.segments, i)) != NULL; i++) {
+        if (segment->state == SEGMENT_IN_FLIGHT && segment->order < order &&
+            segment->order >= stream->session->epoch_order) {
+            lose(stream, segment);
+            has_lost = true;
+        }
+    }
+    if (has_lost) {
+        window_cut(stream->session, order);
+    }
+}
+
+static void take_marks(struct stream *stream, uint32_t marks) {
+    uint32_t more = marks - stream->send.marks;
+    if (more == 0 || more > UINT32_MAX / 2) {
+        return; /* none, or an older ack */
+    }
+    stream->send.marks = marks;
+    window_cut(stream->session, stream->session->acked_order);
+}
+
+enum weft_err send_ack(struct streams *streams, struct stream *stream,
+                       const struct wire_part_ack *ack, weft_ns now, bool *is_news) {
+    struct send_side *send = &stream->send;
+    *is_news = false;
+    if (!ack_is_possible(send, ack)) {
+        return WEFT_ERR_MALFORMED;
+    }
+    struct proof proof = {.is_there = false};
+    bool is_fin_news = (ack->flags & WIRE_ACK_FIN) != 0 && !send->is_fin_acked;
+    if (ack->cumulative > send->acked || is_fin_news) {
+        take_cumulative(streams, stream, ack, now, &proof);
+        *is_news = true;
+    }
+    if (ack->range_count > 0 && take_ranges(stream, ack, now, &proof)) {
+        *is_news = true;
+    }
+    if (proof.is_there && (ack->range_count > 0 || send->has_resent)) {
+        lose_proven(stream, proof.order);
+    }
+    if (ack->credit > send->credit) {
+        send->credit = ack->credit;
+        *is_news = true;
+    }
+    take_marks(stream, ack->marks);
+    return WEFT_OK;
+}
+
+void send_lose_before(struct stream *stream, uint64_t order) {
+    struct segment *segment;
+    for (size_t i = 0; (segment = ring_at(&stream->send.segments, i)) != NULL; i++) {
+        if (segment->state == SEGMENT_IN_FLIGHT && segment->order < order) {
+            lose(stream, segment);
+        }
+    }
+}
+
+void send_lose_first(struct stream *stream) {
+    struct segment *segment = first_in(&stream->send, SEGMENT_IN_FLIGHT);
+    if (segment != NULL) {
+        lose(stream, segment);
+    }
+}
+
+void send_rewind(struct stream *stream) {
+    struct send_side *send = &stream->send;
+    ASSERT(send->acked == 0);
+    forget_segments(stream);
+    send->cursor = NULL;
+    send->next = 0;
+    send->credit = 0;
+    send->marks = 0;
+    send->is_fin_sent = false;
+    send->has_resent = false;
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sessions: the table of them, when handshakes are made, and what waits for a path.
+ */
+#include "stream/session.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "stream/handshake.h"
+#include "stream/send.h"
+#include "stream/stream.h"
+#include "stream/window.h"
+
+#define INIT_DELAY_SHIFT_MAX 3 /* 1 s, 2 s, 4 s, then every 8 s */
+#define INIT_TRIES_MAX 6       /* without streams: then messages are lost */
+#define RESET_TRIES_MAX 5
+#define SESSION_TIMERS 5
+#define REKEY_MARGIN 8 /* the responder rekeys later by this share, should the initiator not */
+
+struct session *session_find(const struct streams *streams, const struct weft_peer_id *peer) {
+    return map_find(streams->sessions, span_of(peer->bytes, sizeof peer->bytes));
+}
+
+static void init_lists(struct session *session) {
+    list_init(&session->streams_all);
+    list_init(&session->control);
+    list_init(&session->delayed);
+    list_init(&session->data);
+    list_init(&session->probes);
+    ring_init(&session->farewells, sizeof(struct farewell), FAREWELLS_MAX);
+    ring_init(&session->resets, sizeof(struct pending_reset), RESETS_MAX);
+    ring_init(&session->messages, sizeof(struct frame *), MESSAGE_QUEUE_BYTES_MAX);
+    ring_init(&session->pings, sizeof(uint64_t), TOKENS_MAX);
+    ring_init(&session->pongs, sizeof(uint64_t), TOKENS_MAX);
+}
+
+static void init_timers(struct session *session) {
+    session->ack_timer = (struct timer){.kind = TIMER_ACK, .owner = session};
+    session->handshake_timer = (struct timer){.kind = TIMER_HANDSHAKE, .owner = session};
+    session->keys_timer = (struct timer){.kind = TIMER_KEYS, .owner = session};
+    session->hold_timer = (struct timer){.kind = TIMER_HOLD, .owner = session};
+    session->resets_timer = (struct timer){.kind = TIMER_RESETS, .owner = session};
+}
+
+static struct session *session_new(struct streams *streams, const struct weft_peer_id *peer,
+                                   weft_ns now) {
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        return NULL;
+    }
+    session->streams = streams;
+    session->id = *peer;
+    session->used_at = now;
+    init_lists(session);
+    init_timers(session);
+    window_init(session);
+    session->by_wire_id = map_new(streams->config.streams_max, &streams->config.hash_key);
+    if (session->by_wire_id == NULL) {
+        session_free(session);
+        return NULL;
+    }
+    if (map_find(streams->routes, span_of(peer->bytes, sizeof peer->bytes)) != NULL) {
+        session->route = STREAM_ROUTE_SAME;
+    }
+    return session;
+}
+
+static void disarm_all(struct session *session) {
+    struct timers *timers = &session->streams->timers;
+    timers_disarm(timers, &session->ack_timer);
+    timers_disarm(timers, &session->handshake_timer);
+    timers_disarm(timers, &session->keys_timer);
+    timers_disarm(timers, &session->hold_timer);
+    timers_disarm(timers, &session->resets_timer);
+}
+
+static void drop_messages(struct session *session) {
+    struct frame *frame;
+    while (ring_pop(&session->messages, &frame)) {
+        frame_unref(frame);
+    }
+    session->message_bytes = 0;
+    ring_fini(&session->pings);
+    ring_init(&session->pings, sizeof(uint64_t), TOKENS_MAX);
+}
+
+void session_free(struct session *session) {
+    ASSERT(list_is_empty(&session->streams_all));
+    disarm_all(session);
+    drop_messages(session);
+    handshake_drop_keys(session, &session->previous);
+    handshake_drop_keys(session, &session->current);
+    handshake_drop_keys(session, &session->next);
+    handshake_drop_keys(session, &session->pending);
+    list_remove(&session->ready_link);
+    ring_fini(&session->farewells);
+    ring_fini(&session->resets);
+    ring_fini(&session->messages);
+    ring_fini(&session->pings);
+    ring_fini(&session->pongs);
+    map_free(session->by_wire_id);
+    free(session->opened);
+    if (session_find(session->streams, &session->id) == session) {
+        (void)map_remove(session->streams->sessions,
+                         span_of(session->id.bytes, sizeof session->id.bytes));
+        session->streams->timer_count -= SESSION_TIMERS;
+    }
+    free(session);
+}
+
+/* Makes room in a full table: the session without streams that was idle longest goes. */
+static bool evict_one(struct streams *streams) {
+    struct session *oldest = NULL;
+    for (struct map_entry *entry = map_first(streams->sessions); entry != NULL;
+         entry = map_next(entry)) {
+        struct session *session = map_value(entry);
+        if (list_is_empty(&session->streams_all) &&
+            (oldest == NULL || session->used_at < oldest->used_at)) {
+            oldest = session;
+        }
+    }
+    if (oldest != NULL) {
+        session_free(oldest);
+    }
+    return oldest != NULL;
+}
+
+static enum weft_err add(struct streams *streams, struct session *session) {
+    enum weft_err err = timers_reserve(&streams->timers, streams->timer_count + SESSION_TIMERS);
+    if (err == WEFT_OK) {
+        err = map_add(streams->sessions, span_of(session->id.bytes, sizeof session->id.bytes),
+                      session);
+    }
+    if (err == WEFT_OK) {
+        streams->timer_count += SESSION_TIMERS;
+    }
+    return err;
+}
+
+enum weft_err session_get(struct streams *streams, const struct weft_peer_id *peer,
+                          const struct weft_public_key *key, weft_ns now, struct session **out) {
+    struct session *session = session_find(streams, peer);
+    if (session != NULL) {
+        *out = session;
+        return WEFT_OK;
+    }
+    struct weft_peer_id id = peer_id_of_key(key);
+    uint8_t link_key[WEFT_KEY_BYTES];
+    if (!weft_peer_id_equal(&id, peer) || identity_link_key(key, link_key) != WEFT_OK) {
+        return WEFT_ERR_INVALID;
+    }
+    if (map_count(streams->sessions) >= streams->config.peers_max && !evict_one(streams)) {
+        return WEFT_ERR_FULL;
+    }
+    session = session_new(streams, peer, now);
+    if (session == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    session->key = *key;
+    memcpy(session->link_key, link_key, sizeof link_key);
+    enum weft_err err = add(streams, session);
+    if (err != WEFT_OK) {
+        session_free(session);
+        return err;
+    }
+    *out = session;
+    return WEFT_OK;
+}
+
+void session_wake(struct session *session) {
+    list_push(&session->streams->ready, &session->ready_link);
+}
+
+void session_try_now(struct session *session) {
+    session->is_init_due = true;
+    session->init_tries = 0;
+    session_wake(session);
+}
+
+static weft_ns init_delay(const struct session *session) {
+    unsigned shift = session->init_tries;
+    return NS_PER_S << (shift < INIT_DELAY_SHIFT_MAX ? shift : INIT_DELAY_SHIFT_MAX);
+}
+
+/* An INIT of the peer that we answered will be confirmed any moment: no need for our own. */
+static bool is_being_greeted(const struct session *session, weft_ns now) {
+    return session->next != NULL && time_since(session->next->made_at, now) < NS_PER_S;
+}
+
+/* The initiator rekeys; the other end only if that fails. */
+static weft_ns rekey_at(const struct session *session) {
+    const struct session_keys *keys = session->current;
+    weft_ns after = session->streams->config.rekey_after;
+    return time_after(keys->made_at, keys->is_initiator ? after : after + after / REKEY_MARGIN);
+}
+
+static bool is_in_use(const struct session *session, weft_ns now) {
+    return !list_is_empty(&session->streams_all) || session->messages.count > 0 ||
+           time_since(session->used_at, now) < session->streams->config.rekey_after / 2;
+}
+
+static void rekey_if_due(struct session *session, weft_ns now) {
+    if (session->current == NULL || session->is_wanted || !is_in_use(session, now) ||
+        (rekey_at(session) > now && session->current->number < KEYS_PACKETS_REKEY)) {
+        return;
+    }
+    session->is_wanted = true;
+    session_try_now(session);
+    timers_arm(&session->streams->timers, &session->handshake_timer, time_after(now, NS_PER_S));
+}
+
+bool session_may_seal(struct session *session, weft_ns now) {
+    const struct session_keys *keys = session->current;
+    if (keys != NULL && keys->number < KEYS_PACKETS_MAX &&
+        time_since(keys->made_at, now) < session->streams->config.session_max) {
+        rekey_if_due(session, now);
+        return true;
+    }
+    if (session->is_wanted) {
+        return false;
+    }
+    session->is_wanted = true;
+    session->init_tries = 0;
+    session->is_init_due = !is_being_greeted(session, now);
+    timers_arm(&session->streams->timers, &session->handshake_timer, time_after(now, NS_PER_S));
+    return false;
+}
+
+/* Nobody who waits needs the session: what was to be said goes. */
+static void give_up(struct session *session) {
+    session->is_wanted = false;
+    session->is_init_due = false;
+    handshake_drop_keys(session, &session->pending);
+    drop_messages(session);
+}
+
+void session_handshake_timer(struct session *session, weft_ns now) {
+    if (!session->is_wanted) {
+        return;
+    }
+    if (list_is_empty(&session->streams_all) && session->init_tries >= INIT_TRIES_MAX) {
+        give_up(session);
+        return;
+    }
+    session->init_tries++;
+    session->is_init_due = true;
+    session_wake(session);
+    timers_arm(&session->streams->timers, &session->handshake_timer,
+               time_after(now, init_delay(session)));
+}
+
+static weft_ns expiry_of(const struct session *session, const struct session_keys *keys) {
+    return keys == NULL ? WEFT_NEVER
+                        : time_after(keys->made_at, session->streams->config.session_max);
+}
+
+void handshake_arm_keys_timer(struct session *session, weft_ns now) {
+    weft_ns when =
+        time_min(expiry_of(session, session->previous),
+                 time_min(expiry_of(session, session->current), expiry_of(session, session->next)));
+    if (session->current != NULL && !session->is_wanted && rekey_at(session) > now) {
+        when = time_min(when, rekey_at(session));
+    }
+    timers_arm(&session->streams->timers, &session->keys_timer, when);
+}
+
+static void drop_expired(struct session *session, struct session_keys **keys, weft_ns now) {
+    if (expiry_of(session, *keys) <= now) {
+        handshake_drop_keys(session, keys);
+    }
+}
+
+void session_keys_timer(struct session *session, weft_ns now) {
+    drop_expired(session, &session->previous, now);
+    drop_expired(session, &session->current, now);
+    drop_expired(session, &session->next, now);
+    rekey_if_due(session, now);
+    if (session->current == NULL && session->next == NULL && session->pending == NULL &&
+        !session->is_wanted && list_is_empty(&session->streams_all)) {
+        session_free(session);
+        return;
+    }
+    session_mind_hold(session, now);
+    handshake_arm_keys_timer(session, now);
+}
+
+void session_mind_hold(struct session *session, weft_ns now) {
+    bool is_held = !list_is_empty(&session->streams_all) &&
+                   (session->route == STREAM_ROUTE_NONE || session->current == NULL);
+    if (!is_held) {
+        timers_disarm(&session->streams->timers, &session->hold_timer);
+    } else if (!timer_is_armed(&session->hold_timer)) {
+        timers_arm(&session->streams->timers, &session->hold_timer,
+                   time_after(now, session->streams->config.hold));
+    }
+}
+
+void session_hold_timer(struct session *session, weft_ns now) {
+    struct list *link;
+    while ((link = list_first(&session->streams_all)) != NULL) {
+        struct stream *stream = LIST_OWNER(link, struct stream, session_link);
+        session_say_reset(session, stream->wire_id, WIRE_RESET_TIMEOUT, now);
+        stream_end(stream, WIRE_RESET_TIMEOUT, now);
+    }
+}
+
+void session_say(struct session *session, const struct farewell *farewell) {
+    if (ring_push(&session->farewells, farewell) == WEFT_OK) {
+        session_wake(session);
+    }
+}
+
+static void say_reset(struct session *session, const struct pending_reset *reset) {
+    struct farewell farewell = {.stream = reset->stream, .reason = reset->reason};
+    session_say(session, &farewell);
+}
+
+void session_say_reset(struct session *session, uint64_t stream, enum wire_reset_reason reason,
+                       weft_ns now) {
+    struct pending_reset reset = {.stream = stream, .reason = (uint16_t)reason};
+    struct pending_reset oldest;
+    if (session->resets.count == RESETS_MAX) {
+        (void)ring_pop(&session->resets, &oldest); /* the peer's probe will find it gone */
+    }
+    enum weft_err err = ring_push(&session->resets, &reset);
+    (void)err; /* out of memory: it is said once, and not again */
+    say_reset(session, &reset);
+    session->reset_tries = 0;
+    if (!timer_is_armed(&session->resets_timer)) {
+        timers_arm(&session->streams->timers, &session->resets_timer, time_after(now, NS_PER_S));
+    }
+}
+
+bool session_reset_answered(struct session *session, uint64_t stream) {
+    bool is_found = false;
+    size_t count = session->resets.count;
+    for (size_t i = 0; i < count; i++) {
+        struct pending_reset reset;
+        (void)ring_pop(&session->resets, &reset);
+        if (reset.stream == stream) {
+            is_found = true;
+        } else {
+            enum weft_err err = ring_push(&session->resets, &reset);
+            ASSERT(err == WEFT_OK); /* its place is still there */
+        }
+    }
+    return is_found;
+}
+
+static void say_resets_again(struct session *session) {
+    const struct pending_reset *reset;
+    for (size_t i = 0; (reset = ring_at(&session->resets, i)) != NULL; i++) {
+        say_reset(session, reset);
+    }
+}
+
+void session_resets_timer(struct session *session, weft_ns now) {
+    struct pending_reset reset;
+    if (session->reset_tries >= RESET_TRIES_MAX) {
+        while (ring_pop(&session->resets, &reset)) {
+        }
+    }
+    if (session->resets.count == 0) {
+        return;
+    }
+    if (session->route != STREAM_ROUTE_NONE) {
+        session->reset_tries++;
+        say_resets_again(session);
+    }
+    timers_arm(&session->streams->timers, &session->resets_timer,
+               time_after(now, NS_PER_S << session->reset_tries));
+}
+
+void session_path_changed(struct session *session) {
+    session->epoch_order = session->order_next;
+    session->has_path_probe = false;
+    for (struct list *link = session->streams_all.next; link != &session->streams_all;
+         link = link->next) {
+        stream_path_changed(LIST_OWNER(link, struct stream, session_link));
+    }
+    say_resets_again(session);
+    session_wake(session);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The session with one peer: who it is, keys made and remade by handshakes, and its timers. The
+ * state machine is drawn in streams.h.
+ */
+#ifndef STREAM_SESSION_H
+#define STREAM_SESSION_H
+
+#include "stream/state.h"
+
+/* The session with a peer, or NULL. */
+struct session *session_find(const struct streams *streams, const struct weft_peer_id *peer);
+
+/* The same, made if there is none. WEFT_ERR_INVALID: not this peer's key, or no key at all.
+ * WEFT_ERR_FULL: every session has streams. WEFT_ERR_MEMORY. */
+WEFT_MUST_CHECK enum weft_err session_get(struct streams *streams, const struct weft_peer_id *peer,
+                                          const struct weft_public_key *key, weft_ns now,
+                                          struct session **out);
+
+/* Frees it and its keys; it must have no streams. */
+void session_free(struct session *session);
+
+/* There may be something to send. */
+void session_wake(struct session *session);
+
+/* Whether packets can be sealed now. Starts a handshake if not. */
+bool session_may_seal(struct session *session, weft_ns now);
+
+/* Builds the INIT that is due; NULL when out of memory (the timer tries again). */
+struct frame *session_build_init(struct session *session, weft_ns now);
+
+/* INIT, RESPONSE or UNKNOWN from a peer, or what claims to be. */
+void session_handshake_packet(struct streams *streams, const struct weft_peer_id *source,
+                              const struct wire_packet *packet, weft_ns now);
+
+/* The keys that a sealed packet names, if they are this peer's and may still receive; else NULL,
+ * and a hint goes back if the index is not known at all. */
+struct session_keys *session_keys_for(struct streams *streams, const struct weft_peer_id *source,
+                                      const struct wire_packet *packet, weft_ns now);
+
+/* A packet opened under these keys: the first one under new keys puts them in force. */
+void session_confirm(struct session *session, struct session_keys *keys, weft_ns now);
+
+/* Says what the route is now, or that streams came or went: minds the hold timer. */
+void session_mind_hold(struct session *session, weft_ns now);
+
+/* The path changed under it: what is missing is asked for at once. */
+void session_path_changed(struct session *session);
+
+/* The peer answers or not: tries the handshake again at once. */
+void session_try_now(struct session *session);
+
+/* Timers of a session. */
+void session_handshake_timer(struct session *session, weft_ns now);
+void session_keys_timer(struct session *session, weft_ns now);
+void session_hold_timer(struct session *session, weft_ns now);
+void session_resets_timer(struct session *session, weft_ns now);
+
+/* Last words of a stream that is gone. A reset is kept until it is answered. */
+void session_say(struct session *session, const struct farewell *farewell);
+void session_say_reset(struct session *session, uint64_t stream, enum wire_reset_reason reason,
+                       weft_ns now);
+/* The peer answered a reset: true if there was one. */
+bool session_reset_answered(struct session *session, uint64_t stream);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of this folder share: the node's table of sessions and streams, a session (one
+ * per peer) and a stream. Private to src/stream.
+ *
+ *   struct streams -- sessions by peer id --> struct session -- streams by wire id --> struct
+ * stream |                                      |  control: streams that owe a small part
+ *        +-- slots: stream_id -> stream         |  delayed: streams whose ack may wait 5 ms
+ *        +-- ready: sessions with output        |  data:    streams with bytes to send, in turn
+ *        +-- events: streams with events        |  probes:  streams that were silent too long
+ */
+#ifndef STREAM_STATE_H
+#define STREAM_STATE_H
+
+#include "base/bucket.h"
+#include "base/map.h"
+#include "base/ring.h"
+#include "base/timers.h"
+#include "stream/keys.h"
+#include "stream/list.h"
+#include "stream/streams.h"
+
+/* Bytes of one DATA part: whole packets of this size fit a carrier, whose limit is 65,535. */
+#define DATA_BYTES_MAX 61440
+#define SEGMENTS_MAX 1024 /* unacknowledged packets of one stream: bounds bookkeeping */
+#define MESSAGE_BYTES_MAX (48 * 1024)
+#define MESSAGE_QUEUE_BYTES_MAX (1024 * 1024)
+#define RESETS_MAX 256     /* unanswered resets kept per peer; the far end's probe finds the rest */
+#define FAREWELLS_MAX 4096 /* last words of streams that are gone; beyond, probes ask again */
+#define TOKENS_MAX 256     /* pings and pongs waiting per peer */
+#define SCRATCH_BYTES 65536    /* the largest packet */
+#define FRAME_KEEP_BYTES 16384 /* parts from this size on are kept in the packet they came in */
+#define TOKEN_PROBE ((uint64_t)1 << 63) /* ping tokens from here on are probes' */
+#define TOKEN_PATH UINT32_MAX /* in the place of a slot: the probe of a path, not of a stream */
+#define ACK_DELAY (5 * NS_PER_MS)
+
+enum stream_state {
+    STREAM_STATE_OPENING,  /* we opened; no answer yet */
+    STREAM_STATE_INCOMING, /* the peer opened; we have not accepted yet */
+    STREAM_STATE_OPEN,
+    STREAM_STATE_REFUSED, /* our open was refused: may be retargeted */
+    STREAM_STATE_ENDED,   /* closed or reset: waits for its release */
+};
+
+enum stream_due {
+    DUE_OPEN = 1,
+    DUE_ACCEPT = 2,
+    DUE_ACK = 4,
+    DUE_PROBE = 8, /* after a path event, with those of other streams */
+};
+
+enum timer_kind {
+    TIMER_PROBE,     /* stream: silent too long */
+    TIMER_ACK,       /* session: delayed acks are due */
+    TIMER_HANDSHAKE, /* session: send INIT again */
+    TIMER_KEYS,      /* session: rekey, expire */
+    TIMER_HOLD,      /* session: without a path too long */
+    TIMER_RESETS,    /* session: resets unanswered */
+};
+
+/* The service an OPEN names; kept until it is answered or told. */
+struct stream_service {
+    uint8_t protocol;
+    char name_space[WEFT_NAME_MAX + 1];
+    char name[WEFT_NAME_MAX + 1];
+};
+
+/* Bytes that were written, in blocks. A segment never crosses a block's end, so that a packet is
+ * built by one copy; full blocks hold exactly one full packet. */
+struct send_chunk {
+    struct send_chunk *next;
+    uint64_t start;
+    uint32_t len;
+    uint32_t size;
+    uint8_t bytes[];
+};
+
+enum segment_state {
+    SEGMENT_IN_FLIGHT,
+    SEGMENT_ARRIVED, /* a range said so; still below it something is missing */
+    SEGMENT_LOST,    /* to be sent again */
+};
+
+/* What one packet carried of a stream. Segments tile [acked, next) in order of offset. */
+struct segment {
+    uint64_t start;
+    uint64_t order; /* place among all packets sent to this peer */
+    weft_ns sent_at;
+    struct send_chunk *chunk; /* NULL when it is the FIN alone */
+    uint32_t len;             /* without the FIN */
+    uint8_t state;            /* enum segment_state */
+    bool has_fin;
+    bool is_resent; /* an ack may then mean the first copy: proves nothing, times nothing */
+};
+
+struct send_side {
+    struct send_chunk *head;
+    struct send_chunk *tail;
+    struct send_chunk *cursor; /* the block of `next`, or NULL: look from the head */
+    struct ring segments;
+    uint64_t acked;  /* all below arrived and was freed */
+    uint64_t next;   /* all from here was never sent */
+    uint64_t end;    /* all below was written */
+    uint64_t credit; /* the peer takes bytes below this */
+    uint32_t lost_count;
+    uint32_t marks; /* as last acknowledged */
+    bool is_finished;
+    bool is_fin_sent;
+    bool is_fin_acked;
+    bool has_resent;     /* order of offset is not order of sending any more */
+    bool wants_writable; /* a write fell short */
+};
+
+/* Bytes that arrived, in order of offset, disjoint. */
+struct receive_chunk {
+    struct receive_chunk *next;
+    struct frame *frame; /* the packet that holds the bytes; NULL when they stand behind */
+    const uint8_t *data;
+    uint64_t start;
+    uint32_t len;
+    uint32_t size; /* room behind, when frame is NULL */
+    uint8_t bytes[];
+};
+
+struct receive_side {
+    struct receive_chunk *head;
+    struct receive_chunk *tail;
+    struct receive_chunk *ordered; /* the last one without a gap before it, or NULL */
+    uint64_t consumed;
+    uint64_t arrived; /* all below arrived */
+    uint64_t granted; /* credit told to the peer */
+    uint64_t fin;     /* where it ends; UINT64_MAX: not known */
+    uint64_t window;
+    uint64_t round_from; /* what was consumed when the window's round began */
+    weft_ns round_at;
+    uint64_t acked;      /* `arrived` as last told */
+    uint64_t held_bytes; /* memory of chunks beyond a gap */
+    uint32_t held_count; /* how many those are */
+    uint32_t packets;    /* since the last ack */
+    uint32_t marks;      /* packets that came marked */
+};
+
+struct stream {
+    struct session *session; /* NULL once refused or ended */
+    struct weft_peer_id peer;
+    struct stream_id id;
+    uint64_t wire_id;
+    enum stream_state state;
+    enum wire_reset_reason reason;
+    uint8_t due; /* bits of enum stream_due */
+    uint8_t probe_tries;
+    uint16_t events; /* bits 1 << enum stream_event_kind */
+    bool is_opener;
+    bool is_open_sent;
+    bool is_accept_known; /* the opener has shown that it knows of our accept */
+    bool is_interrupted;  /* its path was lost; RESUMED is owed */
+    uint32_t probe_count; /* tells answers to old probes from new */
+    uint64_t probe_order;
+    weft_ns progress_at;
+    struct stream_service *service;
+    struct timer timer;
+    struct list session_link;
+    struct list control_link; /* in session->control when due, or in session->delayed */
+    struct list data_link;
+    struct list probe_link;
+    struct list event_link;
+    struct list starved_link;
+    struct send_side send;
+    struct receive_side receive;
+};
+
+/* A small part that outlives its stream. */
+struct farewell {
+    uint64_t stream;
+    uint64_t cumulative;
+    uint32_t marks;
+    uint16_t reason; /* WIRE_RESET_NONE: an ack of all, with the FIN */
+};
+
+/* A reset that the peer has not answered. */
+struct pending_reset {
+    uint64_t stream;
+    uint16_t reason;
+};
+
+struct session {
+    struct streams *streams;
+    struct weft_peer_id id;
+    struct weft_public_key key;
+    uint8_t link_key[WEFT_KEY_BYTES];
+    struct session_keys *previous; /* receives only */
+    struct session_keys *current;
+    struct session_keys *next;    /* we answered; not yet used by the peer */
+    struct session_keys *pending; /* we asked; not yet answered */
+    uint64_t instance;            /* of the peer, proven; 0: none yet */
+    uint64_t incarnation;
+    uint64_t init_instance; /* of the newest INIT taken, with its epoch: replays */
+    uint64_t init_epoch;
+    enum stream_route route;
+    bool is_blocked;
+    bool is_wanted;   /* a handshake is to be made */
+    bool is_init_due; /* ... now */
+    bool is_confirm_due;
+    bool has_path_probe; /* PROBEs wait in control; a PING ends them */
+    uint8_t init_tries;
+    uint8_t reset_tries;
+    weft_ns init_at; /* when the last INIT left */
+    weft_ns hint_at; /* when UNKNOWN was last heeded */
+    weft_ns used_at;
+    struct timer ack_timer;
+    struct timer handshake_timer;
+    struct timer keys_timer;
+    struct timer hold_timer;
+    struct timer resets_timer;
+    struct list ready_link;
+    struct list streams_all;
+    struct list control;
+    struct list delayed;
+    struct list data;
+    struct list probes;
+    struct map *by_wire_id;
+    struct replay_window *opened; /* ids that the peer opened: none opens twice */
+    size_t opened_count;          /* of those, streams that live */
+    uint64_t wire_id_next;
+    struct ring farewells; /* struct farewell */
+    struct ring resets;    /* struct pending_reset */
+    struct ring messages;  /* struct frame *: encoded parts */
+    struct ring pings;     /* uint64_t */
+    struct ring pongs;     /* uint64_t */
+    size_t message_bytes;
+    uint64_t order_next;
+    uint64_t epoch_order; /* packets from this one on took the present path */
+    uint32_t path_probe_count;
+    uint64_t path_probe_order;
+    uint64_t window_bytes;
+    uint64_t in_flight_bytes;
+    uint64_t cut_order; /* marks on packets before this one were answered already */
+    uint64_t acked_order;
+    bool is_slow_start;
+    weft_ns rtt; /* smoothed; 0: not measured yet */
+    struct bucket budget;
+};
+
+struct stream_slot {
+    struct stream *stream;
+    uint32_t generation;
+    uint32_t free_next; /* index + 1 of the next free slot; 0: none */
+};
+
+/* A packet that belongs to no established session: handshake answers, UNKNOWN. */
+struct stray {
+    struct weft_peer_id destination;
+    struct frame *frame;
+};
+
+struct streams {
+    struct streams_config config;
+    struct map *sessions;
+    struct map *routes;  /* peers that have a path */
+    struct map *indices; /* local_index -> key set */
+    struct stream_slot *slots;
+    uint32_t slot_count;
+    uint32_t slot_free; /* index + 1; 0: none */
+    size_t timer_count; /* that may be armed */
+    struct timers timers;
+    struct list ready;
+    struct list events;
+    struct list starved; /* streams that wait for room in all send buffers together */
+    struct ring notices; /* struct stream_event: messages and pongs */
+    struct ring strays;
+    uint64_t epoch; /* handshakes begun */
+    struct bucket init_budget;
+    struct bucket unknown_budget;
+    uint64_t send_bytes;    /* memory of all send blocks */
+    uint64_t granted_bytes; /* credit granted, not consumed */
+    struct streams_counters counters;
+    uint8_t scratch[SCRATCH_BYTES];
+};
+
+#endif

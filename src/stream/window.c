@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The congestion window of one peer.
+ */
+#include "stream/window.h"
+
+#include "base/check.h"
+
+#define PACKET_BYTES 65536 /* what a round trip adds once the path's limit was met */
+
+void window_init(struct session *session) {
+    session->window_bytes = WINDOW_BYTES_FIRST;
+    session->is_slow_start = true;
+}
+
+bool window_has_room(const struct session *session) {
+    return session->in_flight_bytes < session->window_bytes;
+}
+
+void window_sent(struct session *session, const struct segment *segment) {
+    session->in_flight_bytes += window_cost(segment);
+}
+
+/* An application that sends little proves nothing about the path: only a used window grows. */
+static void grow(struct session *session, uint64_t bytes) {
+    if (session->in_flight_bytes < session->window_bytes / 2) {
+        return;
+    }
+    uint64_t more = session->is_slow_start ? bytes : PACKET_BYTES * bytes / session->window_bytes;
+    session->window_bytes += more;
+    if (session->window_bytes > WINDOW_BYTES_MAX) {
+        session->window_bytes = WINDOW_BYTES_MAX;
+    }
+}
+
+void window_arrived(struct session *session, const struct segment *segment, weft_ns now) {
+    grow(session, window_cost(segment));
+    window_forget(session, segment);
+    if (segment->is_resent) {
+        return;
+    }
+    if (segment->order > session->acked_order) {
+        session->acked_order = segment->order;
+    }
+    window_measure(session, time_since(segment->sent_at, now));
+}
+
+void window_forget(struct session *session, const struct segment *segment) {
+    ASSERT(session->in_flight_bytes >= window_cost(segment));
+    session->in_flight_bytes -= window_cost(segment);
+}
+
+void window_cut(struct session *session, uint64_t order) {
+    if (order < session->cut_order) {
+        return;
+    }
+    session->is_slow_start = false;
+    session->window_bytes = session->window_bytes * 7 / 10;
+    if (session->window_bytes < WINDOW_BYTES_MIN) {
+        session->window_bytes = WINDOW_BYTES_MIN;
+    }
+    session->cut_order = session->order_next;
+}
+
+void window_measure(struct session *session, weft_ns rtt) {
+    weft_ns sample = rtt == 0 ? 1 : rtt;
+    session->rtt = session->rtt == 0 ? sample : session->rtt - session->rtt / 8 + sample / 8;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Congestion: how many bytes may be on their way to one peer, all streams together. Doubles each
+ * round trip until the first mark or proven loss, then adds a packet a round trip; a mark takes
+ * 30 % off, at most once a round trip. Losses of a dead path do not count: they say nothing of
+ * the next one. Relays mark before they drop, so a loss is rare.
+ */
+#ifndef STREAM_WINDOW_H
+#define STREAM_WINDOW_H
+
+#include "stream/state.h"
+
+#define WINDOW_BYTES_FIRST (256 * 1024)
+#define WINDOW_BYTES_MIN (128 * 1024)       /* two full packets: one travels while one is sent */
+#define WINDOW_BYTES_MAX (64 * 1024 * 1024) /* 10 Gbit/s over 50 ms */
+
+/* What a segment counts for: even an empty one costs something. */
+static inline uint64_t window_cost(const struct segment *segment) {
+    return (uint64_t)segment->len + 64;
+}
+
+void window_init(struct session *session);
+
+/* Whether another packet may leave. */
+bool window_has_room(const struct session *session);
+
+void window_sent(struct session *session, const struct segment *segment);
+
+/* A segment arrived. */
+void window_arrived(struct session *session, const struct segment *segment, weft_ns now);
+
+/* A segment is not on its way any more: lost, or its stream ended. */
+void window_forget(struct session *session, const struct segment *segment);
+
+/* A relay marked, or a loss was proven by packet `order`. */
+void window_cut(struct session *session, uint64_t order);
+
+/* Takes one measured round trip into the smoothed one. */
+void window_measure(struct session *session, weft_ns rtt);
+
+#endif
