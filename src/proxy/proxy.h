@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Where applications come in and go out: local listeners whose connections become streams, and
- * streams whose other end is a connection to a local service. Knows sockets and libevent; of the mesh it
- * knows only this backend, which src/node implements over the core.
+ * streams whose other end is a connection to a local service. Knows sockets and libevent; of the
+ * mesh it knows only this backend, which src/node implements over the core.
  *
  *   application --TCP--> listener --> connection <--> stream --> (mesh)      a forward
  *   (mesh) --> stream <--> connection --TCP--> service                       an export
- *   application --TCP--> listener --> connection <--> connection --> service  both on this node: no sealing
+ *   application --TCP--> listener --> connection <--> connection --> service  both on this node: no
+ * sealing
  *
- * A connection reads from its socket only what its stream's send buffer takes, and consumes from its
- * stream only what its socket took: back-pressure end to end, and one slow reader stalls nobody.
- * Half-close both ways: a FIN from the socket finishes the stream's direction and the reverse. A reset of
- * either becomes a reset of the other (RST on the socket: SO_LINGER 0).
+ * A connection reads from its socket only what its stream's send buffer takes, and consumes from
+ * its stream only what its socket took: back-pressure end to end, and one slow reader stalls
+ * nobody. Half-close both ways: a FIN from the socket finishes the stream's direction and the
+ * reverse. A reset of either becomes a reset of the other (RST on the socket: SO_LINGER 0).
  */
 #ifndef PROXY_PROXY_H
 #define PROXY_PROXY_H
@@ -32,16 +33,18 @@ enum proxy_reset {
     PROXY_RESET_REFUSED = 4,
 };
 
-/* What the proxy asks of the mesh. Streams are named by a number, never 0. None of these calls back. */
+/* What the proxy asks of the mesh. Streams are named by a number, never 0. None of these calls
+ * back. */
 struct proxy_backend {
     void *ctx;
     /* Opens a stream to a service at another node. NOT_FOUND: nobody offers it. */
     enum weft_err (*open)(void *ctx, const char *name_space, const char *name, uint64_t *stream);
     /* This node's own endpoints of a service, "host:port", best first; returns how many. Borrowed
      * until the next call. */
-    size_t (*local_endpoints)(void *ctx, const char *name_space, const char *name,
-                              const char **out, size_t max);
+    size_t (*local_endpoints)(void *ctx, const char *name_space, const char *name, const char **out,
+                              size_t max);
     void (*accept)(void *ctx, uint64_t stream);
+    /* A write that takes less than offered promises a WRITABLE. */
     size_t (*write)(void *ctx, uint64_t stream, struct span bytes);
     size_t (*write_room)(void *ctx, uint64_t stream);
     void (*finish)(void *ctx, uint64_t stream);
@@ -50,7 +53,9 @@ struct proxy_backend {
     bool (*is_finished)(void *ctx, uint64_t stream);
     void (*reset)(void *ctx, uint64_t stream, enum proxy_reset reason);
     void (*release)(void *ctx, uint64_t stream);
-    /* Called once after a batch of the calls above: the host drains the core. */
+    /* Called once after a batch of the calls above: the host drains the core. Never from inside
+     * proxy_stream_event or proxy_incoming, because the host that calls those is draining already.
+     */
     void (*pump)(void *ctx);
 };
 
@@ -58,18 +63,21 @@ struct proxy_config {
     struct event_base *base; /* outlives the proxy */
     struct proxy_backend backend;
     const struct host *host; /* traces; outlives the proxy */
-    size_t connections_max;  /* 16,384; beyond, a listener stops accepting until there is room */
-    weft_ns connect_timeout; /* to a local service, each endpoint: 5 s */
+    size_t connections_max;  /* 0: 16,384; beyond, a listener stops accepting until there is room */
+    weft_ns connect_timeout; /* to a local service, each endpoint; 0: 5 s */
 };
 
 WEFT_MUST_CHECK enum weft_err proxy_new(const struct proxy_config *config, struct proxy **out);
-/* Closes all listeners and connections. Takes NULL. */
+/* Closes all listeners and connections; resets their streams, so the backend must still be there.
+ * Takes NULL. */
 void proxy_free(struct proxy *proxy);
 
-/* Listens at `address` ("127.0.0.1:8080", "[::1]:0"; port 0 lets the kernel choose) and carries what
- * connects there to the service. Replaces an earlier forward of the same service only if its address differs.
- * `bound` (size WEFT_ENDPOINT_MAX + 1) receives the address really bound.
- * WEFT_ERR_EXISTS: another forward has the address; WEFT_ERR_IO: errno says why (EADDRINUSE ...). */
+/* Listens at `address` ("127.0.0.1:8080", "[::1]:0"; port 0 lets the kernel choose) and carries
+ * what connects there to the service. Replaces an earlier forward of the same service only if its
+ * address differs. `bound` (size WEFT_ENDPOINT_MAX + 1) receives the address really bound.
+ * WEFT_ERR_INVALID: a name or an address that is none ("localhost" is 127.0.0.1; other names are
+ * refused). WEFT_ERR_EXISTS: another forward has the address; WEFT_ERR_IO: errno says why
+ * (EADDRINUSE ...). */
 WEFT_MUST_CHECK enum weft_err proxy_add_forward(struct proxy *proxy, const char *name_space,
                                                 const char *name, const char *address, char *bound);
 /* Stops listening; connections under way go on. */
@@ -80,7 +88,7 @@ struct proxy_forward_view {
     const char *name;
     const char *address; /* bound */
     size_t connections;
-    uint64_t accepted, failed;
+    uint64_t accepted, failed; /* failed: of those accepted, the ones no service took */
 };
 void proxy_each_forward(const struct proxy *proxy,
                         void (*each)(void *ctx, const struct proxy_forward_view *view), void *ctx);
@@ -95,7 +103,8 @@ enum proxy_event {
 };
 void proxy_stream_event(struct proxy *proxy, uint64_t stream, enum proxy_event event);
 
-/* A peer opened a stream to a service of ours: connects to its endpoints in turn, then accepts or resets. */
+/* A peer opened a stream to a service of ours: connects to its endpoints in turn, then accepts or
+ * resets. */
 void proxy_incoming(struct proxy *proxy, uint64_t stream, const char *name_space, const char *name);
 
 size_t proxy_connection_count(const struct proxy *proxy);

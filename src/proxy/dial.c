@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ *   step --> next address: connecting --> done
+ *    ^  \                       |
+ *    |   -> next endpoint: resolving (names only)
+ *    +------- failed, timed out, answered -------+
+ */
+#include "proxy/dial.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "proxy/resolve.h"
+#include "proxy/socket.h"
+
+/* Addresses of one endpoint that are tried: a name may have many, an application will not wait for
+ * them. */
+#define ADDRESSES_MAX 8
+
+struct dial {
+    struct proxy *proxy;
+    dial_done *done;
+    void *ctx;
+    struct event timer;     /* the next step, or the end of waiting for one */
+    struct event connected; /* of fd, if that is not -1 */
+    int fd;
+    struct resolve *resolve;
+    struct evutil_addrinfo *addresses;
+    struct evutil_addrinfo *address; /* the next to try */
+    size_t addresses_left;
+    size_t endpoint_count, endpoint_next;
+    struct endpoint endpoints[]; /* those that can be read at all */
+};
+
+static void close_socket(struct dial *dial) {
+    if (dial->fd >= 0) {
+        event_del(&dial->connected);
+        close(dial->fd);
+        dial->fd = -1;
+    }
+}
+
+static void forget_addresses(struct dial *dial) {
+    if (dial->addresses != NULL) {
+        evutil_freeaddrinfo(dial->addresses);
+    }
+    dial->addresses = NULL;
+    dial->address = NULL;
+}
+
+void dial_free(struct dial *dial) {
+    if (dial == NULL) {
+        return;
+    }
+    close_socket(dial);
+    forget_addresses(dial);
+    resolve_cancel(dial->resolve);
+    event_del(&dial->timer);
+    free(dial);
+}
+
+static void finish(struct dial *dial, int fd) {
+    dial_done *done = dial->done;
+    void *ctx = dial->ctx;
+    struct proxy *proxy = dial->proxy;
+    dial->fd = -1;
+    dial_free(dial);
+    done(ctx, fd);
+    proxy_pump(proxy);
+}
+
+static void wait_at_most(struct dial *dial, weft_ns span) {
+    struct timeval time = proxy_timeval(span);
+    evtimer_add(&dial->timer, &time);
+}
+
+static void step(struct dial *dial);
+
+static void on_connected(evutil_socket_t fd, short what, void *arg) {
+    struct dial *dial = arg;
+    int error = 0;
+    socklen_t len = sizeof error;
+    (void)what;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0) {
+        event_del(&dial->connected);
+        finish(dial, fd);
+        return;
+    }
+    close_socket(dial);
+    step(dial);
+}
+
+/* Starts connecting; false if that failed at once. */
+static bool try_address(struct dial *dial, const struct evutil_addrinfo *address) {
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    socket_tune(fd);
+    if (connect(fd, address->ai_addr, address->ai_addrlen) != 0 && errno != EINPROGRESS) {
+        close(fd);
+        return false;
+    }
+    dial->fd = fd;
+    event_assign(&dial->connected, dial->proxy->config.base, fd, EV_WRITE, on_connected, dial);
+    event_add(&dial->connected, NULL);
+    wait_at_most(dial, dial->proxy->config.connect_timeout);
+    return true;
+}
+
+static void take_addresses(struct dial *dial, struct evutil_addrinfo *addresses) {
+    forget_addresses(dial);
+    dial->addresses = addresses;
+    dial->address = addresses;
+    dial->addresses_left = ADDRESSES_MAX;
+}
+
+/* May come from inside resolve_name: the step is taken from the loop. */
+static void on_resolved(void *ctx, struct evutil_addrinfo *addresses) {
+    struct dial *dial = ctx;
+    dial->resolve = NULL;
+    take_addresses(dial, addresses);
+    wait_at_most(dial, 0);
+}
+
+/* Asks for the addresses of a name; false if there is no resolver to ask. */
+static bool ask(struct dial *dial, const struct endpoint *endpoint) {
+    struct proxy *proxy = dial->proxy;
+    if (proxy->resolver == NULL) {
+        proxy->resolver = resolver_new(proxy->config.base);
+    }
+    if (proxy->resolver == NULL) {
+        return false;
+    }
+    wait_at_most(dial, proxy->config.connect_timeout);
+    dial->resolve = resolve_name(proxy->resolver, endpoint, on_resolved, dial);
+    return true;
+}
+
+/* Goes on to the next endpoint; true if its answer must be waited for. */
+static bool next_endpoint(struct dial *dial) {
+    const struct endpoint *endpoint = &dial->endpoints[dial->endpoint_next++];
+    take_addresses(dial, resolve_numeric(endpoint));
+    return dial->addresses == NULL && ask(dial, endpoint);
+}
+
+/* Tries the addresses at hand; true if one is being connected to. */
+static bool next_address(struct dial *dial) {
+    while (dial->address != NULL && dial->addresses_left > 0) {
+        const struct evutil_addrinfo *address = dial->address;
+        dial->address = address->ai_next;
+        dial->addresses_left--;
+        if (try_address(dial, address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void step(struct dial *dial) {
+    event_del(&dial->timer);
+    while (!next_address(dial)) {
+        if (dial->endpoint_next == dial->endpoint_count) {
+            finish(dial, -1);
+            return;
+        }
+        if (next_endpoint(dial)) {
+            return;
+        }
+    }
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg) {
+    struct dial *dial = arg;
+    (void)fd;
+    (void)what;
+    close_socket(dial);
+    resolve_cancel(dial->resolve);
+    dial->resolve = NULL;
+    step(dial);
+}
+
+struct dial *dial_new(struct proxy *proxy, const char *const *endpoints, size_t count,
+                      dial_done *done, void *ctx) {
+    ASSERT(count >= 1 && count <= PROXY_ENDPOINTS_MAX);
+    struct dial *dial = calloc(1, sizeof *dial + count * sizeof dial->endpoints[0]);
+    if (dial == NULL) {
+        return NULL;
+    }
+    dial->proxy = proxy;
+    dial->done = done;
+    dial->ctx = ctx;
+    dial->fd = -1;
+    for (size_t i = 0; i < count; i++) {
+        if (endpoint_parse(endpoints[i], &dial->endpoints[dial->endpoint_count]) == WEFT_OK) {
+            dial->endpoint_count++;
+        }
+    }
+    evtimer_assign(&dial->timer, proxy->config.base, on_timer, dial);
+    event_active(&dial->timer, EV_TIMEOUT, 0);
+    return dial;
+}
