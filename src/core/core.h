@@ -73,6 +73,10 @@ void core_link_alive(struct core *core, struct link_id link, weft_ns now);
 void core_link_room(struct core *core, struct link_id link, const size_t room[WIRE_CLASS_COUNT],
                     weft_ns now);
 void core_link_down(struct core *core, struct link_id link, weft_ns now);
+/* The other side said that it closes the link, and why; core_link_down follows. After SURPLUS or
+ * DUPLICATE there is no hurry to have it back. */
+void core_link_bye(struct core *core, struct link_id link, enum wire_close_reason reason,
+                   weft_ns now);
 void core_dial_failed(struct core *core, uint64_t dial_token, const char *why, weft_ns now);
 
 /* Time. */

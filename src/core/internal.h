@@ -50,9 +50,10 @@
 #define CULPRITS_MAX 16
 #define ACTIONS_MAX                                                                                \
     ((size_t)1 << 20) /* a host that does not drain is a bug; 1 M is far beyond any batch */
-#define ATTEMPTS_MAX ((size_t)65536) /* streams not yet accepted: as many as there may be streams  \
-                                      */
-#define PROVIDERS_MAX 64             /* of one service that are tried or shown */
+#define ATTEMPTS_MAX                                                                               \
+    ((size_t)65536)      /* streams not yet accepted: as many as there may be streams              \
+                          */
+#define PROVIDERS_MAX 64 /* of one service that are tried or shown */
 
 struct core_link {
     struct link_id id;

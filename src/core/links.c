@@ -40,16 +40,29 @@ static void leave_neighbours(struct core *core, struct core_link *link, bool is_
     core_own_changed(core);
 }
 
+static bool is_deliberate_reason(enum wire_close_reason reason) {
+    return reason == WIRE_CLOSE_DUPLICATE || reason == WIRE_CLOSE_SURPLUS;
+}
+
+void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason reason,
+                   weft_ns now) {
+    core_enter(core, now);
+    struct core_link *link = core_link_find(core, id);
+    if (link == NULL || link->is_closing) {
+        return;
+    }
+    link->is_closing = true;
+    core_unblock(core, link);
+    leave_neighbours(core, link, true);
+    dialer_link_down(core->dialer, link->id, is_deliberate_reason(reason), core->now);
+}
+
 void core_link_close(struct core *core, struct core_link *link, enum wire_close_reason reason,
                      const char *text) {
     if (link->is_closing) {
         return;
     }
-    bool is_deliberate = reason == WIRE_CLOSE_DUPLICATE || reason == WIRE_CLOSE_SURPLUS;
-    link->is_closing = true;
-    core_unblock(core, link);
-    leave_neighbours(core, link, true);
-    dialer_link_down(core->dialer, link->id, is_deliberate, core->now);
+    core_link_bye(core, link->id, reason, core->now);
     core_push(core, &(struct action){
                         .kind = ACTION_CLOSE, .link = link->id, .reason = reason, .text = text});
 }

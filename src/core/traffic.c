@@ -144,6 +144,16 @@ static void gossip_in(struct core *core, struct core_link *link, const struct wi
     }
 }
 
+/* Where there is a real link, it reads the frame itself and the host calls core_link_bye. */
+static void close_in(struct core *core, struct core_link *link, struct span body) {
+    struct wire_close message;
+    if (wire_close_decode(body, &message) != WEFT_OK) {
+        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed close");
+        return;
+    }
+    core_link_bye(core, link->id, (enum wire_close_reason)message.reason, core->now);
+}
+
 static void unknown_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
     if ((frame->flags & WIRE_FLAG_ESSENTIAL) != 0) {
         core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "essential frame of an unknown kind");
@@ -170,8 +180,10 @@ static void dispatch(struct core *core, struct core_link *link, const struct wir
     case WIRE_HEADS:
         gossip_in(core, link, frame);
         break;
-    case WIRE_REKEY:
     case WIRE_CLOSE:
+        close_in(core, link, frame->body);
+        break;
+    case WIRE_REKEY:
         break; /* the link's own business, where there is a real link */
     default:
         unknown_in(core, link, frame);
