@@ -4,7 +4,8 @@
  * forwards, seeds, and the last events. The private key is not here (node/statedir.h).
  *
  *   event loop          queue (bounded, one entry a key)         writer thread
- *   store_save_x  --->  [ a ][ b ][ c ]  --- mutex --->  one SQLite transaction a batch, then a sync
+ *   store_save_x  --->  [ a ][ b ][ c ]  --- mutex --->  one SQLite transaction a batch, then a
+ * sync
  *
  * A save returns at once; it is on disk within a second. A save of a key that still waits replaces
  * the waiting one, so a record that changes often costs one write a batch. At the bound of the
@@ -23,11 +24,11 @@
 #include "base/span.h"
 #include "weft/types.h"
 
-#define STORE_TEXT_BYTES 512         /* an error text with its NUL; longer ones are cut */
-#define STORE_PLACE_BYTES 32         /* a record's key: struct record.place */
-#define STORE_ENDPOINTS_MAX 16       /* of one service; as the wire has it */
-#define STORE_EVENTS_MAX 10000       /* the oldest beyond are deleted: some 2 MB on disk */
-#define STORE_QUEUE_MAX 16384        /* writes that wait: a full set of records twice over */
+#define STORE_TEXT_BYTES 512           /* an error text with its NUL; longer ones are cut */
+#define STORE_PLACE_BYTES 32           /* a record's key: struct record.place */
+#define STORE_ENDPOINTS_MAX 16         /* of one service; as the wire has it */
+#define STORE_EVENTS_MAX 10000         /* the oldest beyond are deleted: some 2 MB on disk */
+#define STORE_QUEUE_MAX 16384          /* writes that wait: a full set of records twice over */
 #define STORE_QUEUE_BYTES_MAX 16777216 /* and their bytes */
 
 struct store;
@@ -35,10 +36,10 @@ struct store;
 struct store_config {
     const char *path; /* the database file, such as STATE/store.db; copied */
 
-    /* Tells of trouble and its end: "store-failing" once when writes begin to fail, "store-recovered",
-     * "store-corrupt" when a broken database was moved aside. Called on the writer thread or within
-     * store_open, without locks held. It must be thread-safe and may call store_add_event, nothing
-     * else of this header. May be NULL. */
+    /* Tells of trouble and its end: "store-failing" once when writes begin to fail,
+     * "store-recovered", "store-corrupt" when a broken database was moved aside. Called on the
+     * writer thread or within store_open, without locks held. It must be thread-safe and may call
+     * store_add_event, nothing else of this header. May be NULL. */
     void *report_ctx;
     void (*report)(void *ctx, const struct trace_event *event);
 
@@ -54,8 +55,8 @@ struct store_config {
 /* Opens or creates the database (mode 0600) and starts the writer.
  *
  * WEFT_ERR_VERSION   it was written by a newer weft; nothing was changed
- * WEFT_ERR_IO        it cannot be opened or created: permission, disk full, a folder that is missing
- * WEFT_ERR_MEMORY
+ * WEFT_ERR_IO        it cannot be opened or created: permission, disk full, a folder that is
+ * missing WEFT_ERR_MEMORY
  *
  * On an error `error` holds a sentence that names the file. A database that is not one, or is
  * damaged, is moved aside to PATH.corrupt-N and a fresh one is made: that is reported, not an
@@ -85,8 +86,8 @@ struct store_record {
     struct span encoded;  /* signed; store_each_record's reader must verify it again */
     uint64_t last_live_s; /* wall clock, seconds since 1970: when its owner was last reachable */
 };
-/* All saves: WEFT_ERR_FULL, WEFT_ERR_MEMORY, or queued. All forgets likewise; forgetting what is not
- * there is fine. */
+/* All saves: WEFT_ERR_FULL, WEFT_ERR_MEMORY, or queued. All forgets likewise; forgetting what is
+ * not there is fine. */
 WEFT_MUST_CHECK enum weft_err store_save_record(struct store *store,
                                                 const struct store_record *record);
 WEFT_MUST_CHECK enum weft_err store_forget_record(struct store *store,
@@ -141,8 +142,9 @@ WEFT_MUST_CHECK enum weft_err store_add_event(struct store *store, const struct 
 
 /* Walk what is stored, for the start; each item is borrowed for its call, which may not use the
  * store. Writes that still wait are not seen: call store_flush first where that matters. Records
- * and seeds come in the order of their keys, services and forwards by namespace and name. WEFT_ERR_IO,
- * WEFT_ERR_MEMORY; what was handed out before stays good. Blocks: a few ms for 10,000 records. */
+ * and seeds come in the order of their keys, services and forwards by namespace and name.
+ * WEFT_ERR_IO, WEFT_ERR_MEMORY; what was handed out before stays good. Blocks: a few ms for 10,000
+ * records. */
 WEFT_MUST_CHECK enum weft_err
 store_each_record(struct store *store, void (*each)(void *ctx, const struct store_record *record),
                   void *ctx);
