@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Bytes a second through two links in one process, sealing and opening included, one copy between
- * them in place of the kernel: 60 KB carriers, whose payload links do not seal, and 100-byte frames,
- * which they do. Not a test: prints a line for each.
+ * them in place of the kernel: 60 KB carriers, whose payload links do not seal, and 100-byte
+ * frames, which they do. Not a test: prints a line for each.
  */
 #include <stdio.h>
 #include <stdlib.h>

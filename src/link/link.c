@@ -273,6 +273,7 @@ static bool record_event(struct link *link, struct link_event *out) {
     while (link->state == STATE_UP) {
         switch (record_read(&link->reader, &link->in, &out->frame, &out->payload, &fault)) {
         case RECORD_WAIT:
+            link->counters.records_in = link->reader.total;
             inbuf_relax(&link->in, false);
             rekey_check(link);
             return link->state == STATE_DOWN && down_give(link, out);

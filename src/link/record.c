@@ -50,6 +50,7 @@ static enum record_result record_open(struct record_reader *reader, struct inbuf
         return faulty(fault, WEFT_ERR_AUTH, "a record that does not open");
     }
     reader->counter++;
+    reader->total++;
     reader->is_open = true;
     reader->frames_at = in->begin + RECORD_LENGTH_BYTES;
     reader->frames_end = reader->frames_at + length - AEAD_TAG_BYTES;

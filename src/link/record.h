@@ -57,6 +57,7 @@ static inline struct span inbuf_view(const struct inbuf *in) {
 struct record_reader {
     struct aead *aead;
     uint64_t counter;
+    uint64_t total;    /* records opened, under all keys */
     bool is_open;      /* a record is open and not all handed out; all offsets are in the inbuf */
     size_t frames_at;  /* the frames not handed out yet ... */
     size_t frames_end; /* ... and their end */

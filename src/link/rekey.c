@@ -195,9 +195,6 @@ bool rekey_take(struct rekey *rekey, const struct link_shared *shared, struct sp
     if (message.step == 2) {
         return step_2(rekey, message.message, reader, now, fault);
     }
-    if (message.message.len > 0) {
-        return faulty(fault, WEFT_ERR_MALFORMED, "a last rekeying step with a message");
-    }
     receive_switch(rekey, reader, now);
     return true;
 }
