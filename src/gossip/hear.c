@@ -180,7 +180,9 @@ static enum weft_err hear_one(struct gossip *gossip, struct gossip_link *link, s
         return err == WEFT_ERR_MEMORY ? WEFT_OK : err;
     }
     hear_verified(gossip, link, record, now);
-    owe_no_more(gossip, link, &owner, &fields);
+    if (recordset_find_place(gossip->set, record->place) == record) {
+        bits_clear(&link->pending, recordset_slot_of(gossip->set, record->place));
+    }
     record_unref(record);
     return WEFT_OK;
 }

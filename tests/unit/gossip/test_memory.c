@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every allocation of a small life fails once: nothing breaks, leaks or is half done.
+ */
+#include <stdlib.h>
+
+#include <criterion/criterion.h>
+
+#include "base/time.h"
+#include "kit.h"
+#include "support/failing_alloc.h"
+
+static struct frame *give_state(void *ctx) {
+    (void)ctx;
+    return frame_copy(span_of("state", 5));
+}
+
+static struct frame *take_state(void *ctx, struct span payload) {
+    (void)ctx;
+    return frame_copy(payload);
+}
+
+/* Passes every frame on from a to b; errors would be the peer's fault, and there is none. */
+static void carry(struct solo *from, struct solo *to) {
+    struct gossip_output output;
+    while (gossip_next_output(from->gossip, from->now, &output)) {
+        struct wire_reader reader = wire_reader_of(frame_view(output.frame));
+        struct wire_frame frame;
+        cr_assert_eq(wire_frame_next(&reader, &frame), WEFT_OK);
+        cr_assert_eq(gossip_frame(to->gossip, (struct link_id){1}, &frame, to->now), WEFT_OK);
+        frame_unref(output.frame);
+    }
+}
+
+static void tick(struct solo *solo) {
+    solo->now += NS_PER_S;
+    gossip_tick(solo->gossip, solo->now);
+}
+
+static void exchange(struct solo *a, struct solo *b) {
+    for (int i = 0; i < 6; i++) {
+        carry(a, b);
+        carry(b, a);
+        (void)solo_events(a, GOSSIP_RECORD);
+        (void)solo_events(b, GOSSIP_RECORD);
+        gossip_set_live(a->gossip, &b->identity.id, true, a->now);
+        gossip_set_live(b->gossip, &a->identity.id, true, b->now);
+        tick(a);
+        tick(b);
+    }
+}
+
+static void publish(struct solo *solo) {
+    uint8_t body[512];
+    size_t len = kit_peer_body(body, sizeof body, 5, "name");
+    enum weft_err err = gossip_publish(solo->gossip, WIRE_RECORD_PEER, span_of(NULL, 0),
+                                       span_of(body, len), solo->now);
+    cr_assert(err == WEFT_OK || err == WEFT_ERR_MEMORY || err == WEFT_ERR_FULL);
+    (void)!gossip_publish(solo->gossip, WIRE_RECORD_SERVICE, span_of_text("d/x"),
+                          span_of_text("y"), solo->now);
+    (void)!gossip_withdraw(solo->gossip, WIRE_RECORD_SERVICE, span_of_text("d/x"), solo->now);
+}
+
+static bool begin(struct solo *solo, uint32_t identity) {
+    memset(solo, 0, sizeof *solo);
+    kit_identity(identity, &solo->identity);
+    solo->rng = kit_rng(identity);
+    solo->host = kit_host(&solo->rng);
+    solo->now = NS_PER_S;
+    struct gossip_config config = solo_config(solo, 1, identity);
+    return gossip_new(&config, &solo->gossip) == WEFT_OK;
+}
+
+/* Two that meet, talk, broadcast and part. */
+static void live(struct solo *a, struct solo *b) {
+    struct gossiper gossiper = {.complete = give_state, .gossip = take_state};
+    (void)!gossip_channel_open(a->gossip, "c", &gossiper, a->now);
+    publish(a);
+    publish(b);
+    if (gossip_link_up(a->gossip, (struct link_id){1}, &b->identity.id, a->now) != WEFT_OK ||
+        gossip_link_up(b->gossip, (struct link_id){1}, &a->identity.id, b->now) != WEFT_OK) {
+        return;
+    }
+    (void)!gossip_channel_broadcast(a->gossip, "c", span_of("hello", 5), a->now);
+    (void)!gossip_channel_send(a->gossip, "c", span_of("hello", 5), a->now);
+    exchange(a, b);
+    struct record *former = kit_peer(&a->identity, 7, 1, 99);
+    (void)!solo_hear_one(a, 1, former);
+    record_unref(former);
+    exchange(a, b);
+    gossip_link_down(a->gossip, (struct link_id){1}, a->now);
+    gossip_set_live(a->gossip, &b->identity.id, false, a->now);
+    a->now += 700 * NS_PER_S;
+    gossip_tick(a->gossip, a->now);
+}
+
+Test(gossip_memory, any_allocation_may_fail) {
+    FAILING_ALLOC_EACH(nth) {
+        struct solo a;
+        struct solo b;
+        bool has_begun = begin(&a, 1);
+        has_begun = begin(&b, 2) && has_begun;
+        if (has_begun) {
+            live(&a, &b);
+        }
+        (void)failing_alloc_disarm();
+        solo_fini(&a);
+        solo_fini(&b);
+    }
+}
+
+Test(gossip_memory, what_was_lost_for_want_of_memory_is_made_up_for) {
+    for (uint64_t nth = 1; nth < 120; nth++) {
+        struct solo a;
+        struct solo b;
+        cr_assert(begin(&a, 1) && begin(&b, 2));
+        cr_assert_eq(gossip_link_up(a.gossip, (struct link_id){1}, &b.identity.id, a.now), WEFT_OK);
+        cr_assert_eq(gossip_link_up(b.gossip, (struct link_id){1}, &a.identity.id, b.now), WEFT_OK);
+        publish(&a);
+        publish(&b);
+        failing_alloc_arm(nth);
+        exchange(&a, &b);
+        (void)failing_alloc_disarm();
+        for (int i = 0; i < 8; i++) {
+            gossip_digest_heard(a.gossip, (struct link_id){1},
+                                recordset_digest(gossip_records(b.gossip)), a.now);
+            gossip_digest_heard(b.gossip, (struct link_id){1},
+                                recordset_digest(gossip_records(a.gossip)), b.now);
+            exchange(&a, &b);
+        }
+        cr_assert_eq(recordset_digest(gossip_records(a.gossip)),
+                     recordset_digest(gossip_records(b.gossip)), "allocation %d", (int)nth);
+        cr_assert_eq(recordset_live_count(gossip_records(a.gossip)), 4);
+        solo_fini(&a);
+        solo_fini(&b);
+    }
+}
