@@ -171,7 +171,7 @@ enum weft_err core_new(const struct core_config *config, weft_ns now, struct cor
         core_free(core);
         return err;
     }
-    core_own_changed(core);
+    core_own_changed(core, OWN_GAINED);
     *out = core;
     return WEFT_OK;
 }

@@ -8,6 +8,7 @@
 #ifndef CORE_INTERNAL_H
 #define CORE_INTERNAL_H
 
+#include "base/bucket.h"
 #include "base/check.h"
 #include "base/map.h"
 #include "base/ring.h"
@@ -27,10 +28,13 @@
 /* Every hop has its price, so that on equal delays fewer hops win. */
 #define COST_HOP_US 100
 
-/* Between two versions of our own record: none after quiet, then growing in a storm (B6). */
-#define PUBLISH_GAP_FIRST (50 * NS_PER_MS)
-#define PUBLISH_GAP_MAX NS_PER_S
-#define PUBLISH_QUIET (2 * NS_PER_S)
+/* Versions of our own record: at most so many at once, then so many a second (B6). */
+#define PUBLISH_BURST 10
+#define PUBLISH_RATE 5
+
+/* What we gained waits this long after the last telling, so that a node that joins tells its first
+ * links together; what we lost is told at once. */
+#define PUBLISH_GAP (30 * NS_PER_MS)
 
 /* Packets of at least this many bytes travel as carriers, sealed once; below it the second seal of
  * a unicast is cheaper than a second span to write. */
@@ -135,7 +139,7 @@ struct core {
     bool is_self_dirty; /* our record is not what was last told */
     weft_ns publish_at; /* when it may be told */
     weft_ns published_at;
-    weft_ns publish_gap;
+    struct bucket publishes;
 
     enum leave_state leave;
     weft_ns leave_at;         /* when the state ends at the latest */
@@ -170,8 +174,12 @@ void core_dial_and_trim(struct core *core);
 /* own.c */
 WEFT_MUST_CHECK enum weft_err core_own_init(struct core *core);
 void core_own_fini(struct core *core);
-void core_own_changed(
-    struct core *core); /* our links or words changed: routes now, the mesh soon */
+enum own_change {
+    OWN_GAINED, /* or said something else: the mesh hears of it soon */
+    OWN_LOST,   /* the mesh hears of it at once */
+};
+/* Our links or words changed; our own routes follow now. */
+void core_own_changed(struct core *core, enum own_change change);
 void core_own_tick(struct core *core);
 weft_ns core_own_deadline(const struct core *core);
 void core_clone_seen(struct core *core, const struct record *other);

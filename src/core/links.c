@@ -37,7 +37,7 @@ static void leave_neighbours(struct core *core, struct core_link *link, bool is_
     core_paths_shaken(core, &link->peer);
     trace(&core->host, TRACE_INFO, "link-down", "peer=%s link=%llu why=%s", link->name,
           (unsigned long long)link->id.value, is_deliberate ? "closed" : "lost");
-    core_own_changed(core);
+    core_own_changed(core, OWN_LOST);
 }
 
 static bool is_deliberate_reason(enum wire_close_reason reason) {
@@ -122,7 +122,7 @@ static void enter_neighbours(struct core *core, struct core_link *link) {
     trace(&core->host, TRACE_INFO, "link-up", "peer=%s link=%llu remote=%s direction=%s",
           link->name, (unsigned long long)link->id.value, link->remote,
           link->role == LINK_DIALLED ? "out" : "in");
-    core_own_changed(core);
+    core_own_changed(core, OWN_GAINED);
 }
 
 /* Settles which link to a peer is in use, now that `link` came up. */
@@ -253,7 +253,7 @@ static void measured(struct core *core, struct core_link *link, uint32_t sample_
     dialer_cost(core->dialer, link->id, cost_us);
     if (differs_enough(link->cost_us, cost_us)) {
         link->cost_us = cost_us;
-        core_own_changed(core);
+        core_own_changed(core, OWN_GAINED);
     }
 }
 

@@ -39,7 +39,6 @@ enum weft_err core_own_init(struct core *core) {
         err = core->labels[i] != NULL ? WEFT_OK : WEFT_ERR_MEMORY;
         core->label_count = (i + 1) / 2;
     }
-    core->publish_gap = PUBLISH_GAP_FIRST;
     return err;
 }
 
@@ -92,7 +91,7 @@ static struct span encode_self(const struct core *core, uint8_t *bytes, size_t s
 
 /* Our own routes must never use what we no longer have, so they change at once; the mesh is told as
  * soon as publish_at allows. */
-void core_own_changed(struct core *core) {
+void core_own_changed(struct core *core, enum own_change change) {
     uint8_t bytes[WIRE_RECORD_BODY_MAX];
     struct wire_peer_body body;
     struct span encoded = encode_self(core, bytes, sizeof(bytes));
@@ -100,22 +99,22 @@ void core_own_changed(struct core *core) {
     if (router_set_peer(core->router, &core->config.identity->id, &body, core->now) != WEFT_OK) {
         trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-routes");
     }
+    weft_ns gap = change == OWN_LOST ? 0 : PUBLISH_GAP;
+    weft_ns at = time_after(core->published_at, gap);
+    core->publish_at = core->is_self_dirty ? time_min(core->publish_at, at) : at;
     core->is_self_dirty = true;
 }
 
 static void publish(struct core *core) {
+    if (!bucket_take(&core->publishes, 1, PUBLISH_RATE, PUBLISH_BURST, core->now)) {
+        core->publish_at = time_after(core->now, NS_PER_S / PUBLISH_RATE);
+        return;
+    }
     uint8_t bytes[WIRE_RECORD_BODY_MAX];
     struct span body = encode_self(core, bytes, sizeof(bytes));
     enum weft_err err =
         gossip_publish(core->gossip, WIRE_RECORD_PEER, (struct span){0}, body, core->now);
-    weft_ns quiet = time_since(core->published_at, core->now);
-    if (quiet > PUBLISH_QUIET) {
-        core->publish_gap = PUBLISH_GAP_FIRST;
-    } else if (core->publish_gap < PUBLISH_GAP_MAX) {
-        core->publish_gap *= 2;
-    }
     core->published_at = core->now;
-    core->publish_at = time_after(core->now, core->publish_gap);
     core->is_self_dirty = err != WEFT_OK;
 }
 
@@ -181,7 +180,7 @@ void core_set_addresses(struct core *core, const char *const *addresses, uint32_
     if (copy_addresses(core, addresses, count) != WEFT_OK) {
         trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-addresses");
     }
-    core_own_changed(core);
+    core_own_changed(core, OWN_GAINED);
 }
 
 /* Collects the keys of our own services, so that they can be withdrawn outside the walk. */
@@ -220,8 +219,7 @@ void core_leave(struct core *core, weft_ns patience, weft_ns now) {
     core->leave_spread_at = time_after(now, time_min(LEAVE_SPREAD, patience));
     core->leave_at = time_after(now, patience);
     withdraw_all(core);
-    core->publish_at = now;
-    core_own_changed(core);
+    core_own_changed(core, OWN_LOST);
     trace(&core->host, TRACE_INFO, "leaving", "links=%zu", open_links(core));
 }
 
