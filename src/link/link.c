@@ -233,6 +233,7 @@ static bool frame_sort(struct link *link, const struct wire_frame *frame) {
     struct link_fault fault;
     link->counters.frames_in++;
     if (frame->kind == WIRE_REKEY) {
+        link->rekey.records = link->reader.counter + link->writer.counter;
         if (!rekey_take(&link->rekey, link->shared, frame->body, &link->reader, link->now,
                         &fault)) {
             fail(link, &fault);

@@ -127,11 +127,12 @@ static void receive_switch(struct rekey *rekey, struct record_reader *reader, we
 }
 
 /* Whether the present keys are fresh. New ones cost three Diffie-Hellmans: a peer may not ask for
- * them as often as it likes (T15). */
-static bool is_fresh(const struct rekey *rekey, const struct link_shared *shared,
-                     const struct record_reader *reader, weft_ns now) {
-    return time_since(rekey->since, now) < shared->rekey_after / REKEY_FRESH &&
-           reader->counter < shared->rekey_records / REKEY_FRESH;
+ * them as often as it likes (T15). An honest dialler counts its time from our answer or later, and
+ * has not seen more records than we. */
+static bool is_fresh(const struct rekey *rekey, const struct link_shared *shared, weft_ns now) {
+    return rekey->count > 0 &&
+           time_since(rekey->answered, now) < shared->rekey_after / REKEY_FRESH &&
+           rekey->records < shared->rekey_records / REKEY_FRESH;
 }
 
 /* Acceptor: answers message 1. */
@@ -186,10 +187,11 @@ bool rekey_take(struct rekey *rekey, const struct link_shared *shared, struct sp
     if (message.step != 1 && !record_is_drained(reader)) {
         return faulty(fault, WEFT_ERR_MALFORMED, "a rekeying step that is not its record's last");
     }
-    if (message.step == 1 && is_fresh(rekey, shared, reader, now)) {
+    if (message.step == 1 && is_fresh(rekey, shared, now)) {
         return faulty(fault, WEFT_ERR_MALFORMED, "a rekeying too soon after the last");
     }
     if (message.step == 1) {
+        rekey->answered = now;
         return step_1(rekey, shared, message.message, fault);
     }
     if (message.step == 2) {

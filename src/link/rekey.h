@@ -29,8 +29,10 @@ enum rekey_stage {
 struct rekey {
     enum rekey_stage stage;
     enum link_role role;
-    weft_ns since;  /* when the present keys were agreed */
-    uint64_t count; /* how often it was done */
+    weft_ns since;    /* when the present keys were agreed */
+    uint64_t count;   /* how often it was done */
+    uint64_t records; /* sealed and opened under the present keys, as the link says */
+    weft_ns answered; /* acceptor: when it last sent message 2 */
     uint8_t remote_static[WEFT_KEY_BYTES];
     uint8_t hash[WEFT_KEY_BYTES];         /* of the handshake that made the present keys */
     struct noise_handshake *noise;        /* dialler, WAIT_2 */

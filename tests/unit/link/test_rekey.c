@@ -246,18 +246,24 @@ Test(link_rekey, an_empty_frame_is_refused) {
 
 /* T15: three Diffie-Hellmans for one small frame. */
 Test(link_rekey, cannot_be_asked_for_all_the_time) {
+    uint8_t body[49] = {1};
     insider_up(&insider, &b, START);
-    cr_assert_eq(rekey_start(&insider.rekey, &insider.end.shared), WEFT_OK);
-    insider_frame(&insider, &b, WIRE_REKEY, 0, rekey_body(&insider.rekey), START + NS_PER_S);
+    two_steps(DUE);
+    insider_frame(&insider, &b, WIRE_REKEY, 0, rekey_body(&insider.rekey), DUE);
+    aead_free(insider.send);
+    insider.send = insider.rekey.next_send;
+    insider.rekey.next_send = NULL;
+    insider.counter = 0;
+    cr_assert_eq(link_count(b.link).rekeys, 1);
+    insider_frame(&insider, &b, WIRE_REKEY, 0, span_of(body, sizeof body), DUE + NS_PER_S);
     expect_refused(WEFT_ERR_MALFORMED);
 }
 
 Test(link_rekey, the_acceptor_may_not_begin) {
-    struct rekey rekey = {.role = LINK_ACCEPTED};
+    struct rekey rekey = {.role = LINK_DIALLED};
     uint8_t body[49] = {1};
     struct link_fault fault;
     struct record_reader reader = {.counter = 0};
-    rekey.role = LINK_DIALLED;
     cr_assert(!rekey_take(&rekey, &a.shared, span_of(body, sizeof body), &reader, DUE, &fault));
     cr_assert_eq(fault.err, WEFT_ERR_MALFORMED);
 }

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The send queue by itself: what goes first, what is fair, what is refused and what is marked.
+ */
+#include <criterion/criterion.h>
+
+#include "link/sendq.h"
+#include "unit/link/pair.h"
+
+#define NOW ((weft_ns)1000000000)
+
+static struct sendq queue;
+
+static void setup(void) {
+    struct hash_key key = {.bytes = {1, 2, 3}};
+    sendq_init(&queue, &key);
+}
+
+static void teardown(void) {
+    sendq_fini(&queue);
+}
+
+TestSuite(link_sendq, .init = setup, .fini = teardown);
+
+static enum weft_err push(size_t len, uint32_t seed, enum wire_class class, uint32_t flow) {
+    struct frame *frame = frame_of(WIRE_UNICAST, len, seed);
+    enum weft_err err = sendq_push(&queue, frame, NULL, class, flow, NOW);
+    frame_unref(frame);
+    return err;
+}
+
+static enum weft_err push_carrier(uint32_t flow, uint16_t len, weft_ns now) {
+    struct frame *frame = carrier_of(flow, len);
+    struct frame *payload = payload_of(len, flow);
+    enum weft_err err = sendq_push(&queue, frame, payload, WIRE_CLASS_STREAM, flow, now);
+    frame_unref(frame);
+    frame_unref(payload);
+    return err;
+}
+
+/* The seed of the next frame, or its flow if it is a carrier. */
+static uint32_t pop(weft_ns now, bool *is_congested) {
+    struct sendq_taken taken;
+    cr_assert_not_null(sendq_peek(&queue));
+    cr_assert_eq(sendq_peek(&queue), sendq_peek(&queue));
+    struct frame *shown = sendq_peek(&queue)->frame;
+    sendq_pop(&queue, now, &taken);
+    cr_assert_eq(taken.frame, shown);
+    uint32_t seed = taken.frame->data[4];
+    if (taken.payload != NULL) {
+        const uint8_t *flow = taken.frame->data + 40;
+        seed = (uint32_t)flow[0] << 24 | (uint32_t)flow[1] << 16 | (uint32_t)flow[2] << 8 | flow[3];
+    }
+    if (is_congested != NULL) {
+        *is_congested = taken.is_congested;
+    }
+    frame_unref(taken.frame);
+    frame_unref(taken.payload);
+    return seed;
+}
+
+Test(link_sendq, is_empty_at_first) {
+    cr_assert(sendq_is_empty(&queue));
+    cr_assert_null(sendq_peek(&queue));
+}
+
+Test(link_sendq, keeps_the_classes_strictly_apart) {
+    static const enum wire_class classes[] = {WIRE_CLASS_STREAM, WIRE_CLASS_MESSAGE,
+                                              WIRE_CLASS_CONTROL};
+    for (uint32_t i = 0; i < 9; i++) {
+        cr_assert_eq(push(10, i, classes[i % 3], 1), WEFT_OK);
+    }
+    static const uint32_t order[] = {2, 5, 8, 1, 4, 7, 0, 3, 6};
+    for (size_t i = 0; i < 9; i++) {
+        cr_assert_eq(pop(NOW, NULL), order[i]);
+    }
+    cr_assert(sendq_is_empty(&queue));
+}
+
+Test(link_sendq, lets_what_is_urgent_overtake_what_was_shown) {
+    cr_assert_eq(push(10, 1, WIRE_CLASS_STREAM, 1), WEFT_OK);
+    cr_assert_not_null(sendq_peek(&queue));
+    cr_assert_eq(push(10, 2, WIRE_CLASS_CONTROL, 0), WEFT_OK);
+    cr_assert_eq(pop(NOW, NULL), 2);
+    cr_assert_eq(pop(NOW, NULL), 1);
+}
+
+/* Jain's index of what each of `count` flows got, in thousandths. */
+static uint64_t jain(const uint64_t *bytes, size_t count) {
+    uint64_t sum = 0;
+    uint64_t squares = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t kilobytes = bytes[i] / 1024;
+        sum += kilobytes;
+        squares += kilobytes * kilobytes;
+    }
+    return squares == 0 ? 0 : sum * sum * 1000 / (squares * count);
+}
+
+/* Flows with packets of very different sizes, all with enough queued; drains part of it. */
+static uint64_t fairness(uint32_t flows, size_t drained) {
+    uint64_t got[64] = {0};
+    for (uint32_t flow = 0; flow < flows; flow++) {
+        uint16_t size = (uint16_t)(200 << flow % 8);
+        for (size_t left = SENDQ_STREAM_BYTES_MAX / flows; left > size + 200u;
+             left -= size + 48u + SENDQ_ITEM_BYTES) {
+            cr_assert_eq(push_carrier(flow, size, NOW), WEFT_OK);
+        }
+    }
+    for (size_t sum = 0; sum < drained;) {
+        size_t bytes = queue.bytes[WIRE_CLASS_STREAM];
+        uint32_t flow = pop(NOW, NULL);
+        bytes -= queue.bytes[WIRE_CLASS_STREAM] + SENDQ_ITEM_BYTES;
+        got[flow] += bytes;
+        sum += bytes;
+    }
+    return jain(got, flows);
+}
+
+Test(link_sendq, is_fair_to_flows_whatever_their_packets) {
+    cr_assert_geq(fairness(2, 1 << 20), 990);
+    teardown();
+    setup();
+    cr_assert_geq(fairness(8, 2 << 20), 980);
+    teardown();
+    setup();
+    cr_assert_geq(fairness(16, 2 << 20), 970);
+}
+
+Test(link_sendq, a_thin_flow_waits_one_round_at_most) {
+    for (uint32_t flow = 0; flow < 10; flow++) {
+        for (int i = 0; i < 10; i++) {
+            cr_assert_eq(push_carrier(flow, 16000, NOW), WEFT_OK);
+        }
+    }
+    cr_assert_eq(push_carrier(99, 100, NOW), WEFT_OK);
+    size_t before = 0;
+    while (pop(NOW, NULL) != 99) {
+        before++;
+    }
+    cr_assert_leq(before, 20);
+}
+
+/* Against a naive model: each flow comes out in its own order, nothing is lost or made up. */
+Test(link_sendq, keeps_each_flow_in_order_over_random_operations) {
+    for (uint8_t seed = 0; seed < 20; seed++) {
+        struct rng rng;
+        uint8_t bytes[32] = {seed, 5};
+        rng_init(&rng, bytes);
+        uint32_t pushed[40] = {0};
+        uint32_t popped[40] = {0};
+        for (int i = 0; i < 3000; i++) {
+            uint32_t flow = (uint32_t)rng_below(&rng, 40);
+            struct sendq_taken taken;
+            if (rng_below(&rng, 100) < (i < 1500 ? 60 : 40)) {
+                struct frame *frame = frame_of(WIRE_UNICAST, 8 + rng_below(&rng, 900), 0);
+                memcpy(frame->data + 4, &flow, 4);
+                memcpy(frame->data + 8, &pushed[flow], 4);
+                cr_assert_eq(sendq_push(&queue, frame, NULL, WIRE_CLASS_STREAM, flow, NOW),
+                             WEFT_OK);
+                frame_unref(frame);
+                pushed[flow]++;
+            } else if (sendq_peek(&queue) != NULL) {
+                uint32_t number = 0;
+                sendq_pop(&queue, NOW, &taken);
+                memcpy(&flow, taken.frame->data + 4, 4);
+                memcpy(&number, taken.frame->data + 8, 4);
+                cr_assert_eq(number, popped[flow], "seed %u flow %u", seed, flow);
+                popped[flow]++;
+                frame_unref(taken.frame);
+            }
+        }
+        uint64_t left = 0;
+        for (size_t flow = 0; flow < 40; flow++) {
+            left += pushed[flow] - popped[flow];
+        }
+        cr_assert_eq(queue.count, left, "seed %u", seed);
+        teardown();
+        setup();
+    }
+}
+
+Test(link_sendq, shares_queues_when_there_are_too_many_flows) {
+    for (uint32_t flow = 0; flow < 3 * SENDQ_FLOWS_MAX; flow++) {
+        cr_assert_eq(push_carrier(flow, 100, NOW), WEFT_OK);
+    }
+    cr_assert_eq(queue.flow_count, SENDQ_FLOWS_MAX);
+    for (uint32_t i = 0; i < 3 * SENDQ_FLOWS_MAX; i++) {
+        (void)pop(NOW, NULL);
+    }
+    cr_assert(sendq_is_empty(&queue));
+    cr_assert_eq(queue.flow_count, 0);
+}
+
+/* ---- bounds ---- */
+
+static void fill_up(enum wire_class class, size_t bytes_max) {
+    size_t used = 0;
+    while (push(1000, 1, class, 3) == WEFT_OK) {
+        used += 1004 + SENDQ_ITEM_BYTES;
+    }
+    cr_assert_leq(used, bytes_max);
+    cr_assert_gt(used, bytes_max - 1004 - SENDQ_ITEM_BYTES);
+    cr_assert_lt(sendq_room(&queue, class), 1004);
+    cr_assert_eq(push(1000, 1, class, 3), WEFT_ERR_FULL);
+    cr_assert_eq(push(1000, 1, class, 4), WEFT_ERR_FULL);
+    size_t room = sendq_room(&queue, class);
+    if (room >= 5) {
+        cr_assert_eq(push(room - 3, 1, class, 3), WEFT_ERR_FULL);
+        cr_assert_eq(push(room - 4, 1, class, 3), WEFT_OK);
+    }
+}
+
+Test(link_sendq, refuses_at_each_classs_own_bound) {
+    fill_up(WIRE_CLASS_CONTROL, SENDQ_CONTROL_BYTES_MAX);
+    fill_up(WIRE_CLASS_MESSAGE, SENDQ_MESSAGE_BYTES_MAX);
+    fill_up(WIRE_CLASS_STREAM, SENDQ_STREAM_BYTES_MAX);
+}
+
+Test(link_sendq, bounds_empty_frames_too) {
+    size_t count = 0;
+    while (push(0, 1, WIRE_CLASS_CONTROL, 0) == WEFT_OK) {
+        count++;
+        cr_assert_leq(count, SENDQ_CONTROL_BYTES_MAX / SENDQ_ITEM_BYTES);
+    }
+}
+
+Test(link_sendq, gives_memory_back_once_it_is_empty) {
+    cr_assert_eq(push_carrier(1, 100, NOW), WEFT_OK);
+    sendq_relax(&queue);
+    cr_assert_eq(queue.count, 1);
+    (void)pop(NOW, NULL);
+    sendq_relax(&queue);
+    cr_assert_null(queue.items);
+    cr_assert_null(queue.flows);
+    cr_assert_null(queue.buckets);
+    cr_assert_eq(push_carrier(1, 100, NOW), WEFT_OK);
+    cr_assert_eq(pop(NOW, NULL), 1);
+}
+
+/* ---- marks ---- */
+
+/* A queue of which one packet a millisecond is taken, each `wait` after it came. Counts marks. */
+static size_t marks(weft_ns wait, size_t steps) {
+    size_t count = 0;
+    for (size_t i = 0; i < wait / NS_PER_MS + 2; i++) {
+        cr_assert_eq(push_carrier(7, 1000, NOW + i * NS_PER_MS), WEFT_OK);
+    }
+    for (size_t i = 0; i < steps; i++) {
+        bool is_congested = false;
+        weft_ns now = NOW + i * NS_PER_MS + wait;
+        (void)pop(now, &is_congested);
+        count += is_congested ? 1 : 0;
+        cr_assert_eq(push_carrier(7, 1000, now + 2 * NS_PER_MS), WEFT_OK);
+    }
+    return count;
+}
+
+Test(link_sendq, marks_a_flow_that_stands_for_long) {
+    cr_assert_eq(marks(20 * NS_PER_MS, 100), 0); /* not for an interval yet */
+    teardown();
+    setup();
+    cr_assert_eq(marks(20 * NS_PER_MS, 300), 200);
+}
+
+Test(link_sendq, does_not_mark_short_waits) {
+    cr_assert_eq(marks(4 * NS_PER_MS, 1000), 0);
+}
+
+Test(link_sendq, a_short_wait_ends_the_standing) {
+    bool is_congested = false;
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(push_carrier(7, 1000, NOW + (i == 1 ? 99 * NS_PER_MS : 0)), WEFT_OK);
+    }
+    (void)pop(NOW + 10 * NS_PER_MS, &is_congested);
+    (void)pop(NOW + 100 * NS_PER_MS, &is_congested); /* waited 1 ms */
+    (void)pop(NOW + 150 * NS_PER_MS, &is_congested);
+    cr_assert(!is_congested);
+    (void)pop(NOW + 251 * NS_PER_MS, &is_congested);
+    cr_assert(is_congested);
+}
+
+Test(link_sendq, does_not_blame_a_thin_flow_for_a_fat_one) {
+    bool is_congested = false;
+    for (int i = 0; i < 400; i++) {
+        cr_assert_eq(push_carrier(1, 1000, NOW), WEFT_OK);
+    }
+    for (size_t i = 0; i < 40; i++) {
+        weft_ns now = NOW + i * 10 * NS_PER_MS;
+        cr_assert_eq(push_carrier(2, 100, now), WEFT_OK);
+        while (pop(now + 6 * NS_PER_MS, &is_congested) != 2) {
+        }
+        cr_assert(!is_congested, "step %zu", i);
+    }
+}
