@@ -182,6 +182,7 @@ static bool pick_tree(struct gossip *gossip, const struct weft_peer_id *source,
     for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
         struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
         bool is_in = is_child(link, children, count);
+        ASSERT(link != NULL); /* `from` may be: the analyzer takes them for one */
         link->is_picked = link != from && (is_in || !recordset_is_live(gossip->set, &link->peer));
         found += is_in ? 1 : 0;
     }
@@ -192,6 +193,7 @@ static void pick_flood(struct gossip *gossip, const struct weft_peer_id *source,
                        const struct gossip_link *from) {
     for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
         struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+        ASSERT(link != NULL); /* `from` may be: the analyzer takes them for one */
         link->is_picked = link != from && !weft_peer_id_equal(&link->peer, source);
     }
 }
@@ -300,8 +302,8 @@ enum weft_err broadcast_hear(struct gossip *gossip, struct gossip_link *link, st
 /* Signs one of ours into `encoded`, and decodes it back. */
 static enum weft_err sign(const struct gossip *gossip, struct wire_broadcast *broadcast,
                           struct wire_writer *writer) {
-    uint8_t signature[SIGNATURE_BYTES] = {0};
-    broadcast->signature = span_of(signature, sizeof signature);
+    static const uint8_t blank[SIGNATURE_BYTES];
+    broadcast->signature = span_of(blank, sizeof blank);
     wire_broadcast_encode(writer, broadcast);
     if (writer->has_failed ||
         wire_broadcast_decode(wire_writer_view(writer), broadcast) != WEFT_OK) {

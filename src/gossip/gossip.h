@@ -3,28 +3,48 @@
  * What spreads: records (topology, services), broadcasts, and the gossip of named channels.
  *
  * Records. A changed record is pushed at once, only by those to whom it was new, to
- * min(2 log2(live owners), neighbours) neighbours drawn at random, favouring those behind which
- * more of the mesh lies. What is pending for a link is a set of places, merged: a slow link gets
- * the newest state in bounded memory. A record whose owner is not live (yet) is kept but not passed
- * on: strangers cost one hop. When an owner becomes live, its records are pushed. Heartbeats carry
- * the set's digest; when it differs from ours for 300 ms with nothing pending either way, we
- * reconcile (sync.h) with that neighbour; at link up at once. At most 4 reconciliations run at a
- * time; each ends when digests agree or after 5 s.
+ * min(2 log2(live owners), neighbours) neighbours, at least 4, drawn at random, favouring those
+ * behind which more of the mesh lies. What is pending for a link is a set of places, merged: a slow
+ * link gets the newest state in bounded memory, one bit a record. A record whose owner is not live
+ * (yet) is kept but not passed on: strangers cost one hop. When an owner becomes live, those of its
+ * records that were never passed on are: what returns after a partition is not pushed again.
+ *
+ * Reconciliation (sync.h) with a neighbour: at link up (after 250 ms if we hold stale records, so
+ * that routes can make them live first); when its heartbeats' digest has differed from ours for 300
+ * ms with nothing pending either way; with a random one every 60 s. Of two ends the one with the
+ * smaller id begins, the other 700 ms later if that one has not. At most 4 links at a time are
+ * given everything they lack; the others get 256 records a round, which is enough to find other
+ * neighbours. It counts as running until digests agree or for 5 s after the last SYNC frame: while
+ * it does, an older version that comes is answered with ours, and of the records taken only the
+ * first 64, or a quarter of what we hold, are pushed on (a newcomer must not tell the mesh what the
+ * mesh told it).
  *
  * Broadcasts. Signed by their source, numbered 1, 2, 3 ... within its incarnation. Each node passes
- * a new one to its children in the source's tree if the frame's topology digest is its own, else to
- * all neighbours but the sender. A window per source (1,024) drops repeats; recent ones are kept (4
+ * a new one to its children in the source's tree if the frame's topology digest is its own, and to
+ * neighbours that no route reaches yet, else (or if a child has no link) to all neighbours but the
+ * sender, marked to be flooded. A window per source (1,024) drops repeats; recent ones are kept (4
  * MiB, 60 s) to answer pulls. A gap is pulled, after 50 ms, from the neighbour that showed it, then
- * from others. At link up, and when a neighbour on the tree is lost, heads are exchanged, so that
- * tails are repaired too.
+ * from others, six times. At link up, when any link is lost, and after a queue overflowed, heads
+ * are exchanged, so that tails are repaired too; who is new to a source is given up to 64 of its
+ * recent ones. Heads are not signed: they lead to pulls and change nothing else.
  *
  * Channels. A gossiper has four callbacks; a channel without one here is relayed as it is
- * (surrogate), repeats dropped by a hash of the last 1,024 messages.
+ * (surrogate), repeats dropped by a hash of the last 1,024 messages. Besides new neighbours, a
+ * random one gets the complete state every 60 s.
  *
- * Own records: publish picks (incarnation, version). Hearing a newer version of ourselves than we
- * sent raises ours above it. A version that reaches its limit moves to the next incarnation. When
- * the newer one has another instance number and comes back above our raise within 10 s, the key
- * lives in two places: GOSSIP_CLONE; of the two instances the larger one is to be quarantined.
+ * Own records: publish picks (incarnation, version); all carry the present incarnation, and raising
+ * it signs all again. Hearing a newer version of ourselves than we sent raises ours above it; a
+ * record of this incarnation that we do not know is buried under a tombstone; what is of an older
+ * incarnation dies with our peer record's arrival (recordset.h). A version that reaches its limit,
+ * tombstones that take half of our quota, and any other instance's peer record that is not older
+ * than ours, move us to the next incarnation. When that instance comes back above our raise within
+ * 10 s, the key lives in two places: GOSSIP_CLONE; of the two instances the larger one is to be
+ * quarantined. Raises are limited to one a second after the first four.
+ *
+ * Hostile neighbours. What is known already, byte for byte or by a newer version, costs no
+ * signature check. Records of strangers pass a bucket per link (burst 20,000, 2,000 a second),
+ * broadcasts of strangers another (256, 64 a second); beyond, they are dropped and counted and the
+ * neighbour is named.
  */
 #ifndef GOSSIP_GOSSIP_H
 #define GOSSIP_GOSSIP_H
@@ -120,8 +140,10 @@ WEFT_MUST_CHECK enum weft_err gossip_channel_broadcast(struct gossip *gossip, co
 bool gossip_channel_unicast(struct gossip *gossip, const struct weft_peer_id *source,
                             struct span channel, struct span payload);
 
-/* What to send now. Takes frames for links that have room first come, first served: control before
- * messages. `link_room` bytes are what each link was last said to have, less what was taken since.
+/* What to send now. Takes frames for links that have room, in turn: control before
+ * messages. `link_room` bytes are what each link was last said to have, less what was taken since;
+ * 64 KiB before it was said. One frame may overshoot what is left: a link has room while it has
+ * any.
  */
 struct gossip_output {
     struct link_id link;

@@ -30,8 +30,9 @@
 #define SOURCES_MAX 16384 /* of broadcasts; beyond, the oldest stranger's goes, or the new one */
 #define URGENT_MAX 64     /* changed records that overtake a reconciliation's backlog */
 #define CONTROL_MAX 128   /* SYNC, PULL, HEADS frames waiting for a link; beyond: dropped */
-#define MESSAGES_MAX 4096 /* broadcasts waiting for a link; beyond: the oldest goes, heads follow  \
-                           */
+#define MESSAGES_MAX                                                                               \
+    4096 /* broadcasts waiting for a link; beyond: the oldest goes, heads follow                   \
+          */
 #define LINK_ROOM_FIRST 65536  /* until core says better */
 #define BULK_RECORDS 256       /* a reconciliation may give this many at once ... */
 #define BULK_LINKS_MAX 4       /* ... or all of them to so many links at a time (T17) */
@@ -41,8 +42,9 @@
 #define WINDOW 1024            /* sequence numbers remembered per source */
 #define PULL_BACK_MAX 64       /* earlier broadcasts asked for when a source is first heard of */
 
-#define STRANGER_BURST 20000 /* a newcomer to a mesh of 10,000 hears as many records of strangers  \
-                              */
+#define STRANGER_BURST                                                                             \
+    20000 /* a newcomer to a mesh of 10,000 hears as many records of strangers                     \
+           */
 #define STRANGER_RATE 2000
 #define STRANGER_BROADCAST_BURST 256
 #define STRANGER_BROADCAST_RATE 64

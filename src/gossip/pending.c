@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#include "base/check.h"
+
 static struct pending_gossip *pending_of(struct chain *at) {
     return CHAIN_OF(at, struct pending_gossip, all);
 }
@@ -17,10 +19,16 @@ static struct span pending_channel(const struct pending_gossip *pending) {
 }
 
 static void drop(struct gossip_link *link, struct pending_gossip *pending) {
+    ASSERT(pending != NULL);
     link->gossip_bytes -= pending->payload->len;
     chain_remove(&pending->all);
     frame_unref(pending->payload);
     free(pending);
+}
+
+/* The oldest that waits for a link at all; there must be one. */
+static struct pending_gossip *first(const struct gossip_link *link) {
+    return pending_of(link->gossip.next); /* NOLINT(clang-analyzer-unix.Malloc): see chain.h */
 }
 
 /* The oldest that waits for a channel, and how many do. */
@@ -49,6 +57,7 @@ static struct frame *merged(const struct channel *channel, const struct frame *o
 
 static void replace(struct gossip_link *link, struct pending_gossip *pending,
                     struct frame *payload) {
+    ASSERT(payload != NULL);
     link->gossip_bytes += payload->len;
     link->gossip_bytes -= pending->payload->len;
     frame_unref(pending->payload);
@@ -86,7 +95,7 @@ void pending_put(struct gossip *gossip, struct gossip_link *link, struct span ch
     }
     while (link->gossip_bytes > gossip->config.pending_bytes_max &&
            !chain_is_empty(&link->gossip)) {
-        drop(link, pending_of(link->gossip.next));
+        drop(link, first(link));
         gossip->counters.dropped++;
     }
     output_ready(gossip, link);
@@ -96,7 +105,7 @@ struct frame *pending_take_frame(struct gossip *gossip, struct gossip_link *link
     if (chain_is_empty(&link->gossip)) {
         return NULL;
     }
-    struct pending_gossip *pending = pending_of(link->gossip.next);
+    struct pending_gossip *pending = first(link);
     struct wire_gossip message = {.travel = {.hops = pending->hops},
                                   .channel = pending_channel(pending),
                                   .payload = frame_view(pending->payload)};
@@ -110,6 +119,6 @@ struct frame *pending_take_frame(struct gossip *gossip, struct gossip_link *link
 
 void pending_free(struct gossip_link *link) {
     while (!chain_is_empty(&link->gossip)) {
-        drop(link, pending_of(link->gossip.next));
+        drop(link, first(link));
     }
 }

@@ -10,6 +10,7 @@
 #include "base/check.h"
 
 #define BUCKET_SIZE_FIRST 4
+#define POINTER_BYTES sizeof(void *)
 
 static struct sum sum_of_bytes(const uint8_t bytes[32]) {
     struct sum sum = {{0}};
@@ -83,7 +84,7 @@ static bool bucket_reserve(struct bucket_of_places *bucket) {
         return true;
     }
     size_t size = bucket->size == 0 ? BUCKET_SIZE_FIRST : bucket->size * 2;
-    struct entry **entries = realloc(bucket->entries, size * sizeof *entries);
+    struct entry **entries = realloc(bucket->entries, size * POINTER_BYTES);
     if (entries == NULL) {
         return false;
     }
@@ -100,7 +101,7 @@ bool places_add(struct places *places, struct entry *entry) {
     size_t index = bucket_lower(bucket, entry->record->place);
     ASSERT(!bucket_is_at(bucket, index, entry->record->place) && !entry->is_counted);
     struct entry **at = bucket->entries + index;
-    memmove(at + 1, at, (bucket->count - index) * sizeof *at);
+    memmove(at + 1, at, (bucket->count - index) * POINTER_BYTES);
     *at = entry;
     bucket->count++;
     return true;
@@ -112,7 +113,7 @@ void places_remove(struct places *places, struct entry *entry) {
     size_t index = bucket_lower(bucket, entry->record->place);
     ASSERT(index < bucket->count && bucket->entries[index] == entry);
     struct entry **at = bucket->entries + index;
-    memmove(at, at + 1, (bucket->count - index - 1) * sizeof *at);
+    memmove(at, at + 1, (bucket->count - index - 1) * POINTER_BYTES);
     bucket->count--;
 }
 

@@ -10,10 +10,10 @@
 #include "base/check.h"
 
 #define SYNC_DOMAIN "weft sync 1"
-#define SYNC_CHILDREN 16
-#define FINGERPRINT_SHORT_BYTES 8
+#define SYNC_CHILDREN ((size_t)16)
+#define FINGERPRINT_SHORT_BYTES ((size_t)8)
 #define LIST_ENTRY_BYTES (32 + FINGERPRINT_SHORT_BYTES)
-#define WANT_ENTRY_BYTES 32
+#define WANT_ENTRY_BYTES ((size_t)32)
 
 /* The largest item with its header: a list of SYNC_LIST_MAX entries at full depth. */
 #define ITEM_BYTES_MAX (2 + 32 + 3 + SYNC_LIST_MAX * LIST_ENTRY_BYTES)
@@ -85,8 +85,8 @@ static void write_fingerprints(const struct recordset *set, uint64_t salt, const
     memcpy(item.prefix, prefix, 32);
     uint8_t child[32];
     memcpy(child, prefix, 32);
-    for (uint8_t i = 0; i < SYNC_CHILDREN; i++) {
-        prefix_set(child, depth, i);
+    for (size_t i = 0; i < SYNC_CHILDREN; i++) {
+        prefix_set(child, depth, (uint8_t)i);
         range_fingerprint(set, salt, child, depth + 1, entries + i * FINGERPRINT_SHORT_BYTES);
     }
     item.entries = span_of(entries, sizeof entries);
@@ -143,9 +143,9 @@ static enum weft_err answer_fingerprints(struct answering *a, const struct wire_
     }
     uint8_t child[32];
     memcpy(child, item->prefix, 32);
-    for (uint8_t i = 0; i < SYNC_CHILDREN; i++) {
+    for (size_t i = 0; i < SYNC_CHILDREN; i++) {
         uint8_t ours[FINGERPRINT_SHORT_BYTES];
-        prefix_set(child, item->depth, i);
+        prefix_set(child, item->depth, (uint8_t)i);
         size_t count = range_fingerprint(a->set, a->salt, child, item->depth + 1U, ours);
         const uint8_t *theirs = item->entries.data + i * FINGERPRINT_SHORT_BYTES;
         if (memcmp(ours, theirs, sizeof ours) != 0) {

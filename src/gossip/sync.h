@@ -14,8 +14,11 @@
  *   |   records wanted                        |
  *   |<----------------------------------------|
  *
- * A list is sent instead of fingerprints when a range holds at most 16 records. A list that is not
- * an answer is answered with a list (is_answer) only if wants cannot say it all; wants name places.
+ * A list is sent instead of fingerprints when a range holds at most 16 records. It is answered with
+ * our records of the range that are not in it or differ from it, and a want for the places we lack,
+ * so no list ever answers a list (one marked is_answer is taken like any other). Of a record that
+ * differs ours is sent, for a fingerprint does not say whose is newer: who then hears an older
+ * version than it has sends its own back.
  * The salt makes the 8-byte fingerprints (BLAKE2b-256 of salt and sum) useless to who prepares
  * collisions.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the gossip tests share: identities by number, records signed or merely shaped like signed ones
- * (the set does not verify, so a million of them cost no signatures), frames.
+ * What the gossip tests share: identities by number, records signed or merely shaped like signed
+ * ones (the set does not verify, so a million of them cost no signatures), frames.
  */
 #ifndef TESTS_GOSSIP_KIT_H
 #define TESTS_GOSSIP_KIT_H

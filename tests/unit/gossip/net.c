@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The small mesh: see net.h. A node takes an owner for live when it knows its peer record and the real
- * graph connects the two.
+ * The small mesh: see net.h. A node takes an owner for live when it knows its peer record and the
+ * real graph connects the two.
  */
 #include "net.h"
 
@@ -187,8 +187,8 @@ static void take_outputs(struct net_node *node) {
         uint8_t kind = output.frame->data[0];
         net->frames[kind]++;
         net->bytes += output.frame->len;
-        bool is_lost = kind == net->lose_kind && net->lose_from == node->index &&
-                       net->lose_to == to;
+        bool is_lost =
+            kind == net->lose_kind && net->lose_from == node->index && net->lose_to == to;
         struct in_flight flight = {.at = net->now + net->delay,
                                    .from = node->index,
                                    .to = to,
@@ -382,9 +382,9 @@ bool net_is_equal(const struct net *net) {
 }
 
 void net_broadcast(struct net *net, size_t at, uint8_t byte) {
-    cr_assert_eq(gossip_channel_broadcast(net->nodes[at].gossip, "log", span_of(&byte, 1),
-                                          net->now),
-                 WEFT_OK);
+    cr_assert_eq(
+        gossip_channel_broadcast(net->nodes[at].gossip, "log", span_of(&byte, 1), net->now),
+        WEFT_OK);
     pump(&net->nodes[at]);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A small mesh of gossips on virtual time: frames in flight arrive in order after a fixed delay, links
- * are a matrix, heartbeats carry digests once a second, and the routes are a stub that knows the
- * real graph (or, where a test says so, an outdated one).
+ * A small mesh of gossips on virtual time: frames in flight arrive in order after a fixed delay,
+ * links are a matrix, heartbeats carry digests once a second, and the routes are a stub that knows
+ * the real graph (or, where a test says so, an outdated one).
  */
 #ifndef TESTS_GOSSIP_NET_H
 #define TESTS_GOSSIP_NET_H

@@ -222,8 +222,8 @@ Test(broadcast, that_a_slow_link_had_no_room_for_is_offered_by_heads) {
     solo.child_count = 1;
     gossip_link_room(solo.gossip, (struct link_id){2}, 0);
     for (int i = 0; i < 200; i++) {
-        cr_assert_eq(gossip_channel_broadcast(solo.gossip, "log",
-                                              span_of(payload, sizeof payload), solo.now),
+        cr_assert_eq(gossip_channel_broadcast(solo.gossip, "log", span_of(payload, sizeof payload),
+                                              solo.now),
                      WEFT_OK);
     }
     cr_assert_eq(solo_outputs(&solo, 2, WIRE_BROADCAST), 0);
@@ -297,9 +297,8 @@ Test(channel, a_surrogates_queue_for_a_slow_link_is_bounded) {
     gossip_link_room(solo.gossip, (struct link_id){2}, 0);
     uint8_t bytes[200];
     for (uint8_t i = 0; i < 100; i++) {
-        struct wire_gossip message = {.travel = {.hops = 9},
-                                      .channel = span_of_text("unknown"),
-                                      .payload = span_of(&i, 1)};
+        struct wire_gossip message = {
+            .travel = {.hops = 9}, .channel = span_of_text("unknown"), .payload = span_of(&i, 1)};
         for (int repeat = 0; repeat < 2; repeat++) {
             struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
             wire_gossip_encode(&writer, &message);
@@ -362,8 +361,7 @@ Test(queues, frames_of_random_bytes_are_survived_and_blamed) {
         for (size_t k = 0; k < len; k++) {
             bytes[k] = (uint8_t)(rng_below(&rng, 2) == 0 ? rng_below(&rng, 4) : rng_next(&rng));
         }
-        struct wire_frame frame = {.kind = kinds[rng_below(&rng, 6)],
-                                   .body = span_of(bytes, len)};
+        struct wire_frame frame = {.kind = kinds[rng_below(&rng, 6)], .body = span_of(bytes, len)};
         enum weft_err err = gossip_frame(solo.gossip, (struct link_id){1}, &frame, solo.now);
         cr_assert(err == WEFT_OK || err == WEFT_ERR_MALFORMED || err == WEFT_ERR_AUTH);
         refused += err != WEFT_OK ? 1 : 0;

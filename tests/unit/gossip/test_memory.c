@@ -56,8 +56,8 @@ static void publish(struct solo *solo) {
     enum weft_err err = gossip_publish(solo->gossip, WIRE_RECORD_PEER, span_of(NULL, 0),
                                        span_of(body, len), solo->now);
     cr_assert(err == WEFT_OK || err == WEFT_ERR_MEMORY || err == WEFT_ERR_FULL);
-    (void)!gossip_publish(solo->gossip, WIRE_RECORD_SERVICE, span_of_text("d/x"),
-                          span_of_text("y"), solo->now);
+    (void)!gossip_publish(solo->gossip, WIRE_RECORD_SERVICE, span_of_text("d/x"), span_of_text("y"),
+                          solo->now);
     (void)!gossip_withdraw(solo->gossip, WIRE_RECORD_SERVICE, span_of_text("d/x"), solo->now);
 }
 
@@ -71,8 +71,8 @@ static bool begin(struct solo *solo, uint32_t identity) {
     return gossip_new(&config, &solo->gossip) == WEFT_OK;
 }
 
-/* Two that meet, talk, broadcast and part. */
-static void live(struct solo *a, struct solo *b) {
+/* Two that meet, talk, broadcast and part; `former` is of a's former life. */
+static void live(struct solo *a, struct solo *b, const struct wire_frame *former) {
     struct gossiper gossiper = {.complete = give_state, .gossip = take_state};
     (void)!gossip_channel_open(a->gossip, "c", &gossiper, a->now);
     publish(a);
@@ -84,9 +84,7 @@ static void live(struct solo *a, struct solo *b) {
     (void)!gossip_channel_broadcast(a->gossip, "c", span_of("hello", 5), a->now);
     (void)!gossip_channel_send(a->gossip, "c", span_of("hello", 5), a->now);
     exchange(a, b);
-    struct record *former = kit_peer(&a->identity, 7, 1, 99);
-    (void)!solo_hear_one(a, 1, former);
-    record_unref(former);
+    (void)!gossip_frame(a->gossip, (struct link_id){1}, former, a->now);
     exchange(a, b);
     gossip_link_down(a->gossip, (struct link_id){1}, a->now);
     gossip_set_live(a->gossip, &b->identity.id, false, a->now);
@@ -95,18 +93,24 @@ static void live(struct solo *a, struct solo *b) {
 }
 
 Test(gossip_memory, any_allocation_may_fail) {
+    static uint8_t bytes[WIRE_BODY_BYTES_MAX];
+    struct identity identity;
+    kit_identity(1, &identity);
+    struct record *record = kit_peer(&identity, 7, 1, 99);
+    struct wire_frame former = kit_records_frame(bytes, &record, 1);
     FAILING_ALLOC_EACH(nth) {
         struct solo a;
         struct solo b;
         bool has_begun = begin(&a, 1);
         has_begun = begin(&b, 2) && has_begun;
         if (has_begun) {
-            live(&a, &b);
+            live(&a, &b, &former);
         }
         (void)failing_alloc_disarm();
         solo_fini(&a);
         solo_fini(&b);
     }
+    record_unref(record);
 }
 
 Test(gossip_memory, what_was_lost_for_want_of_memory_is_made_up_for) {

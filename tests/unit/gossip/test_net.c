@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Meshes of gossips: everything reaches everybody, broadcasts once, and what goes wrong is repaired.
+ * Meshes of gossips: everything reaches everybody, broadcasts once, and what goes wrong is
+ * repaired.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,9 +236,9 @@ Test(gossip_net, channel_state_reaches_everybody_through_nodes_that_do_not_know_
     net_wire(net, 0);
     net_run(net, 3 * NS_PER_S);
     net->nodes[0].sum = 42;
-    cr_assert_eq(gossip_channel_send(net->nodes[0].gossip, "sum", span_of(&net->nodes[0].sum, 1),
-                                     net->now),
-                 WEFT_OK);
+    cr_assert_eq(
+        gossip_channel_send(net->nodes[0].gossip, "sum", span_of(&net->nodes[0].sum, 1), net->now),
+        WEFT_OK);
     net_broadcast(net, 0, 9);
     net_run(net, 2 * NS_PER_S);
     for (size_t i = 0; i < 12; i += 3) {

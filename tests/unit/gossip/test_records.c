@@ -118,7 +118,8 @@ Test(gossip_records, strangers_in_masses_are_cut_off_and_named_once) {
     solo_init(&solo, SELF, 1, 11);
     solo_link(&solo, 1, OTHER);
     kit_identity(9, &stranger);
-    /* One stranger, 20,000 shots at the bucket: each is refused by its bounds or taken, and costs. */
+    /* One stranger, 20,000 shots at the bucket: each is refused by its bounds or taken, and costs.
+     */
     struct record *records[100];
     for (size_t i = 0; i < 100; i++) {
         char key[8] = {(char)('a' + i / 26), (char)('a' + i % 26)};
@@ -220,13 +221,13 @@ Test(gossip_own, a_withdrawn_service_is_a_tombstone_that_counts) {
     solo_init(&solo, SELF, 3, 11);
     solo_publish(&solo, "me", 11);
     publish_service(&solo, "default/web", "x");
-    cr_assert_eq(gossip_withdraw(solo.gossip, WIRE_RECORD_SERVICE, span_of_text("default/no"),
-                                 solo.now),
-                 WEFT_ERR_NOT_FOUND);
+    cr_assert_eq(
+        gossip_withdraw(solo.gossip, WIRE_RECORD_SERVICE, span_of_text("default/no"), solo.now),
+        WEFT_ERR_NOT_FOUND);
     uint64_t before = recordset_digest(gossip_records(solo.gossip));
-    cr_assert_eq(gossip_withdraw(solo.gossip, WIRE_RECORD_SERVICE, span_of_text("default/web"),
-                                 solo.now),
-                 WEFT_OK);
+    cr_assert_eq(
+        gossip_withdraw(solo.gossip, WIRE_RECORD_SERVICE, span_of_text("default/web"), solo.now),
+        WEFT_OK);
     cr_assert(own(&solo, WIRE_RECORD_SERVICE, "default/web")->is_tombstone);
     cr_assert_neq(recordset_digest(gossip_records(solo.gossip)), before);
     cr_assert_eq(recordset_live_count(gossip_records(solo.gossip)), 2);
@@ -244,9 +245,8 @@ Test(gossip_own, tombstones_that_fill_half_the_quota_end_with_the_incarnation) {
         char key[32];
         (void)snprintf(key, sizeof key, "default/s%d", i);
         publish_service(&solo, key, "x");
-        cr_assert_eq(
-            gossip_withdraw(solo.gossip, WIRE_RECORD_SERVICE, span_of_text(key), solo.now),
-            WEFT_OK);
+        cr_assert_eq(gossip_withdraw(solo.gossip, WIRE_RECORD_SERVICE, span_of_text(key), solo.now),
+                     WEFT_OK);
     }
     cr_assert_eq(gossip_incarnation(solo.gossip), 4);
     cr_assert_eq(recordset_count(gossip_records(solo.gossip)), 2);

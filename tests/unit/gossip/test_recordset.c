@@ -332,11 +332,10 @@ Test(recordset, agrees_with_a_naive_model_over_random_operations) {
             model_drop_owner(set, &model, owner);
             break;
         default:
-            cr_assert_eq(put(set,
-                             kit_shaped(owner, key == 0 ? 1 : SERVICE, key, incarnation, version,
-                                        64),
-                             (weft_ns)step),
-                         model_put(&model, owner, key, incarnation, version), "step %d", step);
+            cr_assert_eq(
+                put(set, kit_shaped(owner, key == 0 ? 1 : SERVICE, key, incarnation, version, 64),
+                    (weft_ns)step),
+                model_put(&model, owner, key, incarnation, version), "step %d", step);
         }
         if (step % 97 == 0) {
             compare(set, &model);

@@ -221,8 +221,8 @@ Test(sync, a_frame_of_hostile_items_costs_at_most_one_frame) {
     memset(lies, 0x5a, sizeof lies);
     wire_write_u64(&writer, 1);
     while (writer.len + 140 < sizeof body) {
-        struct wire_sync_item item = {
-            .mode = WIRE_SYNC_FINGERPRINTS, .entries = span_of(lies, sizeof lies)};
+        struct wire_sync_item item = {.mode = WIRE_SYNC_FINGERPRINTS,
+                                      .entries = span_of(lies, sizeof lies)};
         wire_sync_item_encode(&writer, &item);
     }
     size_t answered;
