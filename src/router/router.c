@@ -32,7 +32,8 @@ struct router {
     weft_ns due;         /* when to compute next; WEFT_NEVER if nothing changed */
     weft_ns computed_at; /* the last computation; means nothing while there was none */
     weft_ns changed_at;  /* the last change */
-    uint32_t storm;      /* computations since the last quiet */
+    uint32_t storm;      /* computations since the last quiet, but for those of our own losses */
+    bool is_loss;        /* the next computation is for a loss of ours: it uses up nobody's turn */
     uint64_t computation_count;
 };
 
@@ -92,6 +93,7 @@ static void change_take(struct router *router, const struct topology_change *cha
     }
     if (change->is_own_lost) {
         due = now;
+        router->is_loss = true;
     }
     router->due = time_min(router->due, due);
 }
@@ -143,9 +145,12 @@ bool router_update(struct router *router, weft_ns now) {
         return false;
     }
     router->due = WEFT_NEVER;
-    router->computed_at = now;
     router->computation_count++;
-    router->storm += router->storm <= BRISK_COUNT ? 1 : 0;
+    if (!router->is_loss) {
+        router->computed_at = now;
+        router->storm += router->storm <= BRISK_COUNT ? 1 : 0;
+    }
+    router->is_loss = false;
     return true;
 }
 
