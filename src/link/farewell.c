@@ -29,9 +29,11 @@ static const char *reason_name(uint8_t reason) {
 /* The peer's words, made fit for a log. */
 static void text_print(char *out, size_t size, struct span text) {
     size_t len = text.len < size ? text.len : size - 1;
+    if (len > 0) {
+        memcpy(out, text.data, len);
+    }
     for (size_t i = 0; i < len; i++) {
-        uint8_t byte = text.data[i];
-        out[i] = byte >= 0x20 && byte < 0x7f ? (char)byte : '?';
+        out[i] = out[i] >= ' ' && out[i] <= '~' ? out[i] : '?';
     }
     out[len] = '\0';
 }

@@ -115,12 +115,16 @@ static enum weft_err hello_write(struct handshake *hs, const struct link_shared 
 }
 
 enum weft_err handshake_new(const struct link_shared *shared, enum link_role role,
-                            struct handshake **out) {
+                            const struct weft_peer_id *expected, struct handshake **out) {
     struct handshake *hs = calloc(1, sizeof *hs);
     if (hs == NULL) {
         return WEFT_ERR_MEMORY;
     }
     hs->role = role;
+    hs->has_expected = expected != NULL;
+    if (expected != NULL) {
+        hs->expected = *expected;
+    }
     enum weft_err err = role == LINK_DIALLED ? message_1_write(hs, shared) : WEFT_OK;
     if (err != WEFT_OK) {
         handshake_free(hs);
@@ -243,7 +247,6 @@ static uint8_t version_choose(const struct wire_hello *ours, const struct wire_h
 }
 
 static enum handshake_result hello_judge(struct handshake *hs, const struct link_shared *shared,
-                                         const struct weft_peer_id *expected,
                                          struct link_fault *fault) {
     if (!is_proven(hs)) {
         return faulty(fault, WEFT_ERR_AUTH, "the hello's key is not the one that was proven");
@@ -252,7 +255,7 @@ static enum handshake_result hello_judge(struct handshake *hs, const struct link
     if (weft_peer_id_equal(&hs->peer, &shared->identity->id)) {
         return faulty(fault, WEFT_ERR_REFUSED, "self: the other side has our own key");
     }
-    if (expected != NULL && !weft_peer_id_equal(&hs->peer, expected)) {
+    if (hs->has_expected && !weft_peer_id_equal(&hs->peer, &hs->expected)) {
         faulty(fault, WEFT_ERR_AUTH, "somebody else than expected answered");
         fault->is_expected_other = true;
         return HANDSHAKE_FAULT;
@@ -287,8 +290,7 @@ static enum handshake_result hello_read(struct handshake *hs, struct inbuf *in, 
 }
 
 enum handshake_result handshake_read(struct handshake *hs, const struct link_shared *shared,
-                                     const struct weft_peer_id *expected, struct inbuf *in,
-                                     struct link_fault *fault) {
+                                     struct inbuf *in, struct link_fault *fault) {
     if (hs->noise == NULL) {
         enum handshake_result result = message_1_read(hs, shared, in, fault);
         if (hs->noise == NULL || result != HANDSHAKE_WAIT) {
@@ -298,7 +300,7 @@ enum handshake_result handshake_read(struct handshake *hs, const struct link_sha
     size_t overhead = hs->role == LINK_DIALLED ? OVERHEAD_2 : OVERHEAD_3;
     enum handshake_result result = hello_read(hs, in, overhead, fault);
     if (result == HANDSHAKE_DONE) {
-        result = hello_judge(hs, shared, expected, fault);
+        result = hello_judge(hs, shared, fault);
     }
     if (result == HANDSHAKE_DONE && hs->role == LINK_DIALLED) {
         enum weft_err err = hello_write(hs, shared);

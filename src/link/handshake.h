@@ -23,6 +23,8 @@
 struct handshake {
     struct noise_handshake *noise;
     enum link_role role;
+    bool has_expected;
+    struct weft_peer_id expected;
     size_t out_len;  /* bytes of `out` to send ... */
     size_t out_done; /* ... and how many of them went */
     uint8_t preamble[HANDSHAKE_PREAMBLE_BYTES];
@@ -39,16 +41,17 @@ enum handshake_result {
     HANDSHAKE_FAULT,
 };
 
-/* A dialler's message 1 is in `out` at once. WEFT_ERR_MEMORY, or what the crypto refuses. */
+/* `expected` is who must answer, or NULL. A dialler's message 1 is in `out` at once.
+ * WEFT_ERR_MEMORY, or what the crypto refuses. */
 WEFT_MUST_CHECK enum weft_err handshake_new(const struct link_shared *shared, enum link_role role,
+                                            const struct weft_peer_id *expected,
                                             struct handshake **out);
 /* Wipes. Takes NULL. */
 void handshake_free(struct handshake *hs);
 
-/* Takes the next message off `in` when it has come. `expected` may be NULL. */
+/* Takes the next message off `in` when it has come. */
 enum handshake_result handshake_read(struct handshake *hs, const struct link_shared *shared,
-                                     const struct weft_peer_id *expected, struct inbuf *in,
-                                     struct link_fault *fault);
+                                     struct inbuf *in, struct link_fault *fault);
 
 static inline struct span handshake_pending(const struct handshake *hs) {
     return span_of(hs->out + hs->out_done, hs->out_len - hs->out_done);

@@ -35,11 +35,9 @@ struct link {
     weft_ns deadline; /* of the handshake or of the closing */
     weft_ns idle_at;  /* when to look whether memory can go; NEVER: none is held */
     bool is_busy;     /* bytes came or went since idle_at was set */
-    bool has_expected;
     uint8_t close_reason;
     bool is_expected_other;
     enum weft_err err;
-    struct weft_peer_id expected;
     struct handshake *handshake; /* until its output is written and its event is taken */
     struct inbuf in;
     struct record_reader reader;
@@ -50,15 +48,10 @@ struct link {
     char detail[sizeof((struct link_event *)NULL)->detail];
 };
 
-static void queue_start(struct link *link) {
-    struct hash_key key;
-    host_random(link->shared->host, key.bytes, sizeof key.bytes);
-    sendq_init(&link->queue, &key);
-}
-
 enum weft_err link_new(const struct link_shared *shared, enum link_role role,
                        const struct weft_peer_id *expected, weft_ns now, struct link **out) {
     ASSERT(shared->identity != NULL && shared->host != NULL);
+    struct hash_key key;
     struct link *link = calloc(1, sizeof *link);
     if (link == NULL) {
         return WEFT_ERR_MEMORY;
@@ -68,11 +61,10 @@ enum weft_err link_new(const struct link_shared *shared, enum link_role role,
     link->now = now;
     link->deadline = time_after(now, LINK_HANDSHAKE_TIMEOUT);
     link->idle_at = WEFT_NEVER;
-    link->has_expected = expected != NULL;
-    link->expected = expected != NULL ? *expected : link->expected;
     record_writer_init(&link->writer);
-    queue_start(link);
-    enum weft_err err = handshake_new(shared, role, &link->handshake);
+    host_random(shared->host, key.bytes, sizeof key.bytes);
+    sendq_init(&link->queue, &key);
+    enum weft_err err = handshake_new(shared, role, expected, &link->handshake);
     if (err != WEFT_OK) {
         link_free(link);
         return err;
@@ -215,8 +207,7 @@ static bool up_give(struct link *link, struct link_event *out) {
 
 static bool hello_event(struct link *link, struct link_event *out) {
     struct link_fault fault;
-    const struct weft_peer_id *expected = link->has_expected ? &link->expected : NULL;
-    switch (handshake_read(link->handshake, link->shared, expected, &link->in, &fault)) {
+    switch (handshake_read(link->handshake, link->shared, &link->in, &fault)) {
     case HANDSHAKE_WAIT:
         return false;
     case HANDSHAKE_DONE:
@@ -268,24 +259,27 @@ static void rekey_check(struct link *link) {
     }
 }
 
+/* All that came is taken. */
+static bool record_wait(struct link *link, struct link_event *out) {
+    link->counters.records_in = link->reader.total;
+    inbuf_relax(&link->in, false);
+    rekey_check(link);
+    return link->state == STATE_DOWN && down_give(link, out);
+}
+
 static bool record_event(struct link *link, struct link_event *out) {
     struct link_fault fault;
     out->kind = LINK_EVENT_FRAME;
     while (link->state == STATE_UP) {
-        switch (record_read(&link->reader, &link->in, &out->frame, &out->payload, &fault)) {
-        case RECORD_WAIT:
-            link->counters.records_in = link->reader.total;
-            inbuf_relax(&link->in, false);
-            rekey_check(link);
-            return link->state == STATE_DOWN && down_give(link, out);
-        case RECORD_FRAME:
-            if (frame_sort(link, &out->frame)) {
-                return true;
-            }
-            break;
-        case RECORD_FAULT:
+        enum record_result result =
+            record_read(&link->reader, &link->in, &out->frame, &out->payload, &fault);
+        if (result == RECORD_WAIT) {
+            return record_wait(link, out);
+        }
+        if (result == RECORD_FAULT) {
             fail(link, &fault);
-            break;
+        } else if (frame_sort(link, &out->frame)) {
+            return true;
         }
     }
     return down_give(link, out);
@@ -480,18 +474,11 @@ static weft_ns keys_deadline(const struct link *link) {
 }
 
 weft_ns link_deadline(const struct link *link) {
-    switch (link->state) {
-    case STATE_HELLO:
-    case STATE_CLOSING:
-        return time_min(link->deadline, link->idle_at);
-    case STATE_UP:
-        return time_min(keys_deadline(link), link->idle_at);
-    case STATE_DOWN:
-        return link->now; /* an event waits */
-    case STATE_GONE:
-        break;
+    if (!is_open(link)) {
+        return link->state == STATE_DOWN ? link->now : WEFT_NEVER; /* now: an event waits */
     }
-    return WEFT_NEVER;
+    weft_ns due = link->state == STATE_UP ? keys_deadline(link) : link->deadline;
+    return time_min(due, link->idle_at);
 }
 
 /* ---- questions ---- */

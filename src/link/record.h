@@ -51,7 +51,10 @@ void inbuf_relax(struct inbuf *in, bool is_idle);
 void inbuf_fini(struct inbuf *in);
 
 static inline struct span inbuf_view(const struct inbuf *in) {
-    return span_of(in->data == NULL ? NULL : in->data + in->begin, in->end - in->begin);
+    if (in->data == NULL) {
+        return span_of(NULL, 0);
+    }
+    return span_of(in->data + in->begin, in->end - in->begin);
 }
 
 struct record_reader {

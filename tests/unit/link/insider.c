@@ -23,12 +23,11 @@ void insider_up(struct insider *insider, struct end *victim, weft_ns now) {
     end_open(victim, LINK_ACCEPTED, NULL, now);
     struct handshake *hs = NULL;
     struct link_fault fault;
-    cr_assert_eq(handshake_new(&insider->end.shared, LINK_DIALLED, &hs), WEFT_OK);
+    cr_assert_eq(handshake_new(&insider->end.shared, LINK_DIALLED, NULL, &hs), WEFT_OK);
     end_feed(victim, hs->out, hs->out_len, SIZE_MAX, now);
     hs->out_done = hs->out_len;
     fetch(insider, victim, now);
-    cr_assert_eq(handshake_read(hs, &insider->end.shared, NULL, &insider->in, &fault),
-                 HANDSHAKE_DONE);
+    cr_assert_eq(handshake_read(hs, &insider->end.shared, &insider->in, &fault), HANDSHAKE_DONE);
     end_feed(victim, hs->out, hs->out_len, SIZE_MAX, now);
     cr_assert(victim->is_up);
     struct noise_keys keys;
