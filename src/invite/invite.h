@@ -29,8 +29,8 @@
 
 struct invite {
     uint8_t secret[WEFT_KEY_BYTES];
-    struct weft_public_key key;   /* the inviter's: who must answer first */
-    char name[WEFT_NAME_MAX + 1]; /* the inviter's, for people */
+    struct weft_public_key key;                /* the inviter's: who must answer first */
+    char name[WEFT_NAME_MAX + 1];              /* the inviter's, for people */
     char addresses[INVITE_ADDRESSES_MAX][256]; /* "host:port" */
     uint32_t address_count;
 };
@@ -39,8 +39,8 @@ struct invite {
 WEFT_MUST_CHECK enum weft_err invite_encode(const struct invite *invite,
                                             char out[INVITE_TEXT_BYTES]);
 
-/* Reads a token; blanks and line breaks around and inside it, as pasting adds them, are skipped. On an
- * error a sentence says what is wrong: WEFT_ERR_INVALID (not an invitation, a slip, cut off) or
+/* Reads a token; blanks and line breaks around and inside it, as pasting adds them, are skipped. On
+ * an error a sentence says what is wrong: WEFT_ERR_INVALID (not an invitation, a slip, cut off) or
  * WEFT_ERR_VERSION (of a newer weft). Never quotes the token: it holds a secret. */
 WEFT_MUST_CHECK enum weft_err invite_decode(const char *token, struct invite *out,
                                             char error[INVITE_ERROR_BYTES]);

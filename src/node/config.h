@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the operator wants: defaults, then one YAML file, then WEFT_* in the environment, then flags;
- * the later wins. Single values and lists (listen, seeds) are replaced as a whole; tables
+ * What the operator wants: defaults, then one YAML file, then WEFT_* in the environment, then
+ * flags; the later wins. Single values and lists (listen, seeds) are replaced as a whole; tables
  * (services, forwards, labels) are joined by name.
  *
  * Every error names where the value came from (file and line, variable or flag), the key, and what
@@ -16,18 +16,18 @@
 #include "weft/types.h"
 
 #define CONFIG_TEXT_BYTES 1024
-#define CONFIG_EXIT_USAGE 2   /* a flag that does not exist or lacks its value */
+#define CONFIG_EXIT_USAGE 2    /* a flag that does not exist or lacks its value */
 #define CONFIG_EXIT_INVALID 78 /* EX_CONFIG */
 #define CONFIG_DEFAULT_NAMESPACE "default"
 
 /* Bounds on what one configuration may list: far beyond use, so that a wrong file cannot ask for
  * unbounded memory. */
-#define CONFIG_LISTEN_MAX 8      /* WIRE_ADDRESSES_MAX: what a node may advertise */
+#define CONFIG_LISTEN_MAX 8 /* WIRE_ADDRESSES_MAX: what a node may advertise */
 #define CONFIG_SEEDS_MAX 256
 #define CONFIG_SERVICES_MAX 256
 #define CONFIG_FORWARDS_MAX 256
-#define CONFIG_LABELS_MAX 16     /* WIRE_LABELS_MAX */
-#define CONFIG_ENDPOINTS_MAX 16  /* WIRE_ENDPOINTS_MAX */
+#define CONFIG_LABELS_MAX 16    /* WIRE_LABELS_MAX */
+#define CONFIG_ENDPOINTS_MAX 16 /* WIRE_ENDPOINTS_MAX */
 #define CONFIG_FILE_BYTES_MAX 1048576
 
 /* "host:port" taken apart: host without brackets, or empty for every address. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * THE table of settings: key in the file, flag, variable, what is expected, and the function that
- * applies one text to the configuration. All layers end here, so a value means the same whichever way
- * it came.
+ * applies one text to the configuration. All layers end here, so a value means the same whichever
+ * way it came.
  */
 #ifndef NODE_CONFIG_SETTINGS_H
 #define NODE_CONFIG_SETTINGS_H

@@ -3,12 +3,13 @@
  * The log: one line an event, to stderr or any stream.
  *
  *   text   2026-11-20T21:00:00.123Z info peer-up peer=abcd link=3
- *   json   {"time":"2026-11-20T21:00:00.123Z","level":"info","event":"peer-up","peer":"abcd","link":"3"}
+ *   json
+ * {"time":"2026-11-20T21:00:00.123Z","level":"info","event":"peer-up","peer":"abcd","link":"3"}
  *
  * A detail is "key=value key=value"; a value with spaces stands in double quotes, with \" and \\
  * inside. Control characters and bytes that are not UTF-8 are escaped, so that no peer can write a
- * line, a colour or a terminal command of its own. Nothing here looks for secrets: events never hold
- * any.
+ * line, a colour or a terminal command of its own. Nothing here looks for secrets: events never
+ * hold any.
  *
  * Each line is one write, so threads may log at the same time.
  */
@@ -75,8 +76,9 @@ struct log_limit {
 /* burst >= 1, period >= 1. */
 void log_limit_init(struct log_limit *limit, uint32_t burst, weft_ns period);
 
-/* Whether this event may be logged now; then *hidden is how many of its name were not since the last
- * that was, to be shown as "hidden=N". `name` must outlive the limit: events' names are literals. */
+/* Whether this event may be logged now; then *hidden is how many of its name were not since the
+ * last that was, to be shown as "hidden=N". `name` must outlive the limit: events' names are
+ * literals. */
 bool log_limit_pass(struct log_limit *limit, const char *name, weft_ns now, uint64_t *hidden);
 
 #endif

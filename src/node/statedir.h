@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The state folder: one node's identity, mesh secret, store and lock. Everything in it is for its
- * owner alone; a folder or secret that others can read is refused rather than repaired, since it may
- * have been read already.
+ * owner alone; a folder or secret that others can read is refused rather than repaired, since it
+ * may have been read already.
  *
  *   STATE/            0700
  *     identity        0600   the Ed25519 seed
@@ -11,8 +11,9 @@
  *     lock            0600   held while a daemon runs; holds its process id
  *     control.sock    0600
  *
- * identity and secret are a comment line, then 64 hexadecimal digits. They are written to a temporary
- * file, synced, renamed, and the folder synced: after a power cut there is the old file or the new.
+ * identity and secret are a comment line, then 64 hexadecimal digits. They are written to a
+ * temporary file, synced, renamed, and the folder synced: after a power cut there is the old file
+ * or the new.
  */
 #ifndef NODE_STATEDIR_H
 #define NODE_STATEDIR_H
@@ -47,12 +48,11 @@ WEFT_MUST_CHECK enum weft_err statedir_identity(const struct statedir *dir, stru
 
 /* Reads the mesh secret from `path`. WEFT_ERR_NOT_FOUND if there is no such file, WEFT_ERR_INVALID
  * if others can read it, WEFT_ERR_MALFORMED. Wipe it with noise_wipe. */
-WEFT_MUST_CHECK enum weft_err statedir_read_secret(const char *path,
-                                                   uint8_t out[WEFT_KEY_BYTES],
+WEFT_MUST_CHECK enum weft_err statedir_read_secret(const char *path, uint8_t out[WEFT_KEY_BYTES],
                                                    char error[STATEDIR_TEXT_BYTES]);
 
-/* Writes a mesh secret (0600). WEFT_ERR_EXISTS if another secret is there: it is never replaced; the
- * same one is fine. */
+/* Writes a mesh secret (0600). WEFT_ERR_EXISTS if another secret is there: it is never replaced;
+ * the same one is fine. */
 WEFT_MUST_CHECK enum weft_err statedir_write_secret(const char *path,
                                                     const uint8_t secret[WEFT_KEY_BYTES],
                                                     char error[STATEDIR_TEXT_BYTES]);
