@@ -33,7 +33,9 @@ static void text_print(char *out, size_t size, struct span text) {
         memcpy(out, text.data, len);
     }
     for (size_t i = 0; i < len; i++) {
-        out[i] = out[i] >= ' ' && out[i] <= '~' ? out[i] : '?';
+        if (out[i] < ' ' || out[i] > '~') {
+            out[i] = '?';
+        }
     }
     out[len] = '\0';
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One link's life: which part reads the bytes that came, which writes the bytes that go, and what
- * ends it. The states of the header's diagram: HELLO is sent-1, wait-1 and wait-3 (handshake.c
- * knows which), DOWN has its last event still to give, GONE has given it.
+ * ends it. Of the header's diagram HELLO is sent-1, wait-1 and wait-3: handshake.c knows which.
  */
 #include "link/link.h"
 
@@ -23,7 +22,7 @@ enum state {
     STATE_HELLO,
     STATE_UP,
     STATE_CLOSING, /* link_close was called: the close frame goes out, nothing comes in */
-    STATE_DOWN,
+    STATE_DOWN,    /* its last event is still to be given */
     STATE_GONE,
 };
 

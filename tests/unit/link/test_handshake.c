@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 
+#include "noise/handshake.h"
 #include "unit/link/pair.h"
 
 #define START ((weft_ns)1000000000)
@@ -235,6 +236,59 @@ Test(link_handshake, never_answers_with_more_than_it_got) {
     cr_assert(a.is_up && b.is_up);
 }
 
+/* A first message that proves the secret, with `padding` bytes of payload. */
+static size_t message_1(uint8_t *out, size_t padding) {
+    static const uint8_t zeros[1024];
+    uint8_t prologue[11 + 6 + 16];
+    uint8_t psks[2][WEFT_KEY_BYTES];
+    struct noise_handshake *noise = NULL;
+    memcpy(out, "weft\x01\x01", 6);
+    memcpy(prologue, "weft link 1", 11);
+    memcpy(prologue + 11, out, 6);
+    memcpy(prologue + 17, a.shared.mesh_id, 16);
+    memcpy(psks[0], a.shared.psk, WEFT_KEY_BYTES);
+    memcpy(psks[1], a.shared.psk, WEFT_KEY_BYTES);
+    struct noise_config config = {.pattern = "XXpsk0+psk3",
+                                  .is_initiator = true,
+                                  .prologue = span_of(prologue, sizeof prologue),
+                                  .local_static = &a.identity.link_static,
+                                  .psks = (const uint8_t(*)[WEFT_KEY_BYTES])psks,
+                                  .psk_count = 2,
+                                  .ephemeral_secret = {7, 7}};
+    size_t len = 1024;
+    cr_assert_eq(noise_handshake_new(&config, &noise), WEFT_OK);
+    cr_assert_eq(noise_handshake_write(noise, span_of(zeros, padding), out + 8, &len), WEFT_OK);
+    noise_handshake_free(noise);
+    out[6] = (uint8_t)(len >> 8);
+    out[7] = (uint8_t)len;
+    return 8 + len;
+}
+
+/* T17: even for who knows the secret. */
+Test(link_handshake, does_not_answer_a_first_message_shorter_than_its_answer) {
+    uint8_t bytes[8 + 1024];
+    size_t len = message_1(bytes, 842);
+    end_open(&b, LINK_ACCEPTED, NULL, START);
+    end_feed(&b, bytes, len, SIZE_MAX, START);
+    end_flush(&b, START, SIZE_MAX);
+    size_t answer = b.wire.len;
+    cr_assert(!b.is_down && answer > 0);
+    size_t enough = answer - message_1(bytes, 0);
+    for (size_t padding = 0; padding < enough; padding++) {
+        len = message_1(bytes, padding);
+        end_open(&b, LINK_ACCEPTED, NULL, START);
+        end_feed(&b, bytes, len, SIZE_MAX, START);
+        end_flush(&b, START, SIZE_MAX);
+        expect_down(&b, WEFT_ERR_MALFORMED);
+        cr_assert_eq(b.wire.len, 0);
+    }
+    len = message_1(bytes, enough);
+    end_open(&b, LINK_ACCEPTED, NULL, START);
+    end_feed(&b, bytes, len, SIZE_MAX, START);
+    end_flush(&b, START, SIZE_MAX);
+    cr_assert_eq(b.wire.len, len);
+}
+
 Test(link_handshake, offers_strangers_one_kilobyte) {
     size_t len = 0;
     end_open(&b, LINK_ACCEPTED, NULL, START);
@@ -376,7 +430,7 @@ Test(link_handshake, a_guard_refuses_a_replayed_first_message_without_a_byte) {
     pair_up(&a, &b, START);
     struct bytes old = recording(&a);
     end_open(&b, LINK_ACCEPTED, NULL, START);
-    end_feed(&b, old.data, old.len, SIZE_MAX, START);
+    end_feed(&b, old.data, MESSAGE_1_BYTES, SIZE_MAX, START);
     end_flush(&b, START, SIZE_MAX);
     expect_down(&b, WEFT_ERR_AUTH);
     cr_assert_eq(b.wire.len, 0);
