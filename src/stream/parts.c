@@ -17,6 +17,7 @@
 
 #define PARTS_PER_S 20000
 #define PARTS_BURST 40000
+#define DEAF_FOR (10 * NS_PER_MS)
 
 /* A packet being taken in. */
 struct arrival {
@@ -174,6 +175,7 @@ static void after_data(struct arrival *arrival, struct stream *stream,
     if (!was_readable && receive_is_readable(&stream->receive)) {
         stream_raise(arrival->session->streams, stream, STREAM_EVENT_READABLE);
     }
+    stream_close_if_done(stream); /* an end alone needs no reading */
 }
 
 static bool handle_data(struct arrival *arrival, const struct wire_part_data *data) {
@@ -330,20 +332,26 @@ static bool handle(struct arrival *arrival, const struct wire_part *part) {
     return false; /* of a later version: skipped */
 }
 
-static void handle_all(struct arrival *arrival, struct span plaintext) {
+/* Takes one useless part off the peer's budget; false, and deaf for a while, if that is spent. */
+static bool charge(const struct arrival *arrival) {
     struct session *session = arrival->session;
+    if (bucket_take(&session->budget, 1, PARTS_PER_S, PARTS_BURST, arrival->now)) {
+        return true;
+    }
+    session->deaf_until = time_after(arrival->now, DEAF_FOR);
+    return false;
+}
+
+static void handle_all(struct arrival *arrival, struct span plaintext) {
     struct wire_reader reader = wire_reader_of(plaintext);
-    bool is_in_budget = plaintext.len > 0 ||
-                        bucket_take(&session->budget, 1, PARTS_PER_S, PARTS_BURST, arrival->now);
+    bool is_in_budget = plaintext.len > 0 || charge(arrival);
     while (is_in_budget && wire_reader_more(&reader)) {
         struct wire_part part;
         if (wire_part_next(&reader, &part) != WEFT_OK) {
-            session->streams->counters.packets_refused++;
+            arrival->session->streams->counters.packets_refused++;
             return;
         }
-        if (!handle(arrival, &part)) {
-            is_in_budget = bucket_take(&session->budget, 1, PARTS_PER_S, PARTS_BURST, arrival->now);
-        }
+        is_in_budget = handle(arrival, &part) || charge(arrival);
     }
 }
 
@@ -378,7 +386,7 @@ void parts_packet(struct streams *streams, const struct weft_peer_id *source, st
         return;
     }
     struct session_keys *keys = session_keys_for(streams, source, &packet, now);
-    if (keys == NULL) {
+    if (keys == NULL || keys->session->deaf_until > now) {
         streams->counters.packets_refused++;
         return;
     }

@@ -264,7 +264,7 @@ static void widen(struct streams *streams, struct stream *stream, weft_ns now) {
     if (receive->consumed - receive->round_from < receive->window) {
         return;
     }
-    weft_ns rtt = stream->session == NULL ? 0 : stream->session->rtt;
+    weft_ns rtt = stream->session == NULL ? 0 : stream->session->rtt_min;
     rtt = rtt < RTT_FLOOR ? RTT_FLOOR : rtt;
     if (time_since(receive->round_at, now) <= 2 * rtt) {
         receive->window *= 2;

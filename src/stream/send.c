@@ -72,6 +72,8 @@ size_t send_room(const struct streams *streams, const struct stream *stream) {
 /* A block for `want` more bytes at the tail; false when out of memory. */
 static bool add_chunk(struct streams *streams, struct send_side *send, size_t want) {
     size_t size = want < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : smaller(want, DATA_BYTES_MAX);
+    size =
+        send->tail != NULL ? DATA_BYTES_MAX : size; /* a backlog: it will leave in full packets */
     uint64_t total = streams->config.send_bytes_total_max;
     if (streams->send_bytes >= total) {
         return false;
@@ -245,7 +247,7 @@ static void arrived(struct stream *stream, struct segment *segment, weft_ns now,
     if (segment->state != SEGMENT_IN_FLIGHT) {
         return;
     }
-    window_arrived(stream->session, segment, now);
+    window_arrived(stream->session, segment, stream->probe_tries == 0, now);
     if (segment->is_resent || segment->order < stream->session->epoch_order) {
         return;
     }

@@ -374,6 +374,7 @@ void session_resets_timer(struct session *session, weft_ns now) {
 
 void session_path_changed(struct session *session) {
     session->epoch_order = session->order_next;
+    session->rtt_min = session->rtt;
     session->has_path_probe = false;
     for (struct list *link = session->streams_all.next; link != &session->streams_all;
          link = link->next) {

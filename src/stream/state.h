@@ -237,8 +237,10 @@ struct session {
     uint64_t cut_order; /* marks on packets before this one were answered already */
     uint64_t acked_order;
     bool is_slow_start;
-    weft_ns rtt; /* smoothed; 0: not measured yet */
+    weft_ns rtt;     /* smoothed; 0: not measured yet */
+    weft_ns rtt_min; /* of this path, so without its queues */
     struct bucket budget;
+    weft_ns deaf_until; /* the budget ran out: its packets are dropped unopened */
 };
 
 struct stream_slot {

@@ -14,7 +14,9 @@
 #define SLOTS_FIRST 16
 #define WIRE_ID_LARGER ((uint64_t)1 << 63) /* ids of the end with the larger peer id */
 #define PROBE_SHIFT_MAX 3                  /* after 1 s, 2 s, 4 s, then every 8 s */
-#define ROOM_WORTH_WAKING DATA_BYTES_MAX   /* a writer is woken for a whole packet */
+#define SILENCE_MIN NS_PER_S
+#define SILENCE_MAX (4 * NS_PER_S)
+#define ROOM_WORTH_WAKING DATA_BYTES_MAX /* a writer is woken for a whole packet */
 #define EVENT_BIT(kind) ((uint16_t)(1U << (kind)))
 
 struct stream *stream_of(const struct streams *streams, struct stream_id id) {
@@ -231,9 +233,13 @@ static bool is_waiting(const struct stream *stream) {
            (stream->state == STREAM_STATE_OPEN && send_is_waiting(&stream->send));
 }
 
+/* Four round trips, but no less than a second and, as a standing queue is no reason to stop
+ * asking, no more than four; longer each time. */
 static weft_ns silence_max(const struct stream *stream) {
-    weft_ns rtt = 4 * stream->session->rtt;
-    return (rtt > NS_PER_S ? rtt : NS_PER_S) << stream->probe_tries;
+    weft_ns silence = 4 * stream->session->rtt;
+    silence = silence < SILENCE_MIN ? SILENCE_MIN : silence;
+    silence = silence > SILENCE_MAX ? SILENCE_MAX : silence;
+    return silence << stream->probe_tries;
 }
 
 void stream_watch(struct stream *stream, weft_ns now) {

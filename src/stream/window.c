@@ -33,7 +33,8 @@ static void grow(struct session *session, uint64_t bytes) {
     }
 }
 
-void window_arrived(struct session *session, const struct segment *segment, weft_ns now) {
+void window_arrived(struct session *session, const struct segment *segment, bool is_timed,
+                    weft_ns now) {
     grow(session, window_cost(segment));
     window_forget(session, segment);
     if (segment->is_resent) {
@@ -42,7 +43,9 @@ void window_arrived(struct session *session, const struct segment *segment, weft
     if (segment->order > session->acked_order) {
         session->acked_order = segment->order;
     }
-    window_measure(session, time_since(segment->sent_at, now));
+    if (is_timed) {
+        window_measure(session, time_since(segment->sent_at, now));
+    }
 }
 
 void window_forget(struct session *session, const struct segment *segment) {
@@ -64,5 +67,8 @@ void window_cut(struct session *session, uint64_t order) {
 
 void window_measure(struct session *session, weft_ns rtt) {
     weft_ns sample = rtt == 0 ? 1 : rtt;
+    if (session->rtt_min == 0 || sample < session->rtt_min) {
+        session->rtt_min = sample;
+    }
     session->rtt = session->rtt == 0 ? sample : session->rtt - session->rtt / 8 + sample / 8;
 }

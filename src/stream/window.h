@@ -26,8 +26,9 @@ bool window_has_room(const struct session *session);
 
 void window_sent(struct session *session, const struct segment *segment);
 
-/* A segment arrived. */
-void window_arrived(struct session *session, const struct segment *segment, weft_ns now);
+/* A segment arrived. Not timed: the ack may be the answer to a probe instead of to the segment. */
+void window_arrived(struct session *session, const struct segment *segment, bool is_timed,
+                    weft_ns now);
 
 /* A segment is not on its way any more: lost, or its stream ended. */
 void window_forget(struct session *session, const struct segment *segment);

@@ -152,6 +152,8 @@ void net_drop_flying(struct net *net, unsigned a, unsigned b) {
     size_t count = net->flying_count;
     net->flying = NULL;
     net->flying_count = net->flying_size = 0;
+    net->channels[a][b].busy_until = net->channels[b][a].busy_until = 0;
+    net->channels[a][b].last_at = net->channels[b][a].last_at = 0;
     for (size_t i = 0; i < count; i++) {
         bool is_hit = (old[i].from == a && old[i].to == b) || (old[i].from == b && old[i].to == a);
         if (is_hit) {
@@ -274,6 +276,11 @@ struct end *net_far_end(struct net *net, const struct end *end) {
 }
 
 static void incoming(struct node *node, const struct stream_event *event) {
+    node->incoming_count++;
+    if (!node->accepts && node->reason != WIRE_RESET_NONE) {
+        streams_reset(node->streams, event->stream, node->reason, node->net->now);
+        return;
+    }
     struct end *end = end_new(node, event->stream);
     uint64_t tag = strtoull(event->name + 1, NULL, 10);
     memcpy(end->name, event->name, sizeof end->name);
@@ -281,7 +288,8 @@ static void incoming(struct node *node, const struct stream_event *event) {
     end->read_seed = tag * 2;
     end->write_seed = node->echoes ? tag * 2 : tag * 2 + 1;
     end->is_echo = node->echoes;
-    end->finishes = true;
+    end->to_write = node->answer_bytes;
+    end->finishes = !node->holds_open;
     if (node->accepts) {
         streams_accept(node->streams, event->stream, node->net->now);
     }
@@ -321,6 +329,7 @@ static void handle_event(struct node *node, struct stream_event *event) {
         return;
     case STREAM_EVENT_CLOSED:
         end->was_closed = true;
+        end->has_ended = streams_is_finished(node->streams, end->stream);
         over(end);
         return;
     case STREAM_EVENT_RESUMED:

@@ -25,8 +25,13 @@ struct node {
     struct rng random; /* what host.random draws from */
     struct streams_config config;
     struct streams *streams;
-    bool accepts; /* incoming streams are accepted at once */
-    bool echoes;  /* accepted streams send back what they read, then finish */
+    bool accepts;          /* incoming streams are accepted at once */
+    bool echoes;           /* accepted streams send back what they read, then finish */
+    bool holds_open;       /* accepted streams do not finish by themselves */
+    uint64_t answer_bytes; /* what accepted streams write */
+    enum wire_reset_reason
+        reason; /* unless accepting: incoming streams are reset with this; 0: they wait */
+    size_t incoming_count;
     size_t message_count;
     size_t pong_count;
     uint64_t last_token;

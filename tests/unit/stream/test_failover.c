@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Paths that die: nothing is lost, repeated or reordered, whatever was on its way (the harness
+ * checks each byte); what comes back quickly; what waits and what gives up.
+ */
+#include <criterion/criterion.h>
+
+#include "harness.h"
+
+static struct net net;
+
+/* Everything between the two is lost, and both learn of another path at once. */
+static void fail_over(void) {
+    net_drop_flying(&net, 0, 1);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_CHANGED);
+}
+
+Test(failover, a_thousand_random_ones_lose_nothing) {
+    size_t failovers = 0;
+    for (uint64_t seed = 0; failovers < 1000; seed++) {
+        net_init(&net, seed, 2);
+        net.nodes[1].echoes = seed % 2 == 0;
+        net.nodes[1].answer_bytes = seed % 2 == 0 ? 0 : 200000;
+        net.channels[0][1].bytes_per_s = net.channels[1][0].bytes_per_s = 20000000;
+        for (unsigned i = 0; i < 5; i++) {
+            (void)net_open(&net, i % 2 == 0 || seed % 2 == 0 ? 0 : 1,
+                           i % 2 == 0 || seed % 2 == 0 ? 1 : 0,
+                           rng_below(&net.rng, 1U << (4 + rng_below(&net.rng, 16))));
+        }
+        for (unsigned i = 0; i < 25; i++) {
+            net_run(&net, net.now + rng_below(&net.rng, 30 * NS_PER_MS));
+            fail_over();
+            failovers++;
+        }
+        cr_assert(net_settle(&net, 600 * NS_PER_S), "seed %llu stands still",
+                  (unsigned long long)seed);
+        for (size_t i = 0; i < net.end_count; i++) {
+            const struct end *end = &net.ends[i];
+            const struct end *far = net_far_end(&net, end);
+            cr_assert(end->was_closed, "seed %llu: reset %d", (unsigned long long)seed,
+                      end->reason);
+            cr_assert_eq(end->written, far->read);
+        }
+        net_fini(&net);
+    }
+}
+
+Test(failover, bulk_resumes_within_two_round_trips) {
+    net_init(&net, 1, 2);
+    net.channels[0][1].delay = net.channels[1][0].delay = 10 * NS_PER_MS;
+    net.channels[0][1].bytes_per_s = 12500000;
+    struct end *end = net_open(&net, 0, 1, 50000000);
+    net_run(&net, net.now + 2 * NS_PER_S);
+    struct end *far = net_far_end(&net, end);
+    fail_over();
+    uint64_t before = far->read;
+    net_run(&net, net.now + 61 * NS_PER_MS);
+    cr_assert_gt(far->read, before + 200000);
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert_gt(end->resumed + far->resumed, 0);
+    cr_assert_gt(streams_count(net.nodes[0].streams).resumed, 0);
+    net_fini(&net);
+}
+
+Test(failover, a_change_that_loses_nothing_resends_little) {
+    net_init(&net, 2, 2);
+    net.channels[0][1].delay = net.channels[1][0].delay = 10 * NS_PER_MS;
+    net.channels[0][1].bytes_per_s = 12500000;
+    struct end *end = net_open(&net, 0, 1, 20000000);
+    net_run(&net, net.now + NS_PER_S);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_CHANGED);
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert_eq(net_far_end(&net, end)->read, 20000000);
+    cr_assert_leq(streams_count(net.nodes[0].streams).bytes_resent, 61440);
+    net_fini(&net);
+}
+
+Test(failover, lost_credit_is_asked_for_again) {
+    net_init(&net, 3, 2);
+    struct end *end = net_open(&net, 0, 1, 3000000);
+    net_run(&net, net.now + 2 * NS_PER_MS);
+    net_run(&net, net.now + 20 * NS_PER_MS);
+    struct end *far = net_far_end(&net, end);
+    far->read_at_most = far->read;
+    net_run(&net, net.now + NS_PER_S);
+    far->read_at_most = UINT64_MAX;
+    net_pump(&net);
+    net_drop_flying(&net, 0, 1); /* the credit that the reader just gave */
+    cr_assert(net_settle(&net, 30 * NS_PER_S));
+    cr_assert_eq(far->read, 3000000);
+    net_fini(&net);
+}
+
+Test(failover, a_lost_accept_is_asked_for_again) {
+    net_init(&net, 4, 2);
+    struct end *warm = net_open(&net, 0, 1, 0);
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert(warm->was_closed);
+    struct end *end = net_open(&net, 0, 1, 100);
+    net_run(&net, net.now + 1500 * NS_PER_US); /* OPEN has arrived, ACCEPT is on its way */
+    fail_over();
+    cr_assert(net_settle(&net, 100 * NS_PER_MS), "a change of paths asks at once");
+    cr_assert(end->was_closed);
+    net_fini(&net);
+}
+
+Test(failover, waits_without_a_path_and_goes_on) {
+    net_init(&net, 5, 2);
+    struct end *end = net_open(&net, 0, 1, 40000000);
+    net.channels[0][1].bytes_per_s = 12500000;
+    net_run(&net, net.now + NS_PER_S);
+    net_drop_flying(&net, 0, 1);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_NONE);
+    net_run(&net, net.now + 50 * NS_PER_S);
+    cr_assert(!end->was_reset);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_CHANGED);
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert(end->was_closed);
+    cr_assert_eq(net_far_end(&net, end)->read, 40000000);
+    net_fini(&net);
+}
+
+Test(failover, sends_nothing_without_a_path) {
+    net_init(&net, 6, 2);
+    (void)net_open(&net, 0, 1, 40000000);
+    net_run(&net, net.now + 10 * NS_PER_MS);
+    net_drop_flying(&net, 0, 1);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_NONE);
+    uint64_t before = net.channels[0][1].packets + net.channels[1][0].packets;
+    net_run(&net, net.now + 50 * NS_PER_S);
+    cr_assert_eq(net.channels[0][1].packets + net.channels[1][0].packets, before);
+    net_fini(&net);
+}
+
+Test(failover, gives_up_after_the_hold_time) {
+    net_init(&net, 7, 2);
+    struct end *end = net_open(&net, 0, 1, 40000000);
+    net_run(&net, net.now + 10 * NS_PER_MS);
+    net_drop_flying(&net, 0, 1);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_NONE);
+    net_run(&net, net.now + 61 * NS_PER_S);
+    struct end *far = net_far_end(&net, end);
+    cr_assert(end->was_reset && far->was_reset);
+    cr_assert_eq(end->reason, WIRE_RESET_TIMEOUT);
+    cr_assert_eq(streams_count(net.nodes[0].streams).open, 0);
+    net_fini(&net);
+}
+
+Test(failover, an_open_to_nobody_is_refused_after_the_hold_time) {
+    net_init(&net, 8, 2);
+    net.channels[0][1].is_cut = true;
+    struct end *end = net_open(&net, 0, 1, 10);
+    net_run(&net, net.now + 59 * NS_PER_S);
+    cr_assert(!end->was_refused);
+    cr_assert_leq(net.channels[0][1].packets, 12, "1, 2, 4 and then every 8 seconds");
+    net_run(&net, net.now + 2 * NS_PER_S);
+    cr_assert(end->was_refused);
+    cr_assert_eq(end->reason, WIRE_RESET_TIMEOUT);
+    net_fini(&net);
+}
+
+Test(failover, a_handshake_is_tried_at_once_over_a_new_path) {
+    net_init(&net, 9, 2);
+    net.channels[0][1].is_cut = true;
+    struct end *end = net_open(&net, 0, 1, 10);
+    net_run(&net, net.now + 20 * NS_PER_S);
+    net.channels[0][1].is_cut = false;
+    weft_ns start = net.now;
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_CHANGED);
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert(end->was_closed);
+    cr_assert_lt(net.now - start, 20 * NS_PER_MS);
+    net_fini(&net);
+}
+
+Test(failover, random_loss_repeats_and_reordering_lose_nothing) {
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        net_init(&net, seed, 2);
+        for (unsigned i = 0; i < 2; i++) {
+            struct channel *channel = &net.channels[i][1 - i];
+            channel->loss_permille = 30;
+            channel->repeat_permille = 50;
+            channel->jitter = 5 * NS_PER_MS;
+            channel->may_reorder = true;
+        }
+        net.nodes[1].echoes = seed % 3 == 0;
+        for (unsigned i = 0; i < 4; i++) {
+            (void)net_open(&net, 0, 1, rng_below(&net.rng, 300000));
+        }
+        cr_assert(net_settle(&net, 3600 * NS_PER_S), "seed %llu stands still",
+                  (unsigned long long)seed);
+        for (size_t i = 0; i < net.end_count; i++) {
+            cr_assert(net.ends[i].was_closed, "seed %llu", (unsigned long long)seed);
+            cr_assert_eq(net.ends[i].written, net_far_end(&net, &net.ends[i])->read);
+        }
+        net_fini(&net);
+    }
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Windows, credit, fairness, bounds of memory, and the measures D3, D8, D9.
+ */
+#include <criterion/criterion.h>
+#include <malloc.h>
+
+#include "forge.h"
+#include "stream/receive.h"
+
+static struct net net;
+
+Test(flow, a_slow_reader_stalls_nobody_else) {
+    net_init(&net, 1, 2);
+    net.channels[0][1].bytes_per_s = 12500000;
+    struct end *slow = net_open(&net, 0, 1, 30000000);
+    net_run(&net, net.now + 10 * NS_PER_MS);
+    struct end *slow_far = net_far_end(&net, slow);
+    slow_far->read_at_most = slow_far->read;
+    struct end *fast = net_open(&net, 0, 1, 10000000);
+    net_run(&net, net.now + 1200 * NS_PER_MS);
+    cr_assert(fast->was_closed, "10 MB over 100 Mbit/s in 0.8 s");
+    const struct receive_side *receive = &forge_stream(slow_far)->receive;
+    cr_assert_leq(receive->arrived - receive->consumed, receive->window);
+    slow_far->read_at_most = UINT64_MAX;
+    net_pump(&net);
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert(slow->was_closed);
+    net_fini(&net);
+}
+
+Test(flow, the_receive_window_grows_only_for_fast_readers) {
+    net_init(&net, 2, 2);
+    net.channels[0][1].delay = net.channels[1][0].delay = 50 * NS_PER_MS;
+    struct end *end = net_open(&net, 0, 1, 60000000);
+    net_run(&net, net.now + 3 * NS_PER_S);
+    struct end *far = net_far_end(&net, end);
+    cr_assert(far->was_closed || forge_stream(far)->receive.window >= 4 * 1024 * 1024);
+    net_fini(&net);
+    net_init(&net, 2, 2);
+    net.channels[0][1].delay = net.channels[1][0].delay = NS_PER_MS;
+    net.channels[0][1].bytes_per_s = 1000000;
+    end = net_open(&net, 0, 1, 10000000);
+    net_run(&net, net.now + 5 * NS_PER_S);
+    far = net_far_end(&net, end);
+    cr_assert_eq(forge_stream(far)->receive.window, 256 * 1024);
+    net_fini(&net);
+}
+
+Test(flow, granted_credit_stays_within_the_budget_of_the_node) {
+    net_init(&net, 3, 2);
+    net.nodes[1].config.receive_bytes_max = 4 * 1024 * 1024;
+    net_restart(&net, 1, 77);
+    for (int i = 0; i < 100; i++) {
+        struct end *end = net_open(&net, 0, 1, 300000);
+        end->finishes = false;
+    }
+    net_run(&net, net.now + 20 * NS_PER_MS);
+    for (size_t i = 0; i < net.end_count; i++) {
+        net.ends[i].read_at_most = net.ends[i].read;
+    }
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_leq(net.nodes[1].streams->granted_bytes, 4 * 1024 * 1024 + 100 * 16384);
+    for (size_t i = 0; i < net.end_count; i++) {
+        net.ends[i].read_at_most = UINT64_MAX;
+        net.ends[i].finishes = true;
+    }
+    net_pump(&net);
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert_eq(net.nodes[1].streams->granted_bytes, 0);
+    net_fini(&net);
+}
+
+Test(flow, streams_take_turns) {
+    net_init(&net, 4, 2);
+    net.channels[0][1].bytes_per_s = 12500000;
+    struct end *ends[10];
+    for (unsigned i = 0; i < 10; i++) {
+        ends[i] = net_open(&net, 0, 1, 10000000);
+    }
+    net_run(&net, net.now + 4 * NS_PER_S);
+    double sum = 0;
+    double squares = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        double read = (double)net_far_end(&net, ends[i])->read;
+        sum += read;
+        squares += read * read;
+    }
+    cr_assert_geq(sum * sum / (10 * squares), 0.98, "Jain's index");
+    net_fini(&net);
+}
+
+/* D3: full bandwidth after 20 round trips. */
+static void measure_growth(weft_ns one_way) {
+    net_init(&net, 5, 2);
+    net.channels[0][1].delay = net.channels[1][0].delay = one_way;
+    net.channels[0][1].bytes_per_s = 12500000;
+    struct end *end = net_open(&net, 0, 1, 200000000);
+    net_run(&net, net.now + 40 * one_way);
+    struct end *far = net_far_end(&net, end);
+    uint64_t before = far->read;
+    net_run(&net, net.now + 2 * NS_PER_S);
+    cr_assert_geq(far->read - before, 22500000, "%llu of 25,000,000 bytes at %llu ms",
+                  (unsigned long long)(far->read - before),
+                  (unsigned long long)(2 * one_way / NS_PER_MS));
+    net_fini(&net);
+}
+
+Test(flow, fills_a_path_after_twenty_round_trips) {
+    measure_growth(NS_PER_MS / 2);
+    measure_growth(5 * NS_PER_MS);
+    measure_growth(50 * NS_PER_MS);
+    measure_growth(150 * NS_PER_MS);
+}
+
+Test(flow, a_mark_takes_a_share_off_the_window_once_a_round_trip) {
+    net_init(&net, 6, 2);
+    net.channels[0][1].delay = net.channels[1][0].delay = 10 * NS_PER_MS;
+    net.channels[0][1].bytes_per_s = 12500000;
+    (void)net_open(&net, 0, 1, 30000000);
+    net_run(&net, net.now + 300 * NS_PER_MS);
+    uint64_t before = forge_session(&net, 0, 1)->window_bytes;
+    net.channels[0][1].mark_permille = 1000;
+    weft_ns start = net.now;
+    while (forge_session(&net, 0, 1)->window_bytes >= before) {
+        net_run(&net, net.now + NS_PER_MS);
+        cr_assert_lt(net.now, start + 5 * NS_PER_S);
+    }
+    uint64_t after = forge_session(&net, 0, 1)->window_bytes;
+    cr_assert_geq(after, before * 7 / 10);
+    cr_assert_leq(after, before * 8 / 10);
+    cr_assert(!forge_session(&net, 0, 1)->is_slow_start);
+    net_fini(&net);
+}
+
+/* D9: jitter alone proves no loss. */
+Test(flow, nothing_is_resent_where_nothing_is_reordered) {
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        net_init(&net, seed, 2);
+        for (unsigned i = 0; i < 2; i++) {
+            net.channels[i][1 - i].delay = 10 * NS_PER_MS;
+            net.channels[i][1 - i].jitter = 100 * NS_PER_MS;
+            net.channels[i][1 - i].bytes_per_s = 5000000;
+        }
+        net.nodes[1].echoes = true;
+        for (unsigned i = 0; i < 4; i++) {
+            (void)net_open(&net, 0, 1, 2000000);
+        }
+        cr_assert(net_settle(&net, 600 * NS_PER_S));
+        cr_assert_eq(streams_count(net.nodes[0].streams).bytes_resent, 0);
+        cr_assert_eq(streams_count(net.nodes[1].streams).bytes_resent, 0);
+        net_fini(&net);
+    }
+}
+
+/* D8, T16: reading never waits for writing. */
+static void echo_with(uint64_t seed, unsigned count, size_t window, size_t buffer) {
+    net_init(&net, seed, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        net.nodes[i].config.window_bytes = window;
+        net.nodes[i].config.window_bytes_max = window;
+        net.nodes[i].config.send_bytes_max = buffer;
+        net.nodes[i].echoes = true;
+    }
+    net_restart(&net, 0, 50);
+    net_restart(&net, 1, 51);
+    for (unsigned i = 0; i < count; i++) {
+        (void)net_open(&net, i % 2, 1 - i % 2, 20 * window + i);
+    }
+    cr_assert(net_settle(&net, 3600 * NS_PER_S), "%u streams, window %zu", count, window);
+    for (size_t i = 0; i < net.end_count; i++) {
+        cr_assert(net.ends[i].was_closed);
+    }
+    net_fini(&net);
+}
+
+Test(flow, echoes_progress_with_tiny_windows) {
+    echo_with(1, 1, 1, 1);
+    echo_with(2, 1, 10000, 5000);
+    echo_with(3, 10, 100, 7);
+    echo_with(4, 100, 1000, 1000);
+}
+
+Test(flow, a_thousand_echoes_progress) {
+    echo_with(5, 1000, 64, 32);
+}
+
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t heap_bytes(void) {
+    if (__sanitizer_get_current_allocated_bytes != NULL) {
+        return __sanitizer_get_current_allocated_bytes();
+    }
+    return mallinfo2().uordblks;
+}
+
+static void open_and_close(unsigned count) {
+    while (count > 0) {
+        unsigned now = count < 500 ? count : 500;
+        net.end_count = 0;
+        for (unsigned i = 0; i < now; i++) {
+            (void)net_open(&net, i % 2, 1 - i % 2, 100);
+        }
+        cr_assert(net_settle(&net, 600 * NS_PER_S));
+        memset(net.ends, 0, sizeof net.ends);
+        count -= now;
+    }
+}
+
+Test(flow, ten_thousand_streams_leave_no_memory_behind) {
+    net_init(&net, 7, 2);
+    open_and_close(1000);
+    size_t before = heap_bytes();
+    open_and_close(10000);
+    size_t after = heap_bytes();
+    cr_assert_leq(after, before + 8192, "%zu bytes more", after - before);
+    cr_assert_eq(net.nodes[0].streams->send_bytes, 0);
+    net_fini(&net);
+}
+
+Test(flow, an_idle_stream_is_small) {
+    net_init(&net, 8, 2);
+    struct end *first = net_open(&net, 0, 1, 100);
+    first->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    size_t before = heap_bytes();
+    for (unsigned i = 0; i < 1000; i++) {
+        net_open(&net, 0, 1, 100)->finishes = false;
+    }
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_eq(streams_count(net.nodes[1].streams).open, 1001);
+    cr_assert_leq(heap_bytes() - before, 1000 * 2 * 2048, "%zu bytes at both ends of a stream",
+                  (heap_bytes() - before) / 1000);
+    net_fini(&net);
+}
+
+Test(flow, acks_are_few) {
+    net_init(&net, 9, 2);
+    (void)net_open(&net, 0, 1, 30000000);
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert_leq(net.channels[1][0].packets, net.channels[0][1].packets);
+    net_fini(&net);
+}
+
+Test(flow, a_blocked_link_gets_no_bytes_but_small_parts) {
+    net_init(&net, 10, 2);
+    struct end *end = net_open(&net, 0, 1, 5000000);
+    net_run(&net, net.now + 10 * NS_PER_MS);
+    const struct weft_peer_id *far = &net.nodes[1].identity.id;
+    streams_block(net.nodes[0].streams, far, true);
+    net_run(&net, net.now + 100 * NS_PER_MS);
+    uint64_t before = net.channels[0][1].bytes;
+    cr_assert_eq(streams_ping(net.nodes[0].streams, far, &net.nodes[1].identity.key, 5, net.now),
+                 WEFT_OK);
+    net_run(&net, net.now + 100 * NS_PER_MS);
+    cr_assert_eq(net.nodes[0].pong_count, 1);
+    cr_assert_lt(net.channels[0][1].bytes - before, 1000);
+    streams_block(net.nodes[0].streams, far, false);
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert(end->was_closed);
+    net_fini(&net);
+}
+
+Test(flow, all_send_buffers_together_have_a_bound) {
+    net_init(&net, 11, 2);
+    net.nodes[0].config.send_bytes_total_max = 300000;
+    net_restart(&net, 0, 60);
+    for (unsigned i = 0; i < 20; i++) {
+        (void)net_open(&net, 0, 1, 200000);
+    }
+    weft_ns end = net.now + 60 * NS_PER_S;
+    while (net.now < end && streams_count(net.nodes[0].streams).open > 0) {
+        net_run(&net, net.now + NS_PER_MS);
+        cr_assert_leq(net.nodes[0].streams->send_bytes, 300000);
+    }
+    cr_assert(net_settle(&net, NS_PER_S));
+    net_fini(&net);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The replay window against a naive one that remembers every number.
+ */
+#include <criterion/criterion.h>
+
+#include "base/rng.h"
+#include "stream/keys.h"
+
+#define NUMBERS 100000
+
+Test(replay, agrees_with_a_model) {
+    static bool seen[NUMBERS];
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        struct replay_window window = {.next = 0};
+        struct rng rng;
+        uint8_t bytes[32] = {(uint8_t)seed};
+        rng_init(&rng, bytes);
+        memset(seen, 0, sizeof seen);
+        uint64_t highest = 0;
+        bool has_any = false;
+        for (int i = 0; i < 40000; i++) {
+            uint64_t reach = rng_below(&rng, 50) == 0 ? 9000 : 40;
+            uint64_t base = highest > 9000 && rng_below(&rng, 3) == 0
+                                ? highest - rng_below(&rng, 9000)
+                                : highest;
+            uint64_t number = base + rng_below(&rng, reach);
+            if (number >= NUMBERS) {
+                break;
+            }
+            bool is_old = has_any && number + REPLAY_WINDOW_PACKETS <= highest;
+            bool expected = !seen[number] && !is_old;
+            cr_assert_eq(replay_is_new(&window, number), expected, "seed %llu, number %llu",
+                         (unsigned long long)seed, (unsigned long long)number);
+            if (expected) {
+                replay_mark(&window, number);
+                seen[number] = true;
+                highest = has_any && highest > number ? highest : number;
+                has_any = true;
+            }
+        }
+    }
+}
+
+Test(replay, takes_numbers_in_any_order_within_the_window) {
+    struct replay_window window = {.next = 0};
+    for (uint64_t number = REPLAY_WINDOW_PACKETS; number > 0; number--) {
+        cr_assert(replay_is_new(&window, number - 1));
+        replay_mark(&window, number - 1);
+        cr_assert(!replay_is_new(&window, number - 1));
+    }
+    cr_assert(replay_is_new(&window, REPLAY_WINDOW_PACKETS));
+    replay_mark(&window, UINT64_C(1) << 50);
+    cr_assert(!replay_is_new(&window, REPLAY_WINDOW_PACKETS));
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sessions: who may speak, keys that change, restarts, and what a relay can and cannot do.
+ */
+#include <criterion/criterion.h>
+
+#include "forge.h"
+
+#define RECORDED_MAX 4096
+
+static struct net net;
+
+/* What a relay wrote down. */
+static struct recorded {
+    unsigned from, to;
+    struct frame *frame;
+} recorded[RECORDED_MAX];
+static size_t recorded_count;
+
+static void record(struct net *of, unsigned from, unsigned to, struct frame *frame) {
+    (void)of;
+    if (recorded_count < RECORDED_MAX) {
+        recorded[recorded_count++] = (struct recorded){from, to, frame_copy(frame_view(frame))};
+    }
+}
+
+static void forget(void) {
+    for (size_t i = 0; i < recorded_count; i++) {
+        frame_unref(recorded[i].frame);
+    }
+    recorded_count = 0;
+}
+
+static void deliver(unsigned from, unsigned to, struct span bytes) {
+    streams_packet(net.nodes[to].streams, &net.nodes[from].identity.id, bytes, false, net.now);
+}
+
+static uint64_t refused(unsigned node) {
+    return streams_count(net.nodes[node].streams).packets_refused;
+}
+
+Test(session, both_ends_agree_on_the_preferred_cipher) {
+    net_init(&net, 1, 2);
+    cr_assert_eq((int)streams_cipher(net.nodes[0].streams, &net.nodes[1].identity.id), 0);
+    (void)net_open(&net, 0, 1, 10);
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert_eq(streams_cipher(net.nodes[0].streams, &net.nodes[1].identity.id), aead_preferred());
+    cr_assert_eq(streams_cipher(net.nodes[1].streams, &net.nodes[0].identity.id), aead_preferred());
+    cr_assert_eq(streams_count(net.nodes[0].streams).sessions, 1);
+    net_fini(&net);
+}
+
+Test(session, both_may_ask_at_once) {
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        net_init(&net, seed, 2);
+        (void)net_open(&net, 0, 1, 1000);
+        (void)net_open(&net, 1, 0, 1000);
+        weft_ns start = net.now;
+        cr_assert(net_settle(&net, NS_PER_S), "seed %llu", (unsigned long long)seed);
+        cr_assert_lt(net.now - start, 20 * NS_PER_MS, "the tie is broken without a time-out");
+        net_fini(&net);
+    }
+}
+
+Test(session, a_lost_handshake_is_repeated) {
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        net_init(&net, seed, 2);
+        net.channels[0][1].loss_permille = net.channels[1][0].loss_permille = 500;
+        (void)net_open(&net, 0, 1, 10);
+        (void)net_open(&net, 1, 0, 10);
+        cr_assert(net_settle(&net, 1000 * NS_PER_S), "seed %llu", (unsigned long long)seed);
+        net_fini(&net);
+    }
+}
+
+Test(session, ids_of_streams_tell_who_opened_them) {
+    net_init(&net, 2, 2);
+    struct end *a = net_open(&net, 0, 1, 10);
+    struct end *b = net_open(&net, 1, 0, 10);
+    bool is_larger = weft_peer_id_compare(&net.nodes[0].identity.id, &net.nodes[1].identity.id) > 0;
+    cr_assert_eq(forge_stream(a)->wire_id >> 63, is_larger);
+    cr_assert_eq(forge_stream(b)->wire_id >> 63, !is_larger);
+    net_fini(&net);
+}
+
+Test(session, rekeys_under_load_and_loses_nothing) {
+    net_init(&net, 3, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        net.nodes[i].config.rekey_after = 2 * NS_PER_S;
+        net.nodes[i].config.session_max = 3 * NS_PER_S;
+        net.channels[i][1 - i].bytes_per_s = 1000000;
+        net.channels[i][1 - i].delay = 20 * NS_PER_MS;
+    }
+    net_restart(&net, 0, 70);
+    net_restart(&net, 1, 71);
+    net.nodes[1].echoes = true;
+    struct end *end = net_open(&net, 0, 1, 100000000);
+    uint32_t index = 0;
+    unsigned changes = 0;
+    for (int i = 0; i < 200; i++) {
+        net_run(&net, net.now + 100 * NS_PER_MS);
+        const struct session *session = forge_session(&net, 0, 1);
+        changes += session->current->local_index != index ? 1 : 0;
+        index = session->current->local_index;
+        cr_assert(session->previous == NULL || session->previous->made_at + 3 * NS_PER_S > net.now);
+    }
+    cr_assert_geq(changes, 7);
+    cr_assert(!end->was_reset);
+    cr_assert_gt(end->read, 18000000);
+    cr_assert_eq(streams_count(net.nodes[0].streams).bytes_resent, 0);
+    cr_assert_eq(refused(0) + refused(1), 0);
+    net_fini(&net);
+}
+
+Test(session, keys_that_nobody_uses_are_wiped) {
+    net_init(&net, 4, 2);
+    (void)net_open(&net, 0, 1, 10);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net_run(&net, net.now + 181 * NS_PER_S);
+    cr_assert_eq(streams_count(net.nodes[0].streams).sessions, 0);
+    cr_assert_eq(streams_count(net.nodes[1].streams).sessions, 0);
+    cr_assert_eq(map_count(net.nodes[0].streams->indices), 0);
+    (void)net_open(&net, 0, 1, 10);
+    cr_assert(net_settle(&net, NS_PER_S), "and made again when needed");
+    net_fini(&net);
+}
+
+Test(session, an_idle_stream_keeps_its_session) {
+    net_init(&net, 5, 2);
+    struct end *end = net_open(&net, 0, 1, 10);
+    end->finishes = false;
+    net_run(&net, net.now + 1000 * NS_PER_S);
+    cr_assert(!end->was_reset);
+    end->to_write = 10;
+    end->finishes = true;
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert_eq(net_far_end(&net, end)->read, 20);
+    net_fini(&net);
+}
+
+Test(session, every_repeated_packet_is_refused) {
+    net_init(&net, 6, 2);
+    net.tap = record;
+    net.nodes[1].echoes = true;
+    (void)net_open(&net, 0, 1, 300000);
+    cr_assert(net_settle(&net, 10 * NS_PER_S));
+    net.tap = NULL;
+    net_run(&net, net.now + NS_PER_S);
+    for (size_t i = 0; i < recorded_count; i++) {
+        const struct recorded *item = &recorded[i];
+        uint64_t before = refused(item->to);
+        uint64_t received = streams_count(net.nodes[item->to].streams).bytes_received;
+        deliver(item->from, item->to, frame_view(item->frame));
+        cr_assert_eq(refused(item->to), before + 1, "packet %zu", i);
+        deliver(item->to, item->from, frame_view(item->frame)); /* T1, T2: reflected */
+        cr_assert_eq(streams_count(net.nodes[item->to].streams).bytes_received, received);
+    }
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_eq(net.nodes[1].incoming_count, 1);
+    forget();
+    net_fini(&net);
+}
+
+Test(session, every_flipped_bit_is_refused) {
+    net_init(&net, 7, 2);
+    struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    net.tap = record;
+    net.channels[0][1].is_cut = true;
+    end->to_write = 50;
+    net_pump(&net);
+    cr_assert_eq(recorded_count, 1);
+    const struct frame *frame = recorded[0].frame;
+    for (size_t bit = 0; bit < (size_t)frame->len * 8; bit++) {
+        struct frame *copy = frame_copy(frame_view(frame));
+        copy->data[bit / 8] ^= (uint8_t)(1U << (bit % 8));
+        uint64_t received = streams_count(net.nodes[1].streams).bytes_received;
+        deliver(0, 1, frame_view(copy));
+        cr_assert_eq(streams_count(net.nodes[1].streams).bytes_received, received, "bit %zu", bit);
+        frame_unref(copy);
+    }
+    deliver(0, 1, frame_view(frame));
+    cr_assert_eq(streams_count(net.nodes[1].streams).bytes_received, 150, "the true one opens");
+    forget();
+    net_fini(&net);
+}
+
+Test(session, truncations_are_refused) {
+    net_init(&net, 8, 2);
+    net.tap = record;
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net.tap = NULL;
+    for (size_t i = 0; i < recorded_count; i++) {
+        for (uint32_t len = 0; len < recorded[i].frame->len; len++) {
+            deliver(recorded[i].from, recorded[i].to, span_of(recorded[i].frame->data, len));
+        }
+    }
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, 3 * NS_PER_S), "nothing was disturbed");
+    forget();
+    net_fini(&net);
+}
+
+Test(session, a_relay_cannot_forge_the_source) {
+    net_init(&net, 9, 3);
+    net.tap = record;
+    struct end *end = net_open(&net, 0, 1, 100);
+    net_pump(&net);
+    cr_assert_eq(recorded_count, 1);
+    streams_packet(net.nodes[1].streams, &net.nodes[2].identity.id, frame_view(recorded[0].frame),
+                   false, net.now);
+    cr_assert_eq(refused(1), 1, "an INIT of 0 under the name of 2");
+    cr_assert_eq(map_count(net.nodes[1].streams->sessions), 0);
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert(end->was_closed);
+    forget();
+    net_fini(&net);
+}
+
+Test(session, our_own_init_is_refused) {
+    net_init(&net, 10, 2);
+    net.tap = record;
+    (void)net_open(&net, 0, 1, 100);
+    net_pump(&net);
+    streams_packet(net.nodes[0].streams, &net.nodes[0].identity.id, frame_view(recorded[0].frame),
+                   false, net.now);
+    cr_assert_eq(refused(0), 1);
+    forget();
+    net_fini(&net);
+}
+
+Test(session, another_mesh_gets_no_answer) {
+    net_init(&net, 11, 2);
+    memset(net.nodes[0].config.psk, 8, WEFT_KEY_BYTES);
+    net_restart(&net, 0, 99);
+    (void)net_open(&net, 0, 1, 100);
+    net_run(&net, net.now + 5 * NS_PER_S);
+    cr_assert_eq(net.channels[1][0].packets, 0);
+    cr_assert_gt(refused(1), 0);
+    net_fini(&net);
+}
+
+Test(session, a_restart_ends_streams_on_the_other_side) {
+    net_init(&net, 12, 2);
+    struct end *end = net_open(&net, 0, 1, 5000);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    net_drop_flying(&net, 0, 1);
+    net_restart(&net, 1, 900);
+    end->to_write = 10; /* its packet meets a node that knows no such session */
+    net_run(&net, net.now + 2 * NS_PER_S);
+    cr_assert(end->was_reset);
+    cr_assert_eq(end->reason, WIRE_RESET_RESTARTED);
+    struct end *next = net_open(&net, 0, 1, 5000);
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert(next->was_closed);
+    net_fini(&net);
+}
+
+Test(session, a_restart_of_the_asker_ends_streams_too) {
+    net_init(&net, 13, 2);
+    struct end *end = net_open(&net, 0, 1, 5000);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    struct end *far = net_far_end(&net, end);
+    net_restart(&net, 0, 900);
+    struct end *next = net_open(&net, 0, 1, 5000);
+    cr_assert(net_settle(&net, 2 * NS_PER_S));
+    cr_assert(next->was_closed);
+    cr_assert(far->was_reset && far->reason == WIRE_RESET_RESTARTED);
+    net_fini(&net);
+}
+
+Test(session, an_old_init_of_a_former_life_ends_nothing) {
+    net_init(&net, 14, 2);
+    net.tap = record;
+    (void)net_open(&net, 0, 1, 5000);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net.tap = NULL;
+    cr_assert_eq(recorded[0].frame->data[0], WIRE_PACKET_INIT);
+    net_restart(&net, 0, 900);
+    struct end *end = net_open(&net, 0, 1, 5000);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    for (int i = 0; i < 5; i++) {
+        deliver(0, 1, frame_view(recorded[0].frame));
+        net_run(&net, net.now + NS_PER_S);
+    }
+    end->to_write = 1000;
+    end->finishes = true;
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert(end->was_closed);
+    forget();
+    net_fini(&net);
+}
+
+Test(session, hints_of_unknown_sessions_do_no_harm) {
+    net_init(&net, 15, 2);
+    struct end *end = net_open(&net, 0, 1, 3000000);
+    net.channels[0][1].bytes_per_s = 1000000;
+    net_run(&net, net.now + NS_PER_S);
+    uint64_t before = net.channels[0][1].packets;
+    for (int i = 0; i < 1000; i++) {
+        uint8_t hint[5] = {WIRE_PACKET_UNKNOWN};
+        uint32_t index = forge_session(&net, 0, 1)->current->remote_index;
+        for (int k = 0; k < 4; k++) {
+            hint[1 + k] = (uint8_t)(index >> (24 - 8 * k));
+        }
+        deliver(1, 0, span_of(hint, sizeof hint));
+        net_pump(&net);
+    }
+    cr_assert_leq(net.channels[0][1].packets - before, 2, "at most one handshake a second");
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert(end->was_closed);
+    net_fini(&net);
+}
+
+Test(session, strays_get_a_bounded_number_of_hints) {
+    net_init(&net, 16, 2);
+    uint8_t stray[WIRE_SEALED_OVERHEAD] = {WIRE_PACKET_SEALED};
+    for (int i = 0; i < 10000; i++) {
+        stray[1] = (uint8_t)i;
+        stray[2] = (uint8_t)(i >> 8);
+        deliver(1, 0, span_of(stray, sizeof stray));
+    }
+    struct stream_packet packet;
+    size_t count = 0;
+    while (streams_next_packet(net.nodes[0].streams, net.now, &packet)) {
+        cr_assert_eq(packet.frame->data[0], WIRE_PACKET_UNKNOWN);
+        frame_unref(packet.frame);
+        count++;
+    }
+    cr_assert_leq(count, 100);
+    cr_assert_geq(count, 1);
+    net_fini(&net);
+}
+
+Test(session, the_table_has_a_bound) {
+    net_init(&net, 17, 3);
+    net.nodes[0].config.peers_max = 1;
+    net_restart(&net, 0, 400);
+    struct end *end = net_open(&net, 0, 1, 10);
+    struct wire_part_open service = {
+        .protocol = 1, .name_space = span_of_text("default"), .name = span_of_text("web")};
+    struct stream_id stream;
+    cr_assert_eq(streams_open(net.nodes[0].streams, &net.nodes[2].identity.id,
+                              &net.nodes[2].identity.key, &service, net.now, &stream),
+                 WEFT_ERR_FULL);
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert(end->was_closed);
+    struct end *other = net_open(&net, 0, 2, 10);
+    cr_assert(net_settle(&net, NS_PER_S), "the idle one made room");
+    cr_assert(other->was_closed);
+    net_fini(&net);
+}
