@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Local ports that lead to services: wanted by the configuration or added through the control API.
+ * One that cannot listen at the start does not stop the daemon: it is a problem in the status.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/internal.h"
+#include "node/resolve.h"
+
+struct own_forward *node_forward_find(struct node *node, const char *name_space, const char *name) {
+    for (struct own_forward *forward = node->forwards; forward != NULL; forward = forward->next) {
+        if (strcmp(forward->name, name) == 0 && strcmp(forward->name_space, name_space) == 0) {
+            return forward;
+        }
+    }
+    return NULL;
+}
+
+static void address_text(const struct config_address *address, char out[WEFT_ENDPOINT_MAX + 1]) {
+    const char *host = address->host[0] != '\0' ? address->host : "::";
+    (void)snprintf(out, WEFT_ENDPOINT_MAX + 1, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u",
+                   host, (unsigned)address->port);
+}
+
+static enum weft_err keep(struct node *node, const struct own_forward *forward) {
+    char host[256];
+    char port[8];
+    if (!resolve_split(forward->address, host, port)) {
+        return WEFT_ERR_INVALID;
+    }
+    const struct store_forward stored = {
+        .name_space = forward->name_space,
+        .name = forward->name,
+        .address = host,
+        .port = (uint16_t)strtoul(port, NULL, 10),
+    };
+    return store_save_forward(node->store, &stored);
+}
+
+static struct own_forward *forward_new(struct node *node, const char *name_space,
+                                       const char *name) {
+    struct own_forward *forward = calloc(1, sizeof(*forward));
+    if (forward == NULL) {
+        return NULL;
+    }
+    (void)snprintf(forward->name_space, sizeof(forward->name_space), "%s", name_space);
+    (void)snprintf(forward->name, sizeof(forward->name), "%s", name);
+    struct own_forward **at = &node->forwards;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = forward;
+    return forward;
+}
+
+static void forward_drop(struct node *node, struct own_forward *forward) {
+    struct own_forward **at = &node->forwards;
+    while (*at != forward) {
+        at = &(*at)->next;
+    }
+    *at = forward->next;
+    free(forward);
+}
+
+static const char *why_text(enum weft_err err, int error) {
+    return err == WEFT_ERR_IO ? strerror(error) : weft_err_name(err);
+}
+
+/* Listens at forward->address; notes the outcome in the forward. */
+static enum weft_err open_forward(struct node *node, struct own_forward *forward) {
+    char bound[WEFT_ENDPOINT_MAX + 1] = "";
+    enum weft_err err =
+        proxy_add_forward(node->proxy, forward->name_space, forward->name, forward->address, bound);
+    int error = errno;
+    if (err != WEFT_OK) {
+        (void)snprintf(forward->error, sizeof(forward->error), "%s", why_text(err, error));
+        trace(&node->host, TRACE_WARN, "forward-failed", "service=%s/%s address=%s why=\"%s\"",
+              forward->name_space, forward->name, forward->address, forward->error);
+        errno = error;
+        return err;
+    }
+    forward->error[0] = '\0';
+    (void)snprintf(forward->bound, sizeof(forward->bound), "%s", bound);
+    trace(&node->host, TRACE_INFO, "forward", "service=%s/%s address=%s", forward->name_space,
+          forward->name, forward->bound);
+    return WEFT_OK;
+}
+
+enum weft_err node_forward_add(struct node *node, const char *name_space, const char *name,
+                               const char *address, unsigned origin) {
+    if (!wire_name_is_valid(span_of_text(name_space)) || !wire_name_is_valid(span_of_text(name)) ||
+        strlen(address) > WEFT_ENDPOINT_MAX) {
+        return WEFT_ERR_INVALID;
+    }
+    struct own_forward *known = node_forward_find(node, name_space, name);
+    struct own_forward before = known != NULL ? *known : (struct own_forward){0};
+    struct own_forward *forward = known != NULL ? known : forward_new(node, name_space, name);
+    if (forward == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    (void)snprintf(forward->address, sizeof(forward->address), "%s", address);
+    enum weft_err err = open_forward(node, forward);
+    int error = errno;
+    if (err != WEFT_OK && known != NULL) {
+        *forward = before;
+    } else if (err != WEFT_OK) {
+        forward_drop(node, forward);
+    } else {
+        forward->origins |= origin;
+        err = origin == OWN_ADDED ? keep(node, forward) : WEFT_OK;
+    }
+    errno = error;
+    return err;
+}
+
+enum weft_err node_forward_remove(struct node *node, const char *name_space, const char *name) {
+    struct own_forward *forward = node_forward_find(node, name_space, name);
+    if (forward == NULL) {
+        return WEFT_ERR_NOT_FOUND;
+    }
+    enum weft_err err = WEFT_OK;
+    if (forward->bound[0] != '\0') {
+        err = proxy_remove_forward(node->proxy, name_space, name);
+    }
+    enum weft_err kept = store_forget_forward(node->store, name_space, name);
+    forward_drop(node, forward);
+    return err != WEFT_OK ? err : kept;
+}
+
+/* Wanted whether or not it can listen now. */
+static void want(struct node *node, const char *name_space, const char *name,
+                 const struct config_address *listen, unsigned origin) {
+    char address[WEFT_ENDPOINT_MAX + 1];
+    struct own_forward *forward = node_forward_find(node, name_space, name);
+    if (forward != NULL && origin == OWN_ADDED) {
+        return; /* the configuration's word is newer */
+    }
+    address_text(listen, address);
+    bool is_new = forward == NULL;
+    forward = is_new ? forward_new(node, name_space, name) : forward;
+    if (forward == NULL) {
+        return;
+    }
+    bool has_moved = is_new || strcmp(forward->address, address) != 0;
+    forward->origins |= origin;
+    (void)snprintf(forward->address, sizeof(forward->address), "%s", address);
+    if ((has_moved || forward->bound[0] == '\0') && open_forward(node, forward) != WEFT_OK) {
+        forward->bound[0] = '\0';
+    }
+}
+
+static void want_configured(struct node *node) {
+    for (size_t i = 0; i < node->config.forward_count; i++) {
+        const struct config_forward *wanted = &node->config.forwards[i];
+        want(node, wanted->name_space, wanted->name, &wanted->listen, OWN_CONFIGURED);
+    }
+}
+
+static void load_one(void *ctx, const struct store_forward *stored) {
+    struct config_address listen = {.port = stored->port};
+    (void)snprintf(listen.host, sizeof(listen.host), "%s", stored->address);
+    want(ctx, stored->name_space, stored->name, &listen, OWN_ADDED);
+}
+
+void node_forwards_init(struct node *node) {
+    want_configured(node);
+    enum weft_err err = store_each_forward(node->store, load_one, node);
+    if (err != WEFT_OK) {
+        trace(&node->host, TRACE_ERROR, "store-unreadable", "what=forwards why=%s",
+              weft_err_name(err));
+    }
+}
+
+static bool is_configured(const struct node *node, const struct own_forward *forward) {
+    for (size_t i = 0; i < node->config.forward_count; i++) {
+        const struct config_forward *wanted = &node->config.forwards[i];
+        if (strcmp(wanted->name, forward->name) == 0 &&
+            strcmp(wanted->name_space, forward->name_space) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void node_forwards_reload(struct node *node) {
+    struct own_forward *next = NULL;
+    for (struct own_forward *forward = node->forwards; forward != NULL; forward = next) {
+        next = forward->next;
+        bool was_configured = (forward->origins & OWN_CONFIGURED) != 0;
+        if (!was_configured || is_configured(node, forward)) {
+            continue;
+        }
+        forward->origins &= ~(unsigned)OWN_CONFIGURED;
+        if (forward->origins == 0 &&
+            node_forward_remove(node, forward->name_space, forward->name) != WEFT_OK) {
+            trace(&node->host, TRACE_WARN, "forward-not-removed", "what=reload");
+        }
+    }
+    want_configured(node);
+}
+
+void node_forwards_free(struct node *node) {
+    while (node->forwards != NULL) {
+        forward_drop(node, node->forwards);
+    }
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The turn of the loop: inputs feed the core during the turn, one pump at its end drains it. One
+ * timer serves the core and every link.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "node/internal.h"
+
+/* Draining leads to writing, writing to room, room to more to drain. After so many rounds the
+ * other sockets get their turn. */
+#define PUMP_ROUNDS_MAX 16
+
+/* The timer never fires more often than this, whatever deadline the core names. */
+#define TIMER_MIN (100 * NS_PER_US)
+
+weft_ns node_clock(void) {
+    struct timespec now;
+    int failed = clock_gettime(CLOCK_MONOTONIC, &now);
+    ASSERT(failed == 0);
+    return (weft_ns)now.tv_sec * NS_PER_S + (weft_ns)now.tv_nsec;
+}
+
+uint64_t node_wall_ms(void) {
+    struct timespec now;
+    int failed = clock_gettime(CLOCK_REALTIME, &now);
+    ASSERT(failed == 0);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void arm_timer(struct node *node) {
+    weft_ns deadline = time_min(core_deadline(node->core), timers_deadline(&node->timers));
+    if (deadline == node->timer_at) {
+        return;
+    }
+    node->timer_at = deadline;
+    if (deadline == WEFT_NEVER) {
+        (void)event_del(node->timer);
+        return;
+    }
+    weft_ns now = node_clock();
+    weft_ns wait = deadline > now + TIMER_MIN ? deadline - now : TIMER_MIN;
+    const struct timeval after = {.tv_sec = (time_t)(wait / NS_PER_S),
+                                  .tv_usec = (suseconds_t)(wait % NS_PER_S / NS_PER_US)};
+    (void)event_add(node->timer, &after);
+}
+
+/* Performs all actions there are; whether there was any. */
+static bool drain(struct node *node) {
+    struct action action;
+    bool had_any = false;
+    while (core_next_action(node->core, &action)) {
+        had_any = true;
+        node_perform(node, &action);
+        action_release(&action);
+    }
+    return had_any;
+}
+
+static void on_pump(evutil_socket_t fd, short what, void *arg) {
+    struct node *node = arg;
+    (void)fd;
+    (void)what;
+    node->is_pumping = true;
+    bool is_more = true;
+    for (unsigned round = 0; round < PUMP_ROUNDS_MAX && is_more; round++) {
+        is_more = drain(node);
+        is_more = tcp_flush_dirty(node) || is_more;
+    }
+    node->is_pumping = false;
+    node->is_touched = false;
+    tcp_reap(node);
+    node_dials_reap(node);
+    if (is_more) {
+        node_touch(node);
+    }
+    arm_timer(node);
+}
+
+void node_touch(struct node *node) {
+    if (node->is_touched || node->is_pumping) {
+        return;
+    }
+    node->is_touched = true;
+    event_active(node->pump, EV_TIMEOUT, 0);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg) {
+    struct node *node = arg;
+    (void)fd;
+    (void)what;
+    weft_ns now = node_clock();
+    node->timer_at = WEFT_NEVER;
+    if (core_deadline(node->core) <= now) {
+        core_tick(node->core, now);
+    }
+    tcp_tick(node, now);
+    node_touch(node);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg) {
+    struct node *node = arg;
+    uint64_t count = 0;
+    (void)what;
+    if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN) {
+        return;
+    }
+    struct post post = {0};
+    bool has_one = true;
+    while (has_one) {
+        pthread_mutex_lock(&node->posts_lock);
+        has_one = ring_pop(&node->posts, &post);
+        pthread_mutex_unlock(&node->posts_lock);
+        if (has_one) {
+            post.call(post.ctx);
+        }
+    }
+    node_touch(node);
+}
+
+enum weft_err node_post(struct node *node, void (*call)(void *ctx), void *ctx) {
+    return node_post_owned(node, &(struct post){.call = call, .ctx = ctx});
+}
+
+enum weft_err node_post_owned(struct node *node, const struct post *post) {
+    pthread_mutex_lock(&node->posts_lock);
+    enum weft_err err = ring_push(&node->posts, post);
+    pthread_mutex_unlock(&node->posts_lock);
+    const uint64_t one = 1;
+    if (err == WEFT_OK && write(node->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
+        return WEFT_ERR_IO;
+    }
+    return err;
+}
+
+static struct event_base *base_new(void) {
+    struct event_config *config = event_config_new();
+    if (config == NULL) {
+        return NULL;
+    }
+    /* One thread owns the loop; others knock through the eventfd. */
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+enum weft_err node_loop_init(struct node *node) {
+    ring_init(&node->posts, sizeof(struct post), POSTS_MAX);
+    node->timer_at = WEFT_NEVER;
+    node->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (node->wake_fd < 0) {
+        return WEFT_ERR_IO;
+    }
+    node->base = base_new();
+    if (node->base == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    node->timer = event_new(node->base, -1, 0, on_timer, node);
+    node->pump = event_new(node->base, -1, 0, on_pump, node);
+    node->wake = event_new(node->base, node->wake_fd, EV_READ | EV_PERSIST, on_wake, node);
+    if (node->timer == NULL || node->pump == NULL || node->wake == NULL ||
+        event_add(node->wake, NULL) != 0) {
+        return WEFT_ERR_MEMORY;
+    }
+    return WEFT_OK;
+}
+
+static void event_drop(struct event *event) {
+    if (event != NULL) {
+        event_free(event);
+    }
+}
+
+void node_loop_fini(struct node *node) {
+    event_drop(node->timer);
+    event_drop(node->pump);
+    event_drop(node->wake);
+    if (node->base != NULL) {
+        event_base_free(node->base);
+    }
+    if (node->wake_fd >= 0) {
+        (void)close(node->wake_fd);
+    }
+    struct post post;
+    while (node->posts.count > 0 && ring_pop(&node->posts, &post)) {
+        if (post.drop != NULL) {
+            post.drop(post.ctx);
+        }
+    }
+    timers_fini(&node->timers);
+    ring_fini(&node->posts);
+}
+
+void node_run(struct node *node) {
+    node_touch(node);
+    (void)event_base_dispatch(node->base);
+}
+
+void node_break(struct node *node) {
+    (void)event_base_loopbreak(node->base);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What is unhealthy, why, and what happens next: the lines an operator reads first. Everything here
+ * is derived when asked; nothing is kept.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "node/internal.h"
+
+#define TARGETS_LOOKED_AT 256
+
+struct problem_list {
+    struct problem *out;
+    size_t count;
+    size_t max;
+};
+
+/* The next free entry, or NULL when the list is full. */
+static struct problem *take(struct problem_list *list) {
+    if (list->count == list->max) {
+        return NULL;
+    }
+    struct problem *problem = &list->out[list->count++];
+    memset(problem, 0, sizeof(*problem));
+    return problem;
+}
+
+__attribute__((format(printf, 3, 4))) static void say(char *out, size_t size, const char *format,
+                                                      ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(out, size, format, arguments);
+    va_end(arguments);
+}
+
+#define SAY(field, ...) say(field, sizeof(field), __VA_ARGS__)
+
+static void add_clone(const struct core_status *status, struct problem_list *list) {
+    struct problem *problem = status->is_clone_seen ? take(list) : NULL;
+    if (problem == NULL) {
+        return;
+    }
+    SAY(problem->what, "this node's key is also in use elsewhere");
+    SAY(problem->cause, "a copied state folder: the other one is at %s", status->clone_addresses);
+    SAY(problem->next, "%s",
+        status->is_quarantined
+            ? "give this one a new state folder; it stays off the mesh and looks again each minute"
+            : "give the other one a new state folder; it was told to stay off the mesh");
+}
+
+static void add_store(struct node *node, struct problem_list *list) {
+    char error[STORE_TEXT_BYTES];
+    struct problem *problem = store_error(node->store, error) ? take(list) : NULL;
+    if (problem == NULL) {
+        return;
+    }
+    SAY(problem->what, "the store cannot be written");
+    SAY(problem->cause, "%s", error);
+    SAY(problem->next, "make room or mend the disk; what waits is kept in memory and tried again");
+}
+
+static void add_isolation(const struct core_status *status, bool has_targets,
+                          struct problem_list *list) {
+    bool is_alone = status->links == 0 && (has_targets || status->peers_known > 1);
+    struct problem *problem = is_alone && !status->is_leaving ? take(list) : NULL;
+    if (problem == NULL) {
+        return;
+    }
+    SAY(problem->what, "no link to any other node");
+    SAY(problem->cause, "%s", has_targets ? "no known address answers" : "no address is known");
+    SAY(problem->next, "%s",
+        has_targets ? "see the addresses below; each is tried again" : "give it a --seed");
+}
+
+static void add_target(const struct dialer_target *target, weft_ns now, struct problem_list *list) {
+    bool is_bad = target->failure_count > 0 && target->is_seed;
+    struct problem *problem = is_bad ? take(list) : NULL;
+    if (problem == NULL) {
+        return;
+    }
+    SAY(problem->what, "no link to seed %s", target->endpoint);
+    SAY(problem->cause, "%s (%u tries)", target->error, (unsigned)target->failure_count);
+    if (target->is_dialling) {
+        SAY(problem->next, "trying again now");
+    } else {
+        SAY(problem->next, "tried again in %.1f s",
+            (double)time_since(now, target->retry_at) / (double)NS_PER_S);
+    }
+}
+
+static void add_targets(struct node *node, struct problem_list *list) {
+    struct dialer_target target;
+    weft_ns now = node_clock();
+    for (size_t i = 0; i < TARGETS_LOOKED_AT && core_target_at(node->core, i, &target); i++) {
+        add_target(&target, now, list);
+    }
+}
+
+static void add_forwards(struct node *node, struct problem_list *list) {
+    for (const struct own_forward *forward = node->forwards; forward != NULL;
+         forward = forward->next) {
+        struct core_provider provider;
+        bool is_offered =
+            core_providers(node->core, forward->name_space, forward->name, &provider, 1) > 0;
+        bool is_bad = forward->bound[0] == '\0' || !is_offered;
+        struct problem *problem = is_bad ? take(list) : NULL;
+        if (problem == NULL) {
+            continue;
+        }
+        SAY(problem->what, "forward of %s does not work", forward->name);
+        if (forward->bound[0] == '\0') {
+            SAY(problem->cause, "cannot listen on %s: %s", forward->address, forward->error);
+            SAY(problem->next, "free the address or choose another; tried again every %d s",
+                FORWARD_RETRY_S);
+        } else {
+            SAY(problem->cause, "no node that we know offers the service");
+            SAY(problem->next, "connections are refused until one does");
+        }
+    }
+}
+
+static void add_clash(void *ctx, const struct core_peer_view *view) {
+    struct problem_list *list = ctx;
+    char id[WEFT_PEER_ID_TEXT];
+    struct problem *problem = view->is_name_clash ? take(list) : NULL;
+    if (problem == NULL) {
+        return;
+    }
+    weft_peer_id_format(&view->id, id);
+    SAY(problem->what, "the name %.*s is claimed by more than one node", (int)view->body.name.len,
+        (const char *)view->body.name.data);
+    SAY(problem->cause, "one of them is %s", id);
+    SAY(problem->next, "give each its own --name; until then use ids");
+}
+
+size_t node_problems(struct node *node, struct problem *out, size_t max) {
+    struct problem_list list = {.out = out, .max = max};
+    struct core_status status;
+    struct dialer_target target;
+    core_get_status(node->core, &status);
+    add_clone(&status, &list);
+    add_isolation(&status, core_target_at(node->core, 0, &target), &list);
+    add_store(node, &list);
+    add_targets(node, &list);
+    add_forwards(node, &list);
+    core_each_peer(node->core, add_clash, &list);
+    return list.count;
+}
+
+const char *node_verdict(struct node *node) {
+    struct core_status status;
+    struct dialer_target target;
+    struct problem problem;
+    core_get_status(node->core, &status);
+    if (status.is_leaving) {
+        return "leaving";
+    }
+    if (status.is_quarantined) {
+        return "quarantined";
+    }
+    bool knows_others = core_target_at(node->core, 0, &target) || status.peers_known > 1;
+    if (status.links == 0 && knows_others) {
+        return "isolated";
+    }
+    return node_problems(node, &problem, 1) > 0 ? "degraded" : "healthy";
+}

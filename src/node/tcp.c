@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sockets of links. Reading goes straight into the link's buffer and never waits for writing;
+ * writing takes what the link seals on demand, at the end of the turn, many records to a call. The
+ * kernel holds little that is unsent (TCP_NOTSENT_LOWAT), so that what is urgent still overtakes.
+ *
+ *   open --tcp_close--> closing --CLOSE written--> lingering --their end, or 1 s--> dead
+ *     +-------------- fault, end of file, handshake refused --------------------------^
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "node/internal.h"
+
+#define NOTSENT_LOWAT (128 * 1024)
+#define USER_TIMEOUT_BEATS 4 /* a backstop behind the heartbeats' three */
+#define LINGER NS_PER_S
+#define SPANS_MAX 64                   /* of one sendmsg */
+#define WRITE_BUDGET ((size_t)2 << 20) /* bytes one socket may write before others get a turn */
+#define ROOM_STEP ((size_t)64 * 1024)  /* smaller changes of room are not told */
+
+struct link_id node_link_draw(struct node *node) {
+    return (struct link_id){.value = ++node->link_next};
+}
+
+static struct span id_span(const struct link_id *id) {
+    return span_of(&id->value, sizeof(id->value));
+}
+
+struct tcp *tcp_find(struct node *node, struct link_id id) {
+    return map_find(node->links, id_span(&id));
+}
+
+static void arm(struct tcp *tcp) {
+    weft_ns deadline =
+        tcp->state == TCP_STATE_OPEN ? link_deadline(tcp->link) : time_after(tcp->since, LINGER);
+    timers_arm(&tcp->node->timers, &tcp->timer, deadline);
+}
+
+void tcp_mark_dirty(struct tcp *tcp) {
+    if (tcp->is_dirty || tcp->state == TCP_STATE_DEAD) {
+        return;
+    }
+    tcp->is_dirty = true;
+    tcp->dirty_next = tcp->node->dirty;
+    tcp->node->dirty = tcp;
+    node_touch(tcp->node);
+}
+
+static void event_drop(struct event **event) {
+    if (*event != NULL) {
+        event_free(*event);
+        *event = NULL;
+    }
+}
+
+static void settle(struct tcp *tcp) {
+    if (!tcp->is_settled) {
+        tcp->is_settled = true;
+        guard_settled(tcp->node->guard, tcp->id);
+    }
+}
+
+/* Tells the core, once, that the link it knows of is no more. */
+static void tell_down(struct tcp *tcp, const char *why) {
+    weft_ns now = node_clock();
+    if (tcp->is_up) {
+        tcp->is_up = false;
+        core_link_down(tcp->node->core, tcp->id, now);
+    } else if (tcp->dial_token != 0) {
+        core_dial_failed(tcp->node->core, tcp->dial_token, why, now);
+    }
+    tcp->dial_token = 0;
+    node_touch(tcp->node);
+}
+
+void tcp_kill(struct tcp *tcp, const char *why) {
+    struct node *node = tcp->node;
+    if (tcp->state == TCP_STATE_DEAD) {
+        return;
+    }
+    tcp->state = TCP_STATE_DEAD;
+    settle(tcp);
+    tell_down(tcp, why);
+    event_drop(&tcp->on_read);
+    event_drop(&tcp->on_write);
+    timers_disarm(&node->timers, &tcp->timer);
+    (void)map_remove(node->links, id_span(&tcp->id));
+    (void)close(tcp->fd);
+    tcp->fd = -1;
+    node->tcp_count--;
+    tcp->dead_next = node->dead;
+    node->dead = tcp;
+    node_touch(node);
+}
+
+/* A stranger or a peer that did not get through: logged once per address with a count. */
+static void report_fault(struct tcp *tcp, const char *why) {
+    uint64_t count = 0;
+    if (guard_fault(tcp->node->guard, span_of(tcp->address, tcp->address_len), node_clock(),
+                    &count)) {
+        trace(&tcp->node->host, TRACE_WARN, "handshake-failed",
+              "remote=%s direction=%s count=%llu why=\"%s\"", tcp->remote,
+              tcp->role == LINK_DIALLED ? "out" : "in", (unsigned long long)count, why);
+    }
+}
+
+static void lost(struct tcp *tcp, const char *why) {
+    if (tcp->state == TCP_STATE_OPEN && !tcp->is_up) {
+        report_fault(tcp, why);
+    } else if (tcp->is_up) {
+        trace(&tcp->node->host, TRACE_DEBUG, "link-lost", "remote=%s why=\"%s\"", tcp->remote, why);
+    }
+    tcp_kill(tcp, why);
+}
+
+void tcp_close(struct tcp *tcp, enum wire_close_reason reason, const char *text) {
+    if (tcp->state != TCP_STATE_OPEN) {
+        return;
+    }
+    link_close(tcp->link, reason, text);
+    tcp->state = TCP_STATE_CLOSING;
+    tcp->since = node_clock();
+    arm(tcp);
+    tcp_mark_dirty(tcp);
+}
+
+static void tell_room(struct tcp *tcp, weft_ns now) {
+    size_t room[WIRE_CLASS_COUNT];
+    for (int class = 0; class < WIRE_CLASS_COUNT; class ++) {
+        room[class] = link_room(tcp->link, (enum wire_class) class);
+    }
+    memcpy(tcp->room_told, room, sizeof(room));
+    core_link_room(tcp->node->core, tcp->id, room, now);
+}
+
+/* Whether the core's idea of the room is so wrong that it should be told. It counts down what it
+ * sends itself, so it is always too low, never too high. */
+static bool is_room_news(const struct tcp *tcp, size_t written) {
+    return tcp->is_up && tcp->state == TCP_STATE_OPEN &&
+           (written >= ROOM_STEP || !tcp->wants_write);
+}
+
+static void on_up(struct tcp *tcp, const struct link_event *event, weft_ns now) {
+    char name[WEFT_NAME_MAX + 1];
+    (void)span_to_text(event->hello.name, name, sizeof(name));
+    const struct core_link_info info = {
+        .role = tcp->role,
+        .dial_token = tcp->dial_token,
+        .key = event->hello.key,
+        .name = name,
+        .incarnation = event->hello.incarnation,
+        .instance = event->hello.instance,
+        .remote = tcp->remote,
+    };
+    settle(tcp);
+    tcp->is_up = true;
+    tcp->since = now;
+    core_link_up(tcp->node->core, tcp->id, &info, now);
+    tell_room(tcp, now);
+}
+
+static void on_down(struct tcp *tcp, const struct link_event *event, weft_ns now) {
+    if (tcp->is_up && event->close_reason != 0) {
+        core_link_bye(tcp->node->core, tcp->id, (enum wire_close_reason)event->close_reason, now);
+    }
+    lost(tcp, event->detail);
+}
+
+static void take_events(struct tcp *tcp, weft_ns now) {
+    struct link_event event;
+    while (tcp->state != TCP_STATE_DEAD && link_next_event(tcp->link, now, &event)) {
+        switch (event.kind) {
+        case LINK_EVENT_UP:
+            on_up(tcp, &event, now);
+            break;
+        case LINK_EVENT_FRAME:
+            core_link_frame(tcp->node->core, tcp->id, &event.frame, event.payload, now);
+            break;
+        case LINK_EVENT_DOWN:
+            on_down(tcp, &event, now);
+            break;
+        }
+    }
+}
+
+/* Discards what the other side still says, until its end. */
+static void read_lingering(struct tcp *tcp) {
+    uint8_t scrap[4096];
+    ssize_t got = recv(tcp->fd, scrap, sizeof(scrap), 0);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+        tcp_kill(tcp, "closed");
+    }
+}
+
+/* Reads once; returns how many bytes, 0 when there is nothing more now. */
+static size_t read_some(struct tcp *tcp, weft_ns now, bool *is_full) {
+    size_t len = 0;
+    uint8_t *space = link_read_space(tcp->link, &len);
+    if (space == NULL) {
+        lost(tcp, "out of memory");
+        return 0;
+    }
+    ssize_t got = recv(tcp->fd, space, len, 0);
+    int error = errno;
+    link_read_done(tcp->link, got > 0 ? (size_t)got : 0, now);
+    if (got > 0) {
+        *is_full = (size_t)got == len;
+        return (size_t)got;
+    }
+    if (got == 0) {
+        lost(tcp, "the other side hung up");
+    } else if (error != EAGAIN && error != EINTR) {
+        lost(tcp, strerror(error));
+    }
+    return 0;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg) {
+    struct tcp *tcp = arg;
+    struct node *node = tcp->node;
+    (void)fd;
+    (void)what;
+    if (tcp->state == TCP_STATE_LINGERING) {
+        read_lingering(tcp);
+        return;
+    }
+    weft_ns now = node_clock();
+    size_t total = 0;
+    bool is_full = true;
+    while (is_full && total < READ_BUDGET && tcp->state < TCP_STATE_LINGERING) {
+        is_full = false;
+        total += read_some(tcp, now, &is_full);
+        if (tcp->state != TCP_STATE_DEAD) {
+            take_events(tcp, now);
+        }
+    }
+    if (tcp->state == TCP_STATE_DEAD) {
+        return;
+    }
+    if (tcp->is_up && total > 0) {
+        core_link_alive(node->core, tcp->id, now);
+    }
+    arm(tcp);
+    if (link_wants_write(tcp->link)) {
+        tcp_mark_dirty(tcp);
+    }
+    node_touch(node);
+}
+
+/* Writes once; returns how many bytes went, 0 when the kernel takes no more or nothing is left. */
+static size_t write_some(struct tcp *tcp, weft_ns now) {
+    struct span spans[SPANS_MAX];
+    struct iovec vectors[SPANS_MAX];
+    size_t count = link_write_spans(tcp->link, now, spans, SPANS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        union {
+            const uint8_t *from;
+            void *to;
+        } bytes = {.from = spans[i].data}; /* sendmsg does not write, whatever its type says */
+        vectors[i] = (struct iovec){.iov_base = bytes.to, .iov_len = spans[i].len};
+    }
+    const struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
+    ssize_t put = count > 0 ? sendmsg(tcp->fd, &message, MSG_NOSIGNAL) : 0;
+    if (put < 0 && errno != EAGAIN && errno != EINTR) {
+        lost(tcp, strerror(errno));
+        return 0;
+    }
+    tcp->wants_write = put < 0;
+    if (put <= 0) {
+        return 0;
+    }
+    link_write_done(tcp->link, (size_t)put);
+    return (size_t)put;
+}
+
+static void end_writing(struct tcp *tcp) {
+    tell_down(tcp, "closed");
+    (void)shutdown(tcp->fd, SHUT_WR);
+    tcp->state = TCP_STATE_LINGERING;
+    tcp->since = node_clock();
+}
+
+/* Whether the core was told of room. */
+static bool flush(struct tcp *tcp) {
+    weft_ns now = node_clock();
+    size_t total = 0;
+    size_t put = 1;
+    tcp->wants_write = false;
+    while (put > 0 && total < WRITE_BUDGET && tcp->state < TCP_STATE_LINGERING) {
+        put = write_some(tcp, now);
+        total += put;
+    }
+    if (tcp->state == TCP_STATE_DEAD) {
+        return true;
+    }
+    if (link_wants_write(tcp->link)) {
+        tcp->wants_write = true;
+        (void)event_add(tcp->on_write, NULL);
+    } else if (tcp->state == TCP_STATE_CLOSING) {
+        end_writing(tcp);
+    }
+    arm(tcp);
+    if (!is_room_news(tcp, total) || total == 0) {
+        return false;
+    }
+    tell_room(tcp, now);
+    return true;
+}
+
+bool tcp_flush_dirty(struct node *node) {
+    bool was_told = false;
+    while (node->dirty != NULL) {
+        struct tcp *tcp = node->dirty;
+        node->dirty = tcp->dirty_next;
+        tcp->is_dirty = false;
+        if (tcp->state < TCP_STATE_LINGERING && !event_pending(tcp->on_write, EV_WRITE, NULL)) {
+            was_told = flush(tcp) || was_told;
+        }
+    }
+    return was_told;
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    tcp_mark_dirty(arg);
+}
+
+void tcp_tick(struct node *node, weft_ns now) {
+    struct timer *due = timers_pop(&node->timers, now);
+    for (; due != NULL; due = timers_pop(&node->timers, now)) {
+        struct tcp *tcp = due->owner;
+        if (tcp->state != TCP_STATE_OPEN) {
+            tcp_kill(tcp, "closed");
+            continue;
+        }
+        link_tick(tcp->link, now);
+        take_events(tcp, now);
+        if (tcp->state == TCP_STATE_DEAD) {
+            continue;
+        }
+        arm(tcp);
+        tcp_mark_dirty(tcp);
+    }
+}
+
+static void tcp_free(struct tcp *tcp) {
+    link_free(tcp->link);
+    event_drop(&tcp->on_read);
+    event_drop(&tcp->on_write);
+    if (tcp->fd >= 0) {
+        (void)close(tcp->fd);
+    }
+    free(tcp);
+}
+
+void tcp_reap(struct node *node) {
+    while (node->dead != NULL) {
+        struct tcp *tcp = node->dead;
+        if (tcp->is_dirty) {
+            (void)tcp_flush_dirty(node); /* takes the dead off the other list */
+        }
+        node->dead = tcp->dead_next;
+        tcp_free(tcp);
+    }
+}
+
+void tcp_free_all(struct node *node) {
+    if (node->links == NULL) {
+        return;
+    }
+    struct map_entry *entry = map_first(node->links);
+    while (entry != NULL) {
+        struct tcp *tcp = map_value(entry);
+        entry = map_next(entry);
+        tcp_free(tcp);
+    }
+    while (node->dead != NULL) {
+        struct tcp *tcp = node->dead;
+        node->dead = tcp->dead_next;
+        tcp_free(tcp);
+    }
+    map_free(node->links);
+}
+
+size_t tcp_address_bytes(const struct sockaddr *address, uint8_t out[16]) {
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in four;
+        memcpy(&four, address, sizeof(four));
+        memcpy(out, &four.sin_addr, 4);
+        return 4;
+    }
+    struct sockaddr_in6 six;
+    memcpy(&six, address, sizeof(six));
+    if (IN6_IS_ADDR_V4MAPPED(&six.sin6_addr)) {
+        memcpy(out, six.sin6_addr.s6_addr + 12, 4);
+        return 4;
+    }
+    memcpy(out, &six.sin6_addr, 16);
+    return 16;
+}
+
+void tcp_address_text(const struct sockaddr *address, char out[WEFT_ENDPOINT_MAX + 1]) {
+    uint8_t bytes[16];
+    char text[INET6_ADDRSTRLEN] = "?";
+    size_t len = tcp_address_bytes(address, bytes);
+    in_port_t port = 0;
+    if (address->sa_family == AF_INET) {
+        memcpy(&port, (const char *)address + offsetof(struct sockaddr_in, sin_port), sizeof(port));
+    } else {
+        memcpy(&port, (const char *)address + offsetof(struct sockaddr_in6, sin6_port),
+               sizeof(port));
+    }
+    (void)inet_ntop(len == 4 ? AF_INET : AF_INET6, bytes, text, sizeof(text));
+    (void)snprintf(out, WEFT_ENDPOINT_MAX + 1, len == 4 ? "%s:%u" : "[%s]:%u", text,
+                   (unsigned)ntohs(port));
+}
+
+static void set_options(const struct node *node, int fd) {
+    const int one = 1;
+    const int lowat = NOTSENT_LOWAT;
+    const unsigned timeout_ms =
+        (unsigned)(USER_TIMEOUT_BEATS * node->config.heartbeat / NS_PER_MS) + 1000;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
+/* Fills in all that can fail; tcp_free takes what was built. */
+static enum weft_err build(struct tcp *tcp, const struct tcp_source *source) {
+    struct node *node = tcp->node;
+    weft_ns now = node_clock();
+    enum weft_err err = link_new(&node->shared, source->role, source->expected, now, &tcp->link);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    tcp->on_read = event_new(node->base, tcp->fd, EV_READ | EV_PERSIST, on_readable, tcp);
+    tcp->on_write = event_new(node->base, tcp->fd, EV_WRITE, on_writable, tcp);
+    if (tcp->on_read == NULL || tcp->on_write == NULL || event_add(tcp->on_read, NULL) != 0) {
+        return WEFT_ERR_MEMORY;
+    }
+    err = timers_reserve(&node->timers, node->tcp_count + 1);
+    return err != WEFT_OK ? err : map_add(node->links, id_span(&tcp->id), tcp);
+}
+
+enum weft_err tcp_start(struct node *node, const struct tcp_source *source) {
+    struct tcp *tcp = calloc(1, sizeof(*tcp));
+    if (tcp == NULL) {
+        (void)close(source->fd);
+        return WEFT_ERR_MEMORY;
+    }
+    tcp->node = node;
+    tcp->id = source->id.value != 0 ? source->id : node_link_draw(node);
+    tcp->fd = source->fd;
+    tcp->role = source->role;
+    tcp->timer.owner = tcp;
+    tcp->is_settled = source->role == LINK_DIALLED; /* the guard counts those who knock */
+    tcp->address_len = tcp_address_bytes(source->remote, tcp->address);
+    tcp_address_text(source->remote, tcp->remote);
+    set_options(node, source->fd);
+    enum weft_err err = build(tcp, source);
+    if (err != WEFT_OK) {
+        tcp_free(tcp);
+        return err;
+    }
+    node->tcp_count++;
+    tcp->dial_token = source->dial_token;
+    tcp->since = node_clock();
+    arm(tcp);
+    tcp_mark_dirty(tcp);
+    return WEFT_OK;
+}
