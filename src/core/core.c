@@ -84,7 +84,7 @@ static enum weft_err make_gossip(struct core *core) {
                     .records_max = 4 * core->config.peers_max,
                     .owner_records_max = 1024,
                     .owner_bytes_max = (size_t)256 * 1024,
-                    .stranger_records_max = 2048},
+                    .stranger_records_max = core->config.peers_max},
         .fade_after = core->config.fade_after,
         .pending_bytes_max = (size_t)1024 * 1024,
     };

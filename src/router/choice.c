@@ -13,6 +13,9 @@
 /* How often a peer that no path reaches is dialled though we have links enough: it may be the other
  * half of a healed partition. */
 #define PROBE_NS (10 * NS_PER_S)
+/* Half the degree is dialled as fast as may be, the other half at this pace: the others dial too,
+ * and a mesh that forms at once would else make twice the links it wants and trim them again. */
+#define UNHURRIED_NS (500 * NS_PER_MS)
 
 static size_t attempt_count(const struct dialer *dialer) {
     size_t count = 0;
@@ -133,6 +136,20 @@ static struct offer candidates_offer(struct dialer *dialer, const struct router 
     return offer;
 }
 
+/* Whether the next link may be dialled yet; if not, `next` learns when. */
+static bool is_in_turn(struct dialer *dialer, weft_ns now, weft_ns *next) {
+    size_t total = router_links_degree(&dialer->links) + attempt_count(dialer);
+    if (2 * total < dialer->config.degree) {
+        return true;
+    }
+    if (now < dialer->unhurried_at) {
+        *next = time_min(*next, dialer->unhurried_at);
+        return false;
+    }
+    dialer->unhurried_at = time_after(now, rng_jitter(&dialer->rng, UNHURRIED_NS));
+    return true;
+}
+
 static struct target *candidate_choose(struct dialer *dialer, const struct router *router,
                                        weft_ns now, weft_ns *next) {
     if (!dialer->config.may_discover) {
@@ -142,7 +159,7 @@ static struct target *candidate_choose(struct dialer *dialer, const struct route
         dialer->probe_at = time_after(now, rng_jitter(&dialer->rng, PROBE_NS));
     }
     bool is_probing = now >= dialer->probe_at;
-    bool is_wanting = wants_more(dialer, router);
+    bool is_wanting = wants_more(dialer, router) && is_in_turn(dialer, now, next);
     if (!is_probing && !is_wanting) {
         return NULL;
     }

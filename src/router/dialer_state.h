@@ -31,6 +31,7 @@ struct dialer {
     weft_ns dial_check_at;
     weft_ns trim_check_at;
     weft_ns probe_at; /* 0 before the first question */
+    weft_ns unhurried_at; /* when the next link of the second half may be dialled */
     bool is_trimming;
 };
 
