@@ -103,9 +103,13 @@ void core_load_record(struct core *core, struct span encoded, weft_ns now);
 void core_leave(struct core *core, weft_ns patience, weft_ns now);
 
 /* Services of our own: one record for each (namespace, name), with all its endpoints. Replaces. */
+struct core_offer {
+    uint8_t protocol; /* enum wire_protocol */
+    const struct wire_endpoint *endpoints;
+    uint32_t endpoint_count; /* 1 .. WIRE_ENDPOINTS_MAX */
+};
 WEFT_MUST_CHECK enum weft_err core_offer(struct core *core, const char *name_space,
-                                         const char *name, uint8_t protocol,
-                                         const struct wire_endpoint *endpoints, uint32_t count,
+                                         const char *name, const struct core_offer *offer,
                                          weft_ns now);
 WEFT_MUST_CHECK enum weft_err core_withdraw(struct core *core, const char *name_space,
                                             const char *name, weft_ns now);

@@ -38,7 +38,7 @@ static void service_drop(struct core *core, struct service *service, struct span
     struct record *gone = service->providers[index];
     service->provider_count--;
     memmove(service->providers + index, service->providers + index + 1,
-            (service->provider_count - index) * sizeof(*service->providers));
+            (service->provider_count - index) * sizeof(struct record *));
     if (service->provider_count == 0) {
         (void)map_remove(core->services, key);
         free(service->providers);
@@ -68,7 +68,7 @@ static void service_add(struct core *core, struct record *record) {
     if (service == NULL) {
         return;
     }
-    size_t bytes = (service->provider_count + 1) * sizeof(*service->providers);
+    size_t bytes = (service->provider_count + 1) * sizeof(struct record *);
     struct record **grown = realloc(service->providers, bytes);
     if (grown == NULL) {
         core->frames_dropped[CORE_DROP_MEMORY]++;
@@ -211,16 +211,16 @@ static bool names_are_valid(const char *name_space, const char *name) {
 }
 
 enum weft_err core_offer(struct core *core, const char *name_space, const char *name,
-                         uint8_t protocol, const struct wire_endpoint *endpoints, uint32_t count,
-                         weft_ns now) {
+                         const struct core_offer *offer, weft_ns now) {
     core_enter(core, now);
     uint8_t body[WIRE_RECORD_BODY_MAX];
     char key[SERVICE_KEY_BYTES];
-    if (!names_are_valid(name_space, name) || count == 0 || count > WIRE_ENDPOINTS_MAX) {
+    if (!names_are_valid(name_space, name) || offer->endpoint_count == 0 ||
+        offer->endpoint_count > WIRE_ENDPOINTS_MAX) {
         return WEFT_ERR_INVALID;
     }
     struct wire_writer writer = wire_writer_of(body, sizeof(body));
-    wire_service_body_encode(&writer, protocol, endpoints, count);
+    wire_service_body_encode(&writer, offer->protocol, offer->endpoints, offer->endpoint_count);
     struct span encoded = wire_writer_view(&writer);
     struct wire_service_body decoded;
     if (wire_service_body_decode(encoded, &decoded) != WEFT_OK) {

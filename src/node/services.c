@@ -40,8 +40,12 @@ static enum weft_err announce(struct node *node, const struct own_service *servi
             .weight = 100,
         };
     }
-    return core_offer(node->core, service->name_space, service->name, service->protocol, endpoints,
-                      (uint32_t)service->endpoint_count, node_clock());
+    const struct core_offer offer = {
+        .protocol = service->protocol,
+        .endpoints = endpoints,
+        .endpoint_count = (uint32_t)service->endpoint_count,
+    };
+    return core_offer(node->core, service->name_space, service->name, &offer, node_clock());
 }
 
 /* Keeps in the store what was added through the API, and only that. */

@@ -140,8 +140,9 @@ static struct mesh *make_sites(struct client *client, uint64_t rate) {
 
 static void offer(struct mesh *mesh, size_t node, const char *name) {
     const struct wire_endpoint endpoint = {.address = span_of_text("127.0.0.1:80"), .weight = 1};
-    cr_assert_eq(core_offer(mesh_core(mesh, node), "default", name, WIRE_PROTOCOL_TCP, &endpoint, 1,
-                            mesh_now(mesh)),
+    const struct core_offer offered = {
+        .protocol = WIRE_PROTOCOL_TCP, .endpoints = &endpoint, .endpoint_count = 1};
+    cr_assert_eq(core_offer(mesh_core(mesh, node), "default", name, &offered, mesh_now(mesh)),
                  WEFT_OK);
     mesh_run(mesh, 500 * NS_PER_MS);
 }
