@@ -134,13 +134,15 @@ Test(proxy_carry, a_server_may_answer_and_end_before_the_request_does_on_one_nod
     server_first(0);
 }
 
-/* Whether what the sender has sent stands still: all buffers between are full. */
-static bool is_stuck(struct mesh *mesh, const struct app *sender) {
-    uint64_t before = sender->sent;
-    for (int i = 0; i < 100; i++) {
-        event_base_loop(mesh->base, EVLOOP_NONBLOCK);
+/* Runs until what the sender has sent stands still: all buffers between are full. */
+static void run_until_stuck(struct mesh *mesh, const struct app *sender) {
+    uint64_t before = UINT64_MAX;
+    while (sender->sent != before) {
+        before = sender->sent;
+        for (int i = 0; i < 100; i++) {
+            event_base_loop(mesh->base, EVLOOP_NONBLOCK);
+        }
     }
-    return sender->sent == before;
 }
 
 /* A client that does not read stops its server and nobody else; when it reads, all is there. */
@@ -150,10 +152,9 @@ static void back_pressure(int side) {
     scene.server->pattern = (struct app){.send_total = total, .is_shut_at_end = true};
     struct app *slow = app_connect(scene.mesh, scene.address);
     app_pause(slow, true);
-    RUN_UNTIL(scene.mesh,
-              scene.server->served_count == 1 && is_stuck(scene.mesh, scene.server->served[0]));
+    RUN_UNTIL(scene.mesh, scene.server->served_count == 1 && scene.server->served[0]->sent > 0);
+    run_until_stuck(scene.mesh, scene.server->served[0]);
     uint64_t sent = scene.server->served[0]->sent;
-    cr_expect_gt(sent, 0);
     cr_expect_lt(sent, total, "the whole transfer was swallowed");
     scene.server->pattern = (struct app){.is_echo = true, .is_shut_at_end = true};
     struct app *quick = app_connect(scene.mesh, scene.address);
@@ -161,7 +162,7 @@ static void back_pressure(int side) {
     app_send(quick, 300000);
     RUN_UNTIL(scene.mesh, quick->is_ended);
     cr_expect_eq(quick->received, 300000);
-    cr_expect_eq(scene.server->served[0]->sent, sent);
+    cr_expect_lt(scene.server->served[0]->sent, total);
     app_pause(slow, false);
     RUN_UNTIL(scene.mesh, slow->received > sent);
     cr_expect_eq(slow->wrong_count, 0);
