@@ -98,7 +98,7 @@ static void settle(struct connection *connection) {
 
 /* The stream's buffer is full. A write that falls short makes the mesh say when there is room, so
  * one is made with a byte that stays in the socket unless it is taken after all. */
-static bool wait_for_room(struct connection *connection) {
+static bool wait_for_room(struct connection *connection, bool *is_held) {
     const struct proxy_backend *backend = &connection->proxy->config.backend;
     struct sock *near = &connection->near;
     uint8_t byte = 0;
@@ -111,7 +111,7 @@ static bool wait_for_room(struct connection *connection) {
         return errno == EAGAIN || errno == EINTR;
     }
     if (backend->write(backend->ctx, connection->stream, span_of(&byte, 1)) == 0) {
-        sock_want_read(near, false);
+        *is_held = true;
         return true;
     }
     return recv(near->fd, &byte, 1, 0) == 1;
@@ -142,10 +142,11 @@ static bool carry_in(struct connection *connection) {
     size_t budget = PROXY_TURN_BYTES;
     bool is_more = !near->is_ended && near->fd >= 0;
     bool is_well = true;
+    bool is_held = false;
     while (is_well && is_more && budget > 0) {
         size_t room = backend->write_room(backend->ctx, connection->stream);
         if (room == 0) {
-            is_well = wait_for_room(connection);
+            is_well = wait_for_room(connection, &is_held);
             break;
         }
         size_t len = room < PROXY_SCRATCH_BYTES ? room : PROXY_SCRATCH_BYTES;
@@ -157,6 +158,7 @@ static bool carry_in(struct connection *connection) {
         connection_abort(connection, PROXY_RESET_APPLICATION);
         return false;
     }
+    sock_want_read(near, !is_held);
     return true;
 }
 
@@ -164,7 +166,6 @@ static bool carry_in(struct connection *connection) {
 static void carry_end(struct connection *connection, bool was_ended) {
     const struct proxy_backend *backend = &connection->proxy->config.backend;
     if (connection->near.is_ended && !was_ended) {
-        sock_want_read(&connection->near, false);
         backend->finish(backend->ctx, connection->stream);
     }
     settle(connection);
@@ -295,21 +296,11 @@ void connection_accept(struct proxy *proxy, struct forward *forward, int fd) {
 
 /* --- an export --- */
 
-static void warn_of_service(struct connection *connection) {
-    struct proxy *proxy = connection->proxy;
-    uint64_t skipped = 0;
-    if (proxy_may_warn(proxy, PROXY_WARNING_CONNECT, &skipped)) {
-        trace(proxy->config.host, TRACE_WARN, "proxy-service-unreachable", "skipped=%llu",
-              (unsigned long long)skipped);
-    }
-}
-
 static void on_service_dialled(void *ctx, int fd) {
     struct connection *connection = ctx;
     const struct proxy_backend *backend = &connection->proxy->config.backend;
     connection->dial = NULL;
     if (fd < 0) {
-        warn_of_service(connection);
         connection_abort(connection, PROXY_RESET_CONNECT_FAILED);
         return;
     }
@@ -363,7 +354,6 @@ void proxy_incoming(struct proxy *proxy, uint64_t stream, const char *name_space
 /* Room in the stream: reads at once, for there is most likely something waiting. */
 static void on_room(struct connection *connection) {
     bool was_ended = connection->near.is_ended;
-    sock_want_read(&connection->near, true);
     if (carry_in(connection)) {
         carry_end(connection, was_ended);
     }

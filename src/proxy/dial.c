@@ -61,7 +61,21 @@ void dial_free(struct dial *dial) {
     free(dial);
 }
 
+static void warn_of_failure(struct dial *dial) {
+    struct proxy *proxy = dial->proxy;
+    uint64_t skipped = 0;
+    size_t last = dial->endpoint_count - 1;
+    if (dial->endpoint_count > 0 && proxy_may_warn(proxy, PROXY_WARNING_CONNECT, &skipped)) {
+        trace(proxy->config.host, TRACE_WARN, "proxy-service-unreachable",
+              "host=%s port=%s endpoints=%zu skipped=%llu", dial->endpoints[last].host,
+              dial->endpoints[last].port, dial->endpoint_count, (unsigned long long)skipped);
+    }
+}
+
 static void finish(struct dial *dial, int fd) {
+    if (fd < 0) {
+        warn_of_failure(dial);
+    }
     dial_done *done = dial->done;
     void *ctx = dial->ctx;
     struct proxy *proxy = dial->proxy;
