@@ -12,7 +12,9 @@ target_compile_definitions(weft_flags INTERFACE _GNU_SOURCE WEFT_VERSION="${PROJ
 target_compile_options(weft_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wundef -Wstrict-prototypes
     -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wcast-qual -Wpointer-arith -Wwrite-strings
-    -Wimplicit-fallthrough -fno-common $<$<BOOL:${WEFT_WERROR}>:-Werror>)
+    -Wimplicit-fallthrough -fno-common
+    -Wno-format-truncation # texts for people are cut on purpose, by snprintf, at a stated size
+    $<$<BOOL:${WEFT_WERROR}>:-Werror>)
 
 if(WEFT_SANITIZE)
     target_compile_options(weft_flags INTERFACE
