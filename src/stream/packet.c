@@ -13,7 +13,7 @@
 #include "stream/stream.h"
 #include "stream/window.h"
 
-#define SMALL_PART_MAX (WIRE_PART_HEADER_BYTES + 30 + 16 * WIRE_ACK_RANGES_MAX)
+#define SMALL_PART_MAX ((size_t)(WIRE_PART_HEADER_BYTES + 30 + 16 * WIRE_ACK_RANGES_MAX))
 #define STREAM_PARTS_MAX (2 * SMALL_PART_MAX) /* open or accept, ack, probe */
 #define CONTROL_BYTES_MAX 12288 /* of small parts, so that the largest message fits beside them */
 #define DATA_PART_HEADER (WIRE_PART_HEADER_BYTES + WIRE_DATA_HEADER_BYTES)

@@ -182,26 +182,35 @@ static struct receive_chunk *search_from(const struct receive_side *receive, uin
     return before;
 }
 
-/* Puts [start, end) where it is missing. *is_new: some was. False if some was dropped. */
+static struct receive_chunk *chunk_after(const struct receive_side *receive,
+                                         const struct receive_chunk *before) {
+    return before == NULL ? receive->head : before->next;
+}
+
+/* Puts what of [at, stop) is missing behind gap->before. False if it was dropped. */
+static bool insert_one(struct receive_side *receive, struct gap *gap, uint64_t at, uint64_t stop) {
+    gap->bytes = span_of(gap->bytes.data + (at - gap->start), (size_t)(stop - at));
+    gap->start = at;
+    gap->is_ordered = at == receive->arrived;
+    if (!fill(receive, gap)) {
+        return false;
+    }
+    join(receive);
+    return true;
+}
+
+/* Puts [gap.start, end) where it is missing. *is_new: some was. False if some was dropped. */
 static bool insert(struct receive_side *receive, struct gap gap, uint64_t end, bool *is_new) {
-    const uint8_t *data = gap.bytes.data;
-    uint64_t start = gap.start;
-    uint64_t at = start;
-    gap.before = search_from(receive, start);
+    uint64_t at = gap.start;
+    gap.before = search_from(receive, at);
     while (at < end) {
-        struct receive_chunk *next = gap.before == NULL ? receive->head : gap.before->next;
+        struct receive_chunk *next = chunk_after(receive, gap.before);
         uint64_t stop = next != NULL && next->start < end ? next->start : end;
-        if (at < stop) {
-            gap.start = at;
-            gap.bytes = span_of(data + (at - start), (size_t)(stop - at));
-            gap.is_ordered = at == receive->arrived;
-            if (!fill(receive, &gap)) {
-                return false;
-            }
-            *is_new = true;
-            join(receive);
-            next = gap.before == NULL ? receive->head : gap.before->next;
+        if (at < stop && !insert_one(receive, &gap, at, stop)) {
+            return false;
         }
+        *is_new = *is_new || at < stop;
+        next = chunk_after(receive, gap.before);
         at = next == NULL ? end : next->start + next->len;
         gap.before = next;
     }

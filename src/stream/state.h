@@ -23,8 +23,8 @@
 /* Bytes of one DATA part: whole packets of this size fit a carrier, whose limit is 65,535. */
 #define DATA_BYTES_MAX 61440
 #define SEGMENTS_MAX 1024 /* unacknowledged packets of one stream: bounds bookkeeping */
-#define MESSAGE_BYTES_MAX (48 * 1024)
-#define MESSAGE_QUEUE_BYTES_MAX (1024 * 1024)
+#define MESSAGE_BYTES_MAX ((size_t)48 * 1024)
+#define MESSAGE_QUEUE_BYTES_MAX ((size_t)1024 * 1024)
 #define RESETS_MAX 256     /* unanswered resets kept per peer; the far end's probe finds the rest */
 #define FAREWELLS_MAX 4096 /* last words of streams that are gone; beyond, probes ask again */
 #define TOKENS_MAX 256     /* pings and pongs waiting per peer */

@@ -24,7 +24,7 @@ void streams_config_defaults(struct streams_config *config) {
     *config = (struct streams_config){.peers_max = 4096,
                                       .streams_max = 65536,
                                       .streams_max_per_peer = 16384,
-                                      .window_bytes = 256 * 1024,
+                                      .window_bytes = (size_t)256 * 1024,
                                       .window_bytes_max = (size_t)16 * 1024 * 1024,
                                       .receive_bytes_max = (size_t)256 * 1024 * 1024,
                                       .send_bytes_max = (size_t)4 * 1024 * 1024,

@@ -10,9 +10,10 @@
 
 #include "stream/state.h"
 
-#define WINDOW_BYTES_FIRST (256 * 1024)
-#define WINDOW_BYTES_MIN (128 * 1024)       /* two full packets: one travels while one is sent */
-#define WINDOW_BYTES_MAX (64 * 1024 * 1024) /* 10 Gbit/s over 50 ms */
+#define WINDOW_BYTES_FIRST ((uint64_t)256 * 1024)
+#define WINDOW_BYTES_MIN                                                                           \
+    ((uint64_t)128 * 1024) /* two full packets: one travels while one is sent */
+#define WINDOW_BYTES_MAX ((uint64_t)64 * 1024 * 1024) /* 10 Gbit/s over 50 ms */
 
 /* What a segment counts for: even an empty one costs something. */
 static inline uint64_t window_cost(const struct segment *segment) {
