@@ -128,10 +128,15 @@ void stream_leave(struct stream *stream) {
     stream->due = 0;
 }
 
-void stream_offer_room(struct streams *streams, struct stream *stream) {
+/* The room that wakes a writer: a full packet, if buffers are that large. */
+static size_t room_worth_waking(const struct streams *streams) {
     size_t worth = streams->config.send_bytes_max / 2;
     worth = worth > ROOM_WORTH_WAKING ? ROOM_WORTH_WAKING : worth;
-    if (stream->send.wants_writable && send_room(streams, stream) >= (worth == 0 ? 1 : worth)) {
+    return worth == 0 ? 1 : worth;
+}
+
+void stream_offer_room(struct streams *streams, struct stream *stream) {
+    if (stream->send.wants_writable && send_room(streams, stream) >= room_worth_waking(streams)) {
         stream->send.wants_writable = false;
         list_remove(&stream->starved_link);
         stream_raise(streams, stream, STREAM_EVENT_WRITABLE);
@@ -139,14 +144,13 @@ void stream_offer_room(struct streams *streams, struct stream *stream) {
 }
 
 void streams_feed_starved(struct streams *streams) {
-    struct list *link;
-    while ((link = list_first(&streams->starved)) != NULL) {
+    struct list *link = list_first(&streams->starved);
+    while (link != NULL && streams->send_bytes + room_worth_waking(streams) <=
+                               streams->config.send_bytes_total_max) {
         struct stream *stream = LIST_OWNER(link, struct stream, starved_link);
         stream_offer_room(streams, stream);
-        if (stream->send.wants_writable) {
-            return;
-        }
-        list_remove(link);
+        list_remove(link); /* one whose own buffer is full waits for its own acks */
+        link = list_first(&streams->starved);
     }
 }
 

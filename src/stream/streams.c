@@ -242,7 +242,7 @@ size_t streams_write(struct streams *streams, struct stream_id id, struct span b
     size_t taken = send_write(streams, stream, bytes);
     if (taken < bytes.len && !stream->send.is_finished) {
         stream->send.wants_writable = true;
-        list_push(&streams->starved, &stream->starved_link);
+        list_push(&streams->starved, &stream->starved_link); /* at the end of the line */
     }
     if (taken > 0) {
         stream_queue(stream);
@@ -472,6 +472,7 @@ void streams_tick(struct streams *streams, weft_ns now) {
     while ((timer = timers_pop(&streams->timers, now)) != NULL) {
         fire(timer, now);
     }
+    streams_feed_starved(streams); /* also those for whom memory was short */
 }
 
 weft_ns streams_deadline(const struct streams *streams) {

@@ -87,6 +87,7 @@ struct net {
     void (*tap)(struct net *net, unsigned from, unsigned to, struct frame *frame);
     void *tap_ctx;
     size_t steps;
+    bool may_fall_short; /* allocations fail: a write may take less than there was room for */
 };
 
 /* Nodes 0 .. count-1 that reach each other at once, with default bounds. */
@@ -96,7 +97,8 @@ void net_fini(struct net *net);
 /* Changes a node's bounds before its first use; starts it anew with `instance`. */
 void net_restart(struct net *net, unsigned index, uint64_t instance);
 
-/* Opens a stream; the opener writes `bytes` and half-closes. The end's index is returned. */
+/* Opens a stream; the opener writes `bytes` and half-closes. NULL only when an allocation failed.
+ */
 struct end *net_open(struct net *net, unsigned from, unsigned to, uint64_t bytes);
 
 /* Runs until nothing happens before `until`, or for good at `until`. */
