@@ -101,8 +101,8 @@ void streams_route(struct streams *streams, const struct weft_peer_id *peer,
                    enum stream_route route, weft_ns now);
 
 /* Whether packets of class STREAM for this peer may be taken by streams_next_packet: the link
- * towards it has room or not. Default true. Handshakes, messages and acks are given out all the
- * same. */
+ * towards it has room or not. Not blocked at first. Handshakes, messages and acks are given out
+ * all the same. Said of a peer without a session it is forgotten. */
 void streams_block(struct streams *streams, const struct weft_peer_id *peer, bool is_blocked);
 
 /* Opens a stream to a service that `peer` offers. Data may be written at once. WEFT_ERR_FULL,
@@ -139,7 +139,8 @@ void streams_consume(struct streams *streams, struct stream_id stream, size_t le
 bool streams_is_finished(const struct streams *streams, struct stream_id stream);
 
 /* Ends it both ways and forgets it: no further events. Does nothing if it is gone already. A stream
- * that closed or was reset must be released as well. */
+ * that closed or was reset must be released as well; releasing a living one is a programmer's
+ * error. */
 void streams_reset(struct streams *streams, struct stream_id stream, enum wire_reset_reason reason,
                    weft_ns now);
 void streams_release(struct streams *streams, struct stream_id stream);
@@ -152,7 +153,8 @@ WEFT_MUST_CHECK enum weft_err streams_message(struct streams *streams,
                                               const struct weft_public_key *key,
                                               struct span channel, struct span payload,
                                               weft_ns now);
-/* Asks `peer` for a pong with this token. Errors as streams_message. */
+/* Asks `peer` for a pong with this token, below 2^63 (the upper half marks the pings that go with
+ * probes), else WEFT_ERR_INVALID. Other errors as streams_message. */
 WEFT_MUST_CHECK enum weft_err streams_ping(struct streams *streams, const struct weft_peer_id *peer,
                                            const struct weft_public_key *key, uint64_t token,
                                            weft_ns now);

@@ -4,17 +4,11 @@
  */
 #include "harness.h"
 
+#include "flight.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-struct flying {
-    weft_ns at;
-    uint64_t order;
-    unsigned from, to;
-    bool is_marked;
-    struct frame *frame;
-};
 
 uint8_t net_byte(uint64_t seed, uint64_t offset) {
     uint64_t x = (offset / 8 + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ seed;
@@ -110,46 +104,6 @@ void net_restart(struct net *net, unsigned index, uint64_t instance) {
     tell_routes(net, index, STREAM_ROUTE_SAME);
 }
 
-static bool is_before(const struct flying *a, const struct flying *b) {
-    return a->at != b->at ? a->at < b->at : a->order < b->order;
-}
-
-static void swap(struct flying *a, struct flying *b) {
-    struct flying c = *a;
-    *a = *b;
-    *b = c;
-}
-
-static void heap_push(struct net *net, struct flying item) {
-    if (net->flying_count == net->flying_size) {
-        net->flying_size = net->flying_size == 0 ? 64 : net->flying_size * 2;
-        net->flying = realloc(net->flying, net->flying_size * sizeof item);
-        cr_assert_not_null(net->flying);
-    }
-    size_t i = net->flying_count++;
-    net->flying[i] = item;
-    for (; i > 0 && is_before(&net->flying[i], &net->flying[(i - 1) / 2]); i = (i - 1) / 2) {
-        swap(&net->flying[i], &net->flying[(i - 1) / 2]);
-    }
-}
-
-static struct flying heap_pop(struct net *net) {
-    struct flying first = net->flying[0];
-    net->flying[0] = net->flying[--net->flying_count];
-    for (size_t i = 0;;) {
-        size_t child = 2 * i + 1;
-        if (child + 1 < net->flying_count &&
-            is_before(&net->flying[child + 1], &net->flying[child])) {
-            child++;
-        }
-        if (child >= net->flying_count || is_before(&net->flying[i], &net->flying[child])) {
-            return first;
-        }
-        swap(&net->flying[i], &net->flying[child]);
-        i = child;
-    }
-}
-
 void net_drop_flying(struct net *net, unsigned a, unsigned b) {
     struct flying *old = net->flying;
     size_t count = net->flying_count;
@@ -162,7 +116,7 @@ void net_drop_flying(struct net *net, unsigned a, unsigned b) {
         if (is_hit) {
             frame_unref(old[i].frame);
         } else {
-            heap_push(net, old[i]);
+            flight_push(net, old[i]);
         }
     }
     free(old);
@@ -199,12 +153,12 @@ static void transmit(struct net *net, unsigned from, unsigned to, struct frame *
     for (unsigned i = 0; i < copies; i++) {
         weft_ns at = arrival(net, channel, frame->len);
         if (!channel->is_cut && !chance(net, channel->loss_permille)) {
-            heap_push(net, (struct flying){.at = at,
-                                           .order = net->flying_order++,
-                                           .from = from,
-                                           .to = to,
-                                           .is_marked = chance(net, channel->mark_permille),
-                                           .frame = frame_ref(frame)});
+            flight_push(net, (struct flying){.at = at,
+                                             .order = net->flying_order++,
+                                             .from = from,
+                                             .to = to,
+                                             .is_marked = chance(net, channel->mark_permille),
+                                             .frame = frame_ref(frame)});
         }
     }
     frame_unref(frame);
@@ -489,7 +443,7 @@ static void step(struct net *net) {
         }
     }
     while (net->flying_count > 0 && net->flying[0].at <= net->now) {
-        struct flying item = heap_pop(net);
+        struct flying item = flight_pop(net);
         streams_packet(net->nodes[item.to].streams, &net->nodes[item.from].identity.id,
                        frame_view(item.frame), item.is_marked, net->now);
         frame_unref(item.frame);

@@ -62,6 +62,23 @@ Test(failover, bulk_resumes_within_two_round_trips) {
     net_fini(&net);
 }
 
+Test(failover, the_first_missing_packet_goes_with_the_probe) {
+    net_init(&net, 12, 2);
+    struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    struct end *far = net_far_end(&net, end);
+    net.channels[0][1].is_cut = true;
+    end->to_write = 100;
+    net_run(&net, net.now + 100 * NS_PER_MS);
+    cr_assert_eq(far->read, 100);
+    net.channels[0][1].is_cut = false;
+    fail_over();
+    net_run(&net, net.now + 1500 * NS_PER_US);
+    cr_assert_eq(far->read, 200, "after one way of 1 ms, not three");
+    net_fini(&net);
+}
+
 Test(failover, a_change_that_loses_nothing_resends_little) {
     net_init(&net, 2, 2);
     net.channels[0][1].delay = net.channels[1][0].delay = 10 * NS_PER_MS;
