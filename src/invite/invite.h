@@ -45,6 +45,9 @@ WEFT_MUST_CHECK enum weft_err invite_encode(const struct invite *invite,
 WEFT_MUST_CHECK enum weft_err invite_decode(const char *token, struct invite *out,
                                             char error[INVITE_ERROR_BYTES]);
 
+/* The inviter's peer id, which follows from the key (docs/protocol.md). */
+struct weft_peer_id invite_peer_id(const struct invite *invite);
+
 /* Wipes the secret. Takes zeroed memory. */
 void invite_fini(struct invite *invite);
 

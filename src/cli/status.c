@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/format.h"
+
+#define ROWS_DEFAULT 24
+#define COLUMNS_DEFAULT 80
+#define COLUMNS_MIN 40
+#define ROWS_MIN 10
+#define NAME_SHOWN 32 /* of our own name, which may have 63 characters */
+
+struct status_space status_space_of(bool has_colour) {
+    struct status_space space = {ROWS_DEFAULT, COLUMNS_DEFAULT, has_colour};
+    struct winsize size = {0};
+    if (isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+        size.ws_row > 0 && size.ws_col > 0) {
+        space.rows = size.ws_row < ROWS_MIN ? ROWS_MIN : size.ws_row;
+        space.columns = size.ws_col < COLUMNS_MIN ? COLUMNS_MIN : size.ws_col;
+        space.rows--; /* the prompt */
+    }
+    return space;
+}
+
+static enum text_style style_of(const char *verdict) {
+    if (strcmp(verdict, "healthy") == 0) {
+        return STYLE_GOOD;
+    }
+    return strcmp(verdict, "degraded") == 0 || strcmp(verdict, "leaving") == 0 ? STYLE_WARN
+                                                                               : STYLE_BAD;
+}
+
+/* The first characters of a name, "..." behind them if there are more. */
+static char *cut(const char *text, size_t columns) {
+    char *clean = text_clean(text);
+    size_t width = text_width(clean);
+    size_t len = 0;
+    if (width <= columns) {
+        return clean;
+    }
+    for (size_t seen = 0; clean[len] != '\0'; len++) {
+        seen += ((unsigned char)clean[len] & 0xc0) != 0x80 ? 1 : 0;
+        if (seen > columns - 3) {
+            break;
+        }
+    }
+    memcpy(clean + len, "...", 4); /* what is cut off is at least four characters */
+    return clean;
+}
+
+static void print_who(FILE *out, const json_t *status, const struct status_space *space) {
+    const char *verdict = field_text(status, "verdict");
+    char *name = cut(field_text(status, "name"), NAME_SHOWN);
+    char *id = cut(field_text(status, "id"), 26);
+    char *how = cut(verdict, 14);
+    text_styled(out, space->has_colour, STYLE_BOLD, name);
+    if (space->columns >= COLUMNS_DEFAULT) {
+        (void)fprintf(out, " (%s)", id);
+    }
+    (void)fputs(" is ", out);
+    text_styled(out, space->has_colour, style_of(verdict), how);
+    (void)fputc('\n', out);
+    free(name);
+    free(id);
+    free(how);
+}
+
+/* Version, age, memory, and where it listens. */
+static void print_what(FILE *out, const json_t *status, const struct status_space *space) {
+    char line[TEXT_LINE_BYTES];
+    const json_t *listen = json_object_get(status, "listen");
+    const char *first = json_string_value(json_array_get(listen, 0));
+    (void)snprintf(line, sizeof(line), "weft %.20s, up %s, %s%s%.120s",
+                   field_text(status, "version"),
+                   format_duration(field_number(status, "uptime_s")).text,
+                   format_bytes(field_number(status, "rss_bytes")).text,
+                   first != NULL ? ", listens on " : "", first != NULL ? first : "");
+    (void)text_wrapped(out, 0, space->columns, 1, line);
+}
+
+struct counted {
+    const char *key;
+    const char *word;
+    bool is_always_shown;
+};
+
+static void print_counts(FILE *out, const json_t *status, const char *title, const char *object,
+                         const struct counted *counts) {
+    const json_t *values = json_object_get(status, object);
+    const char *separator = "";
+    (void)fprintf(out, "%-10s", title);
+    for (; counts->key != NULL; counts++) {
+        double value = field_number(values, counts->key);
+        if (value > 0 || counts->is_always_shown) {
+            (void)fprintf(out, "%s%.0f %s", separator, value, counts->word);
+            separator = ", ";
+        }
+    }
+    (void)fputc('\n', out);
+}
+
+static void print_numbers(FILE *out, const json_t *status) {
+    static const struct counted links[] = {{"established", "established", true},
+                                           {"connecting", "connecting", false},
+                                           {"failed", "failed", false},
+                                           {NULL, NULL, false}};
+    static const struct counted peers[] = {
+        {"reachable", "reachable", true}, {"known", "known", true}, {NULL, NULL, false}};
+    static const struct counted streams[] = {{"open", "open", true},
+                                             {"opened", "opened so far", false},
+                                             {"resumed", "resumed over another path", false},
+                                             {NULL, NULL, false}};
+    print_counts(out, status, "links", "links", links);
+    print_counts(out, status, "peers", "peers", peers);
+    (void)fprintf(out, "%-10s%.0f known\n", "services", field_number(status, "services"));
+    print_counts(out, status, "streams", "streams", streams);
+}
+
+/* What does not fit is counted. One row is kept for saying so. */
+static size_t print_left_out(FILE *out, size_t left_out) {
+    if (left_out > 0) {
+        (void)fprintf(out, "  ... and %zu more: weft --json status\n", left_out);
+    }
+    return left_out > 0 ? 1 : 0;
+}
+
+static size_t print_problem(FILE *out, const json_t *problem, const struct status_space *space) {
+    char line[TEXT_LINE_BYTES];
+    size_t rows = text_wrapped(out, 2, space->columns, 2, field_text(problem, "what"));
+    (void)snprintf(line, sizeof(line), "cause: %.2000s", field_text(problem, "cause"));
+    rows += text_wrapped(out, 4, space->columns, 2, line);
+    (void)snprintf(line, sizeof(line), "next: %.2000s", field_text(problem, "next"));
+    return rows + text_wrapped(out, 4, space->columns, 2, line);
+}
+
+/* Whose news was refused: a row each. */
+static size_t print_culprit(FILE *out, const json_t *culprit, const struct status_space *space) {
+    char line[TEXT_LINE_BYTES];
+    struct peer_label label = label_of(field_text(culprit, "name"), field_text(culprit, "peer"));
+    (void)snprintf(line, sizeof(line), "peer %.63s misbehaves: %.500s (%.0f times)", label.text,
+                   field_text(culprit, "detail"), field_number(culprit, "count"));
+    return text_wrapped(out, 2, space->columns, 2, line);
+}
+
+/* Prints one element of a list; returns how many lines it took. */
+typedef size_t print_row(FILE *out, const json_t *row, const struct status_space *space);
+
+/* Prints as many rows of a list as fit into `room` lines, of which each takes at most `each`. */
+static size_t print_list(FILE *out, const json_t *list, print_row *print, size_t each,
+                         const struct status_space *space) {
+    size_t count = json_array_size(list);
+    size_t used = 0;
+    size_t index = 0;
+    /* Another row may follow only if it leaves the line that says how many are left out. */
+    while (index < count && used + each + 1 <= space->rows) {
+        used += print(out, json_array_get(list, index), space);
+        index++;
+    }
+    return used + print_left_out(out, count - index);
+}
+
+static size_t print_trouble(FILE *out, const json_t *status, const struct status_space *space) {
+    const json_t *problems = json_object_get(status, "problems");
+    const json_t *culprits = json_object_get(status, "culprits");
+    bool has_culprits = json_array_size(culprits) > 0;
+    struct status_space room = *space;
+    if (json_array_size(problems) == 0 && !has_culprits) {
+        return 0;
+    }
+    (void)fputc('\n', out);
+    room.rows -= has_culprits ? 4 : 1;
+    size_t used = 1 + print_list(out, problems, print_problem, 6, &room);
+    room.rows = space->rows - used;
+    return used + print_list(out, culprits, print_culprit, 2, &room);
+}
+
+size_t status_print(FILE *out, const json_t *status, const struct status_space *space) {
+    struct status_space room = *space;
+    print_who(out, status, space);
+    print_what(out, status, space);
+    (void)fputc('\n', out);
+    print_numbers(out, status);
+    room.rows -= 7;
+    return 7 + print_trouble(out, status, &room);
+}
