@@ -148,6 +148,23 @@ Test(proxy_end, a_reset_after_both_ends_is_no_reset_of_the_socket) {
     scene_free(&scene);
 }
 
+Test(proxy_end, closes_the_socket_of_a_stream_that_is_not_acknowledged_yet) {
+    struct scene scene = scene_new(1);
+    mesh_play_far_side(scene.mesh);
+    struct proxy_backend far = mesh_backend(scene.mesh, 1);
+    RUN_UNTIL(scene.mesh, scene.mesh->stream_count == 1);
+    far.finish(far.ctx, 1);
+    far.pump(far.ctx);
+    RUN_UNTIL(scene.mesh, scene.client->is_ended);
+    size_t descriptors = descriptor_count();
+    app_send(scene.client, 10);
+    scene.client->is_shut_at_end = true;
+    RUN_UNTIL(scene.mesh, scene.mesh->streams[0].pipe[0].is_finished);
+    cr_expect_eq(descriptor_count(), descriptors - 1);
+    cr_expect_eq(connection_count(scene.mesh), 1);
+    scene_free(&scene);
+}
+
 Test(proxy_end, events_of_streams_that_are_gone_do_nothing) {
     struct scene scene = scene_new(1);
     struct proxy *proxy = scene.mesh->node[0].proxy;
