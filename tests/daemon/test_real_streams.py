@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What TCP applications rely on, over one relay: many at once, half-close, early answers, no leak."""
+
+import hashlib
+import os
+import selectors
+import socket
+import socketserver
+import threading
+
+import harness
+from harness import PATIENCE
+from real import RealTest, report, write_random
+
+AT_ONCE = 500
+STREAMS = int(os.environ.get("WEFT_REAL_STREAMS", 10_000))
+BATCH = 100  # streams open at once while descriptors and memory are watched
+FEW_KB = 64 * 1024
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(65536):
+            self.request.sendall(data)
+
+
+class Digest(socketserver.StreamRequestHandler):
+    """Answers only when the request has ended."""
+
+    def handle(self):
+        digest = hashlib.sha256()
+        while data := self.rfile.read(65536):
+            digest.update(data)
+        self.wfile.write(digest.hexdigest().encode())
+
+
+class Hasty(socketserver.BaseRequestHandler):
+    """Answers and ends its direction at once, then still takes the whole request."""
+
+    taken = []
+    done = threading.Event()
+
+    def handle(self):
+        self.request.sendall(b"no need to hear you out\n")
+        self.request.shutdown(socket.SHUT_WR)
+        digest = hashlib.sha256()
+        while data := self.request.recv(65536):
+            digest.update(data)
+        self.taken.append(digest.hexdigest())
+        self.done.set()
+
+
+class Streams(RealTest):
+    def test_half_close_with_nc(self):
+        nc = self.need("nc")
+        self.sites(digest=self.serve(Digest))
+        digest = write_random(self.folder / "sent", 20_000_000)
+        with open(self.folder / "sent", "rb") as file:
+            said = self.run_program(nc, "-N", *map(str, self.forward("digest")), stdin=file)
+        self.assertEqual(said, digest)
+
+    def test_an_answer_before_the_request_ends(self):
+        nc = self.need("nc")
+        self.sites(hasty=self.serve(Hasty))
+        digest = write_random(self.folder / "sent", 20_000_000)
+        with open(self.folder / "sent", "rb") as file:
+            said = self.run_program(nc, "-N", *map(str, self.forward("hasty")), stdin=file)
+        self.assertEqual(said, "no need to hear you out\n")
+        self.assertTrue(Hasty.done.wait(PATIENCE))
+        self.assertEqual(Hasty.taken, [digest])
+
+    def test_nginx_refuses_a_request_that_is_still_coming(self):
+        self.sites(web=self.start_nginx())
+        write_random(self.folder / "sent", 20_000_000)
+        process = self.start_program(
+            ["curl", "-sS", "-H", "Expect:", "-o", "/dev/null", "-w", "%{http_code}", "-T",
+             self.folder / "sent", self.url("small/x")], stdout=-1, stderr=-1)  # fmt: skip
+        said, error = process.communicate(timeout=PATIENCE)
+        self.assertEqual(said, b"413", error)
+
+    def test_five_hundred_at_once(self):
+        self.sites(echo=self.serve(Echo))
+        crowd = Crowd(self.forward("echo"))
+        crowd.run(AT_ONCE, hold=self.all_open)
+        report(f"{AT_ONCE} at once: {self.most_open} streams open")
+        self.wait_no_streams()
+
+    def all_open(self):
+        site = self.site_a
+        site.wait(lambda: site.get("status")["streams"]["open"] == AT_ONCE, "all to be open")
+        self.most_open = site.get("status")["streams"]["open"]
+
+    def test_ten_thousand_streams_leave_nothing_behind(self):
+        self.sites(echo=self.serve(Echo))
+        crowd = Crowd(self.forward("echo"))
+        crowd.run(10)
+        self.wait_no_streams()
+        crowd.run(BATCH)  # what a hundred at once need is kept, and counts for the first
+        first = self.costs()
+        for _ in range(STREAMS // BATCH):
+            crowd.run(BATCH)
+        last = self.costs()
+        for name, (files, memory) in last.items():
+            report(
+                f"{name}: {STREAMS} streams: descriptors {first[name][0]} -> {files},"
+                f" memory {first[name][1]} -> {memory} ({memory - first[name][1]:+})"
+            )
+            self.assertEqual(files, first[name][0], name)
+            self.assertLess(memory, first[name][1] + FEW_KB, name)
+
+    def costs(self):
+        self.wait_no_streams()
+        return {node.name: costs_of(node) for node in self.processes}
+
+
+def costs_of(node):
+    """(descriptors, resident bytes) of a daemon."""
+    files = len(os.listdir(f"/proc/{node.process.pid}/fd"))
+    return files, node.get("status")["rss_bytes"]
+
+
+class Crowd:
+    """Many clients at once, without threads: each sends a text of its own and wants it back."""
+
+    def __init__(self, address):
+        self.address = address
+        self.serial = 0
+
+    def run(self, count, hold=None):
+        sockets = [self.connect() for _ in range(count)]
+        if hold is not None:
+            hold()
+        texts = {sock: self.text() for sock in sockets}
+        for sock, text in texts.items():
+            sock.sendall(text)
+            sock.shutdown(socket.SHUT_WR)
+        answers = dict.fromkeys(sockets, b"")
+        with selectors.DefaultSelector() as selector:
+            for sock in sockets:
+                selector.register(sock, selectors.EVENT_READ)
+            while selector.get_map():
+                for key, _ in selector.select(PATIENCE) or [(None, None)]:
+                    if key is None:
+                        raise AssertionError("some got no answer")
+                    data = key.fileobj.recv(65536)
+                    answers[key.fileobj] += data
+                    if not data:
+                        selector.unregister(key.fileobj)
+        for sock in sockets:
+            sock.close()
+        if answers != texts:
+            raise AssertionError("answers got mixed up")
+
+    def connect(self):
+        return socket.create_connection(self.address, PATIENCE)
+
+    def text(self):
+        self.serial += 1
+        return hashlib.sha256(str(self.serial).encode()).digest() * 32
+
+
+if __name__ == "__main__":
+    harness.main()

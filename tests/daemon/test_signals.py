@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""SIGHUP, SIGTERM, SIGINT, SIGKILL, SIGSTOP."""
+
+import signal
+import socket
+import socketserver
+import time
+
+import harness
+from harness import WeftTest
+
+
+class Reload(WeftTest):
+    def configured(self, name, text, **options):
+        self.file = self.folder / f"{name}.yaml"
+        self.file.write_text(text)
+        return self.node(name, "--config", str(self.file), **options)
+
+    def reload(self, node, text, event):
+        self.file.write_text(text)
+        before = len([e for e in node.event_lines() if e["event"] == event])
+        node.signal(signal.SIGHUP)
+        return node.wait(
+            lambda: [e for e in node.event_lines() if e["event"] == event][before:], event
+        )[0]
+
+    def test_services_and_seeds_change_under_way(self):
+        other = self.node("b")
+        a = self.configured("a", "services:\n  web: 127.0.0.1:80\n", secret=other.secret)
+        self.assertEqual([row["name"] for row in a.get("services")], ["web"])
+        text = f"services:\n  db: 127.0.0.1:5432\nseeds: [{other.address}]\n"
+        self.reload(a, text, "reloaded")
+        other.wait_service("db")
+        self.assertEqual([row["name"] for row in a.get("services")], ["db"])
+
+    def test_a_bad_file_changes_nothing_and_is_reported(self):
+        a = self.configured("a", "services:\n  web: 127.0.0.1:80\n")
+        before = a.get("status")
+        event = self.reload(a, "services:\n  db: 127.0.0.1:1\nno-such-key: 1\n", "reload-refused")
+        self.assertIn("no-such-key", event["detail"]["why"])
+        self.assertEqual(event["level"], "error")
+        self.assertEqual([row["name"] for row in a.get("services")], ["web"])
+        self.assertEqual(a.get("status")["incarnation"], before["incarnation"])
+
+    def test_what_needs_a_restart_is_named(self):
+        a = self.configured("a", "degree: 8\n")
+        self.reload(a, "degree: 3\n", "reloaded")
+        a.wait_event("reload-needs-restart", key="degree")
+        self.assertEqual(a.get("status")["degree"], 8)
+
+
+class Stop(WeftTest):
+    def test_sigterm_leaves_in_order(self):
+        a = self.node("a")
+        b = self.join("b", a, "--service", "web=127.0.0.1:1")
+        a.wait_service("web")
+        started = time.monotonic()
+        b.signal(signal.SIGTERM)
+        self.assertEqual(b.wait_exit(), 0)
+        self.assertLess(time.monotonic() - started, 5)
+        a.wait_links(0)
+        self.assertEqual(a.get("services"), [])  # withdrawn, not stale
+        self.assertFalse(b.control.exists())
+
+    def test_sigint_does_the_same(self):
+        a = self.node("a")
+        a.signal(signal.SIGINT)
+        self.assertEqual(a.wait_exit(), 0)
+
+    def test_a_second_sigterm_exits_at_once(self):
+        a = self.node("a", "--service", f"hold={self.serve(hold())}")
+        b = self.join("b", a, "--forward", "hold=0")
+        b.wait_service("hold")
+        host, port = b.forward_address("hold").rsplit(":", 1)
+        with socket.create_connection((host, int(port)), harness.PATIENCE) as client:
+            self.assertEqual(client.recv(1), b"x")
+            b.signal(signal.SIGTERM)  # waits for the stream
+            b.wait(lambda: b.get("status")["verdict"] == "leaving", "the leave to begin")
+            started = time.monotonic()
+            b.signal(signal.SIGTERM)
+            b.wait_exit()
+            self.assertLess(time.monotonic() - started, 4)
+
+    def test_stop_by_the_api_does_the_same(self):
+        a = self.node("a")
+        self.assertEqual(a.api("POST", "/v1/stop"), {})
+        self.assertEqual(a.wait_exit(), 0)
+
+    def test_a_stopped_process_is_dropped_and_taken_back(self):
+        a = self.node("a", "--heartbeat", "200ms")
+        b = self.join("b", a, "--heartbeat", "200ms")
+        a.wait_reach("b")
+        b.signal(signal.SIGSTOP)
+        a.wait_links(0)
+        b.signal(signal.SIGCONT)
+        a.wait_reach("b")
+
+    def test_killed_again_and_again_its_state_stays_sound(self):
+        a = self.node("a")
+        b = self.join("b", a)
+        b.api("POST", "/v1/services", {"name": "db", "endpoint": "127.0.0.1:5432"})
+        b.wait(lambda: metric_waiting(b) == 0, "the store to have written")
+        for life in range(2, 8):
+            b.kill()
+            b.start()
+            self.assertEqual(b.get("status")["incarnation"], life)
+            a.wait_service("db")
+        b.wait_reach("a")
+
+
+def metric_waiting(node):
+    _, text = node.request("GET", "/metrics")
+    return int(text.split("\nweft_store_waiting ", 1)[1].split()[0])
+
+
+def hold():
+    """A service that says one byte and then waits for the end."""
+    class Hold(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(b"x")
+            self.request.recv(1)
+
+    return Hold
+
+
+if __name__ == "__main__":
+    harness.main()
