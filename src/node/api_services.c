@@ -2,6 +2,7 @@
  *
  * The registry and the local ports: shown, added, removed.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/keyvalq_struct.h>
 #include <stdio.h>
@@ -192,6 +193,11 @@ void api_get_forwards(const struct api_request *request) {
     api_reply(request, HTTP_OK, rows);
 }
 
+static bool is_literal(const char *host) {
+    uint8_t bytes[16];
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
 /* "8080", ":8080" and "ADDR:8080" to "ADDR:PORT"; false for anything else. */
 static bool listen_address(const char *text, char out[WEFT_ENDPOINT_MAX + 1]) {
     char host[256];
@@ -200,9 +206,9 @@ static bool listen_address(const char *text, char out[WEFT_ENDPOINT_MAX + 1]) {
     bool is_port = only[0] != '\0' && strspn(only, "0123456789") == strlen(only);
     int len = snprintf(out, WEFT_ENDPOINT_MAX + 1, is_port ? "127.0.0.1:%s" : "%s",
                        is_port ? only : text);
-    struct resolved literal;
     return len > 0 && len <= WEFT_ENDPOINT_MAX && resolve_split(out, host, port) &&
-           resolve_literal(out, &literal);
+           is_literal(host) && strspn(port, "0123456789") == strlen(port) &&
+           strtoul(port, NULL, 10) <= 65535;
 }
 
 static void add_forward(const struct api_request *request, const json_t *body) {

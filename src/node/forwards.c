@@ -69,6 +69,19 @@ static const char *why_text(enum weft_err err, int error) {
     return err == WEFT_ERR_IO ? strerror(error) : weft_err_name(err);
 }
 
+static void on_retry(evutil_socket_t fd, short what, void *arg);
+
+/* Some address was taken: looks again soon, and only then. */
+static void retry_later(struct node *node) {
+    const struct timeval after = {.tv_sec = FORWARD_RETRY_S};
+    if (node->forward_retry == NULL) {
+        node->forward_retry = event_new(node->base, -1, 0, on_retry, node);
+    }
+    if (node->forward_retry != NULL) {
+        (void)event_add(node->forward_retry, &after);
+    }
+}
+
 /* Listens at forward->address; notes the outcome in the forward. */
 static enum weft_err open_forward(struct node *node, struct own_forward *forward) {
     char bound[WEFT_ENDPOINT_MAX + 1] = "";
@@ -76,9 +89,11 @@ static enum weft_err open_forward(struct node *node, struct own_forward *forward
         proxy_add_forward(node->proxy, forward->name_space, forward->name, forward->address, bound);
     int error = errno;
     if (err != WEFT_OK) {
+        bool is_news = strcmp(forward->error, why_text(err, error)) != 0;
         (void)snprintf(forward->error, sizeof(forward->error), "%s", why_text(err, error));
-        trace(&node->host, TRACE_WARN, "forward-failed", "service=%s/%s address=%s why=\"%s\"",
-              forward->name_space, forward->name, forward->address, forward->error);
+        trace(&node->host, is_news ? TRACE_WARN : TRACE_DEBUG, "forward-failed",
+              "service=%s/%s address=%s why=\"%s\"", forward->name_space, forward->name,
+              forward->address, forward->error);
         errno = error;
         return err;
     }
@@ -109,7 +124,9 @@ enum weft_err node_forward_add(struct node *node, const char *name_space, const 
     } else if (err != WEFT_OK) {
         forward_drop(node, forward);
     } else {
+        /* What the kernel chose is kept, so that the port is the same after a restart. */
         forward->origins |= origin;
+        (void)snprintf(forward->address, sizeof(forward->address), "%s", forward->bound);
         err = origin == OWN_ADDED ? keep(node, forward) : WEFT_OK;
     }
     errno = error;
@@ -128,6 +145,17 @@ enum weft_err node_forward_remove(struct node *node, const char *name_space, con
     enum weft_err kept = store_forget_forward(node->store, name_space, name);
     forward_drop(node, forward);
     return err != WEFT_OK ? err : kept;
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg) {
+    struct node *node = arg;
+    (void)fd;
+    (void)what;
+    for (struct own_forward *forward = node->forwards; forward != NULL; forward = forward->next) {
+        if (forward->bound[0] == '\0' && open_forward(node, forward) != WEFT_OK) {
+            retry_later(node);
+        }
+    }
 }
 
 /* Wanted whether or not it can listen now. */
@@ -149,6 +177,7 @@ static void want(struct node *node, const char *name_space, const char *name,
     (void)snprintf(forward->address, sizeof(forward->address), "%s", address);
     if ((has_moved || forward->bound[0] == '\0') && open_forward(node, forward) != WEFT_OK) {
         forward->bound[0] = '\0';
+        retry_later(node);
     }
 }
 
@@ -203,6 +232,9 @@ void node_forwards_reload(struct node *node) {
 }
 
 void node_forwards_free(struct node *node) {
+    if (node->forward_retry != NULL) {
+        event_free(node->forward_retry);
+    }
     while (node->forwards != NULL) {
         forward_drop(node, node->forwards);
     }

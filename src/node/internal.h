@@ -182,6 +182,7 @@ struct node {
     struct own_service *services;
     size_t service_count;
     struct own_forward *forwards;
+    struct event *forward_retry;
 
     struct ring events;
     struct log_limit log_limit;
