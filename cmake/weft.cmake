@@ -13,7 +13,8 @@ target_compile_options(weft_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wundef -Wstrict-prototypes
     -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wcast-qual -Wpointer-arith -Wwrite-strings
     -Wimplicit-fallthrough -fno-common
-    -Wno-format-truncation # texts for people are cut on purpose, by snprintf, at a stated size
+    # Texts for people are cut on purpose, by snprintf, at a stated size; clang has no such warning.
+    -Wno-format-truncation -Wno-unknown-warning-option
     $<$<BOOL:${WEFT_WERROR}>:-Werror>)
 
 if(WEFT_SANITIZE)

@@ -3,7 +3,6 @@
  * Questions: what the host shows of us. Nothing here changes the core.
  */
 #include <stdlib.h>
-#include <strings.h>
 
 #include "core/internal.h"
 
@@ -128,6 +127,17 @@ struct search {
     struct weft_peer_id prefixed;
 };
 
+/* Ids are lower-case; an operator may paste them otherwise. */
+static bool is_prefix(const char *prefix, const char *id) {
+    for (; *prefix != '\0'; prefix++, id++) {
+        char lower = *prefix >= 'A' && *prefix <= 'Z' ? (char)(*prefix - 'A' + 'a') : *prefix;
+        if (lower != *id) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void match(void *ctx, const struct core_peer_view *view) {
     struct search *search = ctx;
     char id[WEFT_PEER_ID_TEXT];
@@ -136,7 +146,7 @@ static void match(void *ctx, const struct core_peer_view *view) {
         search->by_name++;
         search->named = view->id;
     }
-    if (strncasecmp(id, search->text, strlen(search->text)) == 0) {
+    if (is_prefix(search->text, id)) {
         search->by_prefix++;
         search->prefixed = view->id;
     }
