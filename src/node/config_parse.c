@@ -47,8 +47,8 @@ static weft_ns unit_of(const char *name) {
     return 0;
 }
 
-/* The value of "1.5" in thousandths, and where the unit begins; 0 digits or more than 3 after the
- * point fail. At most 9 digits before it, so that an hour cannot overflow. */
+/* The value of "1.5" in thousandths, and where the unit begins. Fails on no digits, more than 9
+ * before the point (so that thousandths fit) or more than 3 after it. */
 static bool parse_thousandths(const char **text, uint64_t *out) {
     size_t whole = strspn(*text, "0123456789");
     uint64_t value = 0;

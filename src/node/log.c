@@ -77,6 +77,20 @@ static const char *read_value(const char *text, char *out, size_t size) {
     return is_quoted && *text == '"' ? text + 1 : text;
 }
 
+/* Keys are ours, but a value that a peer wrote may look like one: what is no letter, digit, '_',
+ * '-' or
+ * '.' becomes '_', so that keys that differ also differ after escaping. */
+static void copy_key(const char *text, size_t len, char key[LOG_KEY_BYTES]) {
+    size_t kept = len < LOG_KEY_BYTES ? len : LOG_KEY_BYTES - 1;
+    for (size_t i = 0; i < kept; i++) {
+        char lower = (char)(text[i] | 0x20);
+        bool is_plain = (lower >= 'a' && lower <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
+                        text[i] == '-' || text[i] == '.';
+        key[i] = is_plain ? text[i] : '_';
+    }
+    key[kept] = '\0';
+}
+
 bool log_next_field(const char **detail, char key[LOG_KEY_BYTES], char value[LOG_VALUE_BYTES]) {
     ASSERT(detail != NULL);
     const char *text = *detail == NULL ? "" : *detail;
@@ -87,7 +101,7 @@ bool log_next_field(const char **detail, char key[LOG_KEY_BYTES], char value[LOG
     }
     size_t len = strcspn(text, "= \"");
     bool has_key = text[len] == '=' && len > 0;
-    (void)snprintf(key, LOG_KEY_BYTES, "%.*s", has_key ? (int)len : 4, has_key ? text : "note");
+    copy_key(has_key ? text : "note", has_key ? len : 4, key);
     if (text[0] == '=') { /* a value without a key */
         has_key = true;
     }

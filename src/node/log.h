@@ -55,7 +55,8 @@ size_t log_format_line(enum config_log_format format, uint64_t time_ms,
                        const struct trace_event *event, char out[LOG_LINE_BYTES]);
 
 /* Walks "key=value" pairs: takes the next off `detail`, unquoted into the two buffers (cut to fit);
- * false at the end. A word without '=' is the value of the key "note". */
+ * false at the end. A word without '=' is the value of the key "note"; odd characters of a key
+ * become '_'. */
 #define LOG_KEY_BYTES 64
 #define LOG_VALUE_BYTES 512
 bool log_next_field(const char **detail, char key[LOG_KEY_BYTES], char value[LOG_VALUE_BYTES]);
