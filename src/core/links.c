@@ -3,8 +3,10 @@
  * Links: which one of two is kept, heartbeats and what they measure, silence, dials and trims.
  *
  * Of two links between the same two nodes both sides keep the one whose dialler has the smaller
- * peer id. Two from the same dialler: only the dialler closes, the older one; but a peer of another
- * instance is a peer that restarted, and then its old link is dead whoever dialled.
+ * peer id. Of two from the same dialler the dialler keeps the older and closes the other; the
+ * acceptor, who may have seen them come up in the other order, holds the newer as a spare until
+ * one of them goes. But a peer of another instance is a peer that restarted: then its old link is
+ * dead, whoever dialled.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,19 @@ static bool is_dialled_by_smaller(const struct core *core, const struct core_lin
     return (link->role == LINK_DIALLED) == we_are_smaller;
 }
 
+static void enter_neighbours(struct core *core, struct core_link *link);
+
+/* After a link in use has gone: another to the same peer may be there. */
+static void use_spare(struct core *core, const struct weft_peer_id *peer) {
+    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
+        struct core_link *link = map_value(entry);
+        if (!link->is_closing && weft_peer_id_equal(&link->peer, peer)) {
+            enter_neighbours(core, link);
+            return;
+        }
+    }
+}
+
 static void leave_neighbours(struct core *core, struct core_link *link, bool is_deliberate) {
     if (core_neighbour(core, &link->peer) != link) {
         return;
@@ -38,6 +53,7 @@ static void leave_neighbours(struct core *core, struct core_link *link, bool is_
     trace(&core->host, TRACE_INFO, "link-down", "peer=%s link=%llu why=%s", link->name,
           (unsigned long long)link->id.value, is_deliberate ? "closed" : "lost");
     core_own_changed(core, OWN_LOST);
+    use_spare(core, &link->peer);
 }
 
 static bool is_deliberate_reason(enum wire_close_reason reason) {
@@ -97,18 +113,6 @@ static struct core_link *link_new_of(struct core *core, struct link_id id,
     return link;
 }
 
-/* Whether `newer` takes the place of `older`, a link to the same peer. */
-static bool takes_over(const struct core *core, const struct core_link *older,
-                       const struct core_link *newer) {
-    if (older->instance != newer->instance) {
-        return true; /* the peer restarted; the old link just has not noticed */
-    }
-    if (older->role != newer->role) {
-        return is_dialled_by_smaller(core, newer);
-    }
-    return true;
-}
-
 /* Puts a link into use for its peer. */
 static void enter_neighbours(struct core *core, struct core_link *link) {
     enum weft_err err = gossip_link_up(core->gossip, link->id, &link->peer, core->now);
@@ -125,6 +129,33 @@ static void enter_neighbours(struct core *core, struct core_link *link) {
     core_own_changed(core, OWN_GAINED);
 }
 
+enum duplicate {
+    DUPLICATE_KEEP_OLDER,
+    DUPLICATE_KEEP_NEWER,
+    DUPLICATE_SPARE, /* use the older, hold the newer */
+};
+
+static enum duplicate judge_duplicate(const struct core *core, const struct core_link *older,
+                                      const struct core_link *newer) {
+    if (older->instance != newer->instance) {
+        return DUPLICATE_KEEP_NEWER;
+    }
+    if (older->role != newer->role) {
+        return is_dialled_by_smaller(core, newer) ? DUPLICATE_KEEP_NEWER : DUPLICATE_KEEP_OLDER;
+    }
+    return newer->role == LINK_DIALLED ? DUPLICATE_KEEP_OLDER : DUPLICATE_SPARE;
+}
+
+/* Closes every other link to the same peer; the last one that goes leaves its place to this. */
+static void close_others(struct core *core, struct core_link *kept) {
+    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
+        struct core_link *link = map_value(entry);
+        if (link != kept && weft_peer_id_equal(&link->peer, &kept->peer)) {
+            core_link_close(core, link, WIRE_CLOSE_DUPLICATE, "another link to this peer is kept");
+        }
+    }
+}
+
 /* Settles which link to a peer is in use, now that `link` came up. */
 static void settle_duplicate(struct core *core, struct core_link *link) {
     struct core_link *older = core_neighbour(core, &link->peer);
@@ -132,12 +163,16 @@ static void settle_duplicate(struct core *core, struct core_link *link) {
         enter_neighbours(core, link);
         return;
     }
-    if (!takes_over(core, older, link)) {
+    switch (judge_duplicate(core, older, link)) {
+    case DUPLICATE_KEEP_OLDER:
         core_link_close(core, link, WIRE_CLOSE_DUPLICATE, "another link to this peer is kept");
-        return;
+        break;
+    case DUPLICATE_KEEP_NEWER:
+        close_others(core, link);
+        break;
+    case DUPLICATE_SPARE:
+        break;
     }
-    core_link_close(core, older, WIRE_CLOSE_DUPLICATE, "a newer link to this peer is kept");
-    enter_neighbours(core, link);
 }
 
 void core_link_up(struct core *core, struct link_id id, const struct core_link_info *info,
@@ -176,6 +211,7 @@ void core_link_down(struct core *core, struct link_id id, weft_ns now) {
     }
     core_unblock(core, link);
     if (!link->is_closing) {
+        link->is_closing = true;
         leave_neighbours(core, link, false);
         dialer_link_down(core->dialer, id, false, now);
     }

@@ -141,6 +141,67 @@ Test(core_hostile, a_hop_limit_of_none_is_dropped_and_counted) {
     core_free(bench.core);
 }
 
+/* The acceptor may see two links of one dialler in another order than the dialler, who decides. */
+Test(core_links, of_two_links_from_one_dialler_the_acceptor_keeps_what_the_dialler_keeps) {
+    struct bench bench;
+    bench_init(&bench);
+    const struct core_link_info info = {.role = LINK_ACCEPTED,
+                                        .key = bench.peer.key,
+                                        .name = "twice",
+                                        .incarnation = 1,
+                                        .instance = 1,
+                                        .remote = "192.0.2.1:2"};
+    struct core_status status;
+    core_link_up(bench.core, (struct link_id){.value = 6}, &info, bench.now);
+    drain(&bench);
+    cr_assert_not(bench.is_closed, "both are kept until the dialler has chosen");
+    core_link_down(bench.core, LINK, bench.now);
+    drain(&bench);
+    core_get_status(bench.core, &status);
+    cr_assert_eq(status.links, 1);
+    core_free(bench.core);
+}
+
+Test(core_links, of_two_links_that_we_dialled_the_older_is_kept) {
+    struct bench bench;
+    bench_init(&bench);
+    core_link_down(bench.core, LINK, bench.now);
+    struct core_link_info info = {.role = LINK_DIALLED,
+                                  .key = bench.peer.key,
+                                  .name = "twice",
+                                  .incarnation = 1,
+                                  .instance = 1,
+                                  .remote = "192.0.2.1:2"};
+    core_link_up(bench.core, (struct link_id){.value = 6}, &info, bench.now);
+    core_link_up(bench.core, (struct link_id){.value = 7}, &info, bench.now);
+    struct action action;
+    uint64_t closed = 0;
+    while (core_next_action(bench.core, &action)) {
+        closed = action.kind == ACTION_CLOSE ? action.link.value : closed;
+        action_release(&action);
+    }
+    cr_assert_eq(closed, 7);
+    core_free(bench.core);
+}
+
+Test(core_links, a_restarted_peer_takes_its_old_links_place) {
+    struct bench bench;
+    bench_init(&bench);
+    const struct core_link_info info = {.role = LINK_ACCEPTED,
+                                        .key = bench.peer.key,
+                                        .name = "reborn",
+                                        .incarnation = 2,
+                                        .instance = 2,
+                                        .remote = "192.0.2.1:2"};
+    core_link_up(bench.core, (struct link_id){.value = 6}, &info, bench.now);
+    drain(&bench);
+    cr_assert(bench.is_closed, "the old link");
+    struct core_status status;
+    core_get_status(bench.core, &status);
+    cr_assert_eq(status.links, 1);
+    core_free(bench.core);
+}
+
 /* T7, T12: a record with another's key, or whose signature is of another's words. */
 Test(core_hostile, a_record_signed_by_somebody_else_closes_the_link_and_names_the_culprit) {
     struct bench bench;
