@@ -73,7 +73,7 @@ enum weft_err invite_encode(const struct invite *invite, char out[INVITE_TEXT_BY
     checksum(span_of(bytes, (size_t)(end - bytes)), end);
     end += CHECKSUM_BYTES;
     size_t prefix = strlen(INVITE_PREFIX);
-    memcpy(out, INVITE_PREFIX, prefix);
+    (void)snprintf(out, INVITE_TEXT_BYTES, "%s", INVITE_PREFIX);
     (void)sodium_bin2base64(out + prefix, INVITE_TEXT_BYTES - prefix, bytes, (size_t)(end - bytes),
                             BASE64);
     sodium_memzero(bytes, sizeof bytes);

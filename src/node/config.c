@@ -156,9 +156,7 @@ static enum weft_err take_flag(struct config_loader *loader, const char *argumen
         return is_config ? WEFT_OK : config_apply(loader, setting, flag->value);
     }
     if (is_config) {
-        free(loader->config->file);
-        loader->config->file = strdup(flag->value);
-        return loader->config->file == NULL ? fail_memory(loader) : WEFT_OK;
+        loader->file = flag->value;
     }
     return WEFT_OK;
 }
@@ -271,10 +269,14 @@ static enum weft_err fill_in(struct config_loader *loader, char *const environme
     enum weft_err err = WEFT_OK;
     loader->layer = CONFIG_LAYER_DEFAULT;
     set_origin(loader, "", "defaults");
+    if (loader->file != NULL) {
+        config->file = strdup(loader->file);
+        err = config->file == NULL ? fail_memory(loader) : WEFT_OK;
+    }
     if (config->name[0] == '\0') {
         default_name(config);
     }
-    if (config->listen_count == 0) {
+    if (err == WEFT_OK && config->listen_count == 0) {
         err = config_apply(loader, config_setting_by_key("listen"), "9338");
     }
     if (err == WEFT_OK && config->state == NULL) {
@@ -309,13 +311,11 @@ static enum weft_err take_layers(struct config_loader *loader, int argc, char *c
     if (err != WEFT_OK || config->wants_help || config->wants_version) {
         return err;
     }
-    const char *variable = variable_of(environment, "WEFT_CONFIG");
-    if (config->file == NULL && variable != NULL) {
-        config->file = strdup(variable);
-        err = config->file == NULL ? fail_memory(loader) : WEFT_OK;
+    if (loader->file == NULL) {
+        loader->file = variable_of(environment, "WEFT_CONFIG");
     }
-    if (err == WEFT_OK && config->file != NULL) {
-        err = config_read_file(loader, config->file);
+    if (loader->file != NULL) {
+        err = config_read_file(loader, loader->file);
     }
     if (err == WEFT_OK) {
         err = take_environment(loader, environment);

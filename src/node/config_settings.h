@@ -27,6 +27,7 @@ struct config_loader {
     struct config *config;
     struct config_error *error;
     enum config_layer layer;
+    const char *file; /* the YAML file to read, if any: of argv or the environment */
     char origin[512]; /* where the present value came from: "weft.yaml:3: listen", "--listen" */
     /* Which layer wrote the lists, and each service, last. */
     enum config_layer listen_layer;

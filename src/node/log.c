@@ -66,8 +66,9 @@ static void keep(char *out, size_t size, size_t *len, char character) {
 static const char *read_value(const char *text, char *out, size_t size) {
     size_t len = 0;
     bool is_quoted = *text == '"';
+    const char end = is_quoted ? '"' : ' ';
     text += is_quoted ? 1 : 0;
-    while (*text != '\0' && *text != (is_quoted ? '"' : ' ')) {
+    while (*text != '\0' && *text != end) {
         if (is_quoted && text[0] == '\\' && text[1] != '\0') {
             text++;
         }
@@ -77,16 +78,18 @@ static const char *read_value(const char *text, char *out, size_t size) {
     return is_quoted && *text == '"' ? text + 1 : text;
 }
 
-/* Keys are ours, but a value that a peer wrote may look like one: what is no letter, digit, '_',
- * '-' or
- * '.' becomes '_', so that keys that differ also differ after escaping. */
+/* Keys are ours, but a value that a peer wrote may look like one. What is no letter, digit, '_',
+ * '-' or '.' becomes '_', so that keys that differ also differ after escaping. */
 static void copy_key(const char *text, size_t len, char key[LOG_KEY_BYTES]) {
     size_t kept = len < LOG_KEY_BYTES ? len : LOG_KEY_BYTES - 1;
     for (size_t i = 0; i < kept; i++) {
-        char lower = (char)(text[i] | 0x20);
+        unsigned lower = (unsigned char)text[i] | 0x20u;
         bool is_plain = (lower >= 'a' && lower <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
                         text[i] == '-' || text[i] == '.';
-        key[i] = is_plain ? text[i] : '_';
+        key[i] = '_';
+        if (is_plain) {
+            key[i] = text[i];
+        }
     }
     key[kept] = '\0';
 }

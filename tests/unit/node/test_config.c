@@ -251,7 +251,7 @@ Test(config, short_of_memory_it_says_so_and_leaks_nothing) {
     char *const environment[] = {home, (char[]){"WEFT_SEED=a,b"}, (char[]){"WEFT_LABELS=k=v"},
                                  NULL};
     FAILING_ALLOC_EACH(nth) {
-        struct config config;
+        struct config config = {.file = NULL};
         struct config_error error;
         enum weft_err err = load(FLAGS("--service=web=h:1", "--forward=web=1", "--state=/s"),
                                  environment, &config, &error);
