@@ -28,8 +28,8 @@
 extern "C" {
 #endif
 
-#define WEFT_NODE_TEXT 1024          /* an error sentence with its NUL */
-#define WEFT_PAYLOAD_MAX (48 * 1024) /* bytes of one channel message */
+#define WEFT_NODE_TEXT 1024                  /* an error sentence with its NUL */
+#define WEFT_PAYLOAD_MAX ((size_t)48 * 1024) /* bytes of one channel message */
 
 struct weft_node;
 

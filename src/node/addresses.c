@@ -65,6 +65,16 @@ static void add_interface(struct address_list *list, const struct ifaddrs *entry
     add(list, text);
 }
 
+/* Those of one family. */
+static void add_family(struct address_list *list, const struct ifaddrs *all, int family,
+                       const struct listener *listener, bool wants_loopback) {
+    for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next) {
+        if (is_usable(entry, wants_loopback) && entry->ifa_addr->sa_family == family) {
+            add_interface(list, entry, listener->port);
+        }
+    }
+}
+
 /* IPv4 first, then IPv6, of those interfaces that are (or are not) loopback. */
 static void add_interfaces(struct address_list *list, const struct listener *listener,
                            bool wants_loopback) {
@@ -72,16 +82,9 @@ static void add_interfaces(struct address_list *list, const struct listener *lis
     if (getifaddrs(&all) != 0) {
         return;
     }
-    const int families[] = {AF_INET, AF_INET6};
-    for (size_t i = 0; i < 2; i++) {
-        for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next) {
-            bool fits = is_usable(entry, wants_loopback) &&
-                        entry->ifa_addr->sa_family == families[i] &&
-                        (listener->family == AF_INET6 || families[i] == AF_INET);
-            if (fits) {
-                add_interface(list, entry, listener->port);
-            }
-        }
+    add_family(list, all, AF_INET, listener, wants_loopback);
+    if (listener->family == AF_INET6) {
+        add_family(list, all, AF_INET6, listener, wants_loopback);
     }
     freeifaddrs(all);
 }

@@ -75,6 +75,7 @@ const char *api_text(const struct api_request *request, const json_t *object, co
 bool api_service_name(const char *text, char name_space[WEFT_NAME_MAX + 1],
                       char name[WEFT_NAME_MAX + 1]);
 json_t *api_ms(weft_ns span);
+json_t *api_seconds(weft_ns span);
 json_t *api_id(const struct weft_peer_id *id);
 json_t *api_span(struct span text);
 /* The name a peer gives itself, "" if unknown. */

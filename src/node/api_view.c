@@ -26,11 +26,10 @@ static void link_row(void *ctx, const struct core_link_view *view) {
     if (tcp != NULL) {
         count = link_count(tcp->link);
     }
-    json_t *row =
-        json_pack("{s:o,s:s,s:s,s:s,s:s,s:f}", "peer", api_id(&view->peer), "name", view->name,
-                  "address", view->remote, "direction", view->role == LINK_DIALLED ? "out" : "in",
-                  "state", "established", "since_s",
-                  (double)(time_since(view->up_since, table->now) / NS_PER_MS) / 1000.0);
+    json_t *row = json_pack("{s:o,s:s,s:s,s:s,s:s,s:o}", "peer", api_id(&view->peer), "name",
+                            view->name, "address", view->remote, "direction",
+                            view->role == LINK_DIALLED ? "out" : "in", "state", "established",
+                            "since_s", api_seconds(time_since(view->up_since, table->now)));
     json_t *rest =
         json_pack("{s:o,s:I,s:I,s:I,s:s,s:n}", "rtt_ms",
                   view->has_rtt ? api_ms(view->rtt_us * NS_PER_US) : json_null(), "tx_bytes",
@@ -44,9 +43,7 @@ static void link_row(void *ctx, const struct core_link_view *view) {
 static json_t *target_row(const struct table *table, const struct dialer_target *target) {
     bool is_waiting = !target->is_dialling && target->retry_at != WEFT_NEVER;
     json_t *retry_s =
-        is_waiting
-            ? json_real((double)(time_since(table->now, target->retry_at) / NS_PER_MS) / 1000.0)
-            : json_null();
+        is_waiting ? api_seconds(time_since(table->now, target->retry_at)) : json_null();
     json_t *row = json_pack("{s:o,s:o,s:s,s:s,s:s,s:n}", "peer",
                             target->is_peer_known ? api_id(&target->peer) : json_string(""), "name",
                             target->is_peer_known ? api_peer_name(table->node, &target->peer)

@@ -12,14 +12,14 @@
 #include "node/internal.h"
 
 #define BACKLOG 1024
-#define PAUSE_MS 100
+#define PAUSE_US 100000
 
 static bool is_out_of_descriptors(int error) {
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
 static void pause_listener(struct listener *listener) {
-    const struct timeval after = {.tv_usec = PAUSE_MS * 1000};
+    const struct timeval after = {.tv_usec = PAUSE_US};
     trace(&listener->node->host, TRACE_WARN, "accept-paused", "listen=%s why=\"%s\"",
           listener->bound, strerror(errno));
     (void)event_del(listener->event);

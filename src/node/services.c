@@ -192,17 +192,20 @@ static void load_one(void *ctx, const struct store_service *stored) {
     }
 }
 
+static void put_one(struct node *node, const struct config_service *wanted) {
+    struct own_service *service = node_service_find(node, wanted->name_space, wanted->name);
+    service = service != NULL ? service : service_new(node, wanted->name_space, wanted->name);
+    for (uint32_t i = 0; service != NULL && i < wanted->endpoint_count; i++) {
+        if (put_endpoint(service, wanted->endpoints[i], OWN_CONFIGURED) != WEFT_OK) {
+            trace(&node->host, TRACE_WARN, "service-endpoint-refused",
+                  "service=%s/%s why=\"too many endpoints\"", wanted->name_space, wanted->name);
+        }
+    }
+}
+
 static void put_configured(struct node *node) {
     for (size_t i = 0; i < node->config.service_count; i++) {
-        const struct config_service *wanted = &node->config.services[i];
-        struct own_service *service = node_service_find(node, wanted->name_space, wanted->name);
-        service = service != NULL ? service : service_new(node, wanted->name_space, wanted->name);
-        for (uint32_t k = 0; service != NULL && k < wanted->endpoint_count; k++) {
-            if (put_endpoint(service, wanted->endpoints[k], OWN_CONFIGURED) != WEFT_OK) {
-                trace(&node->host, TRACE_WARN, "service-endpoint-refused", "service=%s/%s why=%s",
-                      wanted->name_space, wanted->name, "too many endpoints");
-            }
-        }
+        put_one(node, &node->config.services[i]);
     }
 }
 
