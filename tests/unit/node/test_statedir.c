@@ -164,7 +164,7 @@ static void check_identity_refused(const char *text, mode_t mode, enum weft_err 
     cr_assert_not_null(strstr(scratch.error, path), "%s", scratch.error);
     cr_assert_not_null(strstr(scratch.error, reason), "%s", scratch.error);
     FILE *file = fopen(path, "r");
-    (void)fread(kept, 1, sizeof kept - 1, file);
+    cr_assert_eq(fread(kept, 1, sizeof kept - 1, file), strlen(text));
     (void)fclose(file);
     cr_assert_str_eq(kept, text, "never replaced");
     statedir_close(&dir);
