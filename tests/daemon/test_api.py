@@ -98,7 +98,10 @@ class Api(WeftTest):
         self.refused(a, 400, "POST", "/v1/services", [1])
         self.refused(a, 400, "POST", "/v1/services", {"name": 3})
         self.refused(a, 400, "POST", "/v1/ping")
-        self.refused(a, 413, "POST", "/v1/ping", {"peer": "x" * 100_000})
+        try:
+            self.refused(a, 413, "POST", "/v1/ping", {"peer": "x" * 100_000})
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # refused before it was all sent
         for raw in (b"\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"A" * 100_000):
             with socket.socket(socket.AF_UNIX) as rude:
                 rude.settimeout(harness.PATIENCE)
