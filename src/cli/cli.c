@@ -149,11 +149,18 @@ bool cli_peek(struct cli *cli, const char *path, json_t **out) {
     return value != NULL;
 }
 
-int cli_print_json(const json_t *value) {
-    /* Plain ASCII: a terminal may see this too. */
-    char *text = text_keep(json_dumps(value, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_ENCODE_ANY));
-    (void)puts(text);
+void cli_put_json(const json_t *value, size_t flags) {
+    char *text = text_keep(json_dumps(value, flags | JSON_ENSURE_ASCII | JSON_ENCODE_ANY));
+    for (const char *at = text; *at != '\0'; at++) {
+        /* The one control character that JSON lets through; it can only stand in a string. */
+        (void)(*at == '\x7f' ? fputs("\\u007f", stdout) : putchar(*at));
+    }
+    (void)putchar('\n');
     free(text);
+}
+
+int cli_print_json(const json_t *value) {
+    cli_put_json(value, JSON_INDENT(2));
     return CLI_GOOD;
 }
 

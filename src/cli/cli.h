@@ -80,7 +80,9 @@ bool cli_peek(struct cli *cli, const char *path, json_t **out);
 /* Says why the client failed. Returns the exit status. */
 int cli_client_failed(const struct cli *cli, enum weft_err err);
 
-/* Prints JSON as one document. Returns CLI_GOOD. */
+/* Prints JSON and a line end, in plain ASCII: a terminal may see this too. Flags are jansson's. */
+void cli_put_json(const json_t *value, size_t flags);
+/* Prints JSON for people and programs, as one document. Returns CLI_GOOD. */
 int cli_print_json(const json_t *value);
 
 /* Fields of an object that may be missing or of another type: "" or 0 then. */

@@ -186,7 +186,11 @@ static enum weft_err ask(struct weft_control *control, struct sink *sink, int *h
     if (sink->err != WEFT_OK) {
         return sink->err;
     }
-    if (code != CURLE_OK && control->error[0] == '\0') {
+    long why = 0;
+    (void)curl_easy_getinfo(control->curl, CURLINFO_OS_ERRNO, &why);
+    if (code == CURLE_COULDNT_CONNECT && why != 0) {
+        (void)snprintf(control->error, sizeof(control->error), "%s", strerror((int)why));
+    } else if (code != CURLE_OK && control->error[0] == '\0') {
         (void)snprintf(control->error, sizeof(control->error), "%s", curl_easy_strerror(code));
     }
     return sink->is_stopped ? WEFT_OK : error_of(code);

@@ -3,8 +3,9 @@
 
 #include <time.h>
 
-#define STEP_MS_MAX 20 /* a poll costs the daemon some 50 us: a quarter of a percent of one core   \
-                        */
+#define STEP_MS_MAX                                                                                \
+    20 /* a poll costs the daemon some 50 us: a quarter of a percent of one core                   \
+        */
 
 int64_t clock_ms(void) {
     struct timespec now;

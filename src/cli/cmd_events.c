@@ -48,13 +48,6 @@ static void print_event(const struct cli *cli, json_t *event) {
     free(line);
 }
 
-/* One object a line: a follower's reader may take each as it comes. */
-static void print_object(json_t *event) {
-    char *text = text_keep(json_dumps(event, JSON_COMPACT | JSON_ENSURE_ASCII));
-    (void)puts(text);
-    free(text);
-}
-
 /* Ends when nobody reads what is printed. */
 static bool on_line(void *ctx, const char *line) {
     struct reader *reader = ctx;
@@ -66,7 +59,7 @@ static bool on_line(void *ctx, const char *line) {
     if (reader->all != NULL) {
         (void)json_array_append(reader->all, event);
     } else if (reader->cli->is_json) {
-        print_object(event);
+        cli_put_json(event, JSON_COMPACT); /* a follower's reader takes each as it comes */
     } else {
         print_event(reader->cli, event);
     }
