@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #define HEADER_BYTES_MAX 16384
 #define IDLE_TIMEOUT_S 60
 #define BACKLOG 64
+#define ACCEPT_PAUSE_US 100000
 
 struct route {
     const char *path;
@@ -211,6 +213,30 @@ static void on_public(struct evhttp_request *http, void *ctx) {
     on_request(http, ctx, false);
 }
 
+static void on_resume(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    (void)evconnlistener_enable(arg);
+}
+
+/* Out of descriptors: libevent would try again and again. */
+static void on_accept_error(struct evconnlistener *listener, void *ctx) {
+    const struct timeval after = {.tv_usec = ACCEPT_PAUSE_US};
+    (void)ctx; /* evhttp's own */
+    if (event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, on_resume, listener,
+                        &after) == 0) {
+        (void)evconnlistener_disable(listener);
+    }
+}
+
+static bool pause_on_errors(struct evhttp_bound_socket *bound) {
+    if (bound == NULL) {
+        return false;
+    }
+    evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(bound), on_accept_error);
+    return true;
+}
+
 static struct evhttp *http_new(struct control *control,
                                void (*on)(struct evhttp_request *http, void *ctx)) {
     struct evhttp *http = evhttp_new(control->node->base);
@@ -291,7 +317,7 @@ static enum weft_err start_local(struct control *control, char *error) {
     control->path = strdup(path);
     control->local = http_new(control, on_local);
     if (control->path == NULL || control->local == NULL ||
-        evhttp_accept_socket(control->local, fd) != 0) {
+        !pause_on_errors(evhttp_accept_socket_with_handle(control->local, fd))) {
         (void)close(fd);
         return WEFT_ERR_MEMORY;
     }
@@ -305,7 +331,7 @@ static enum weft_err start_public(struct control *control, char *error) {
     if (control->public == NULL) {
         return WEFT_ERR_MEMORY;
     }
-    if (evhttp_bind_socket(control->public, host, at->port) != 0) {
+    if (!pause_on_errors(evhttp_bind_socket_with_handle(control->public, host, at->port))) {
         (void)snprintf(error, NODE_TEXT_BYTES, "cannot listen on %s:%u for --http: %s", host,
                        (unsigned)at->port, strerror(errno));
         return WEFT_ERR_IO;

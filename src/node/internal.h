@@ -230,7 +230,7 @@ void tcp_close(struct tcp *tcp, enum wire_close_reason reason, const char *text)
 /* Off the maps at once; the core is told if it knew. */
 void tcp_kill(struct tcp *tcp, const char *why);
 void tcp_mark_dirty(struct tcp *tcp);
-/* Writes what links have; whether the core was told of room it may now use. */
+/* Writes what links have; whether the core was told of room, or of a link's end. */
 bool tcp_flush_dirty(struct node *node);
 void tcp_tick(struct node *node, weft_ns now);
 void tcp_reap(struct node *node);

@@ -109,11 +109,18 @@ static void be_small(void) {
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 }
 
+/* libevent's own warnings are no events of ours: what matters of them we report ourselves. */
+static void ignore_libevent(int severity, const char *message) {
+    (void)severity;
+    (void)message;
+}
+
 int main(int argc, char **argv) {
     struct program program = {.argc = argc, .argv = argv};
     struct config config;
     struct config_error error;
     be_small();
+    event_set_log_callback(ignore_libevent);
     (void)signal(SIGPIPE, SIG_IGN);
     if (config_load(argc, argv, environ, &config, &error) != WEFT_OK) {
         (void)fprintf(stderr, "weftd: %s\n", error.text);

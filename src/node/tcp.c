@@ -286,7 +286,7 @@ static void end_writing(struct tcp *tcp) {
     tcp->since = node_clock();
 }
 
-/* Whether the core was told of room. */
+/* Whether the core was told something. */
 static bool flush(struct tcp *tcp) {
     weft_ns now = node_clock();
     size_t total = 0;
@@ -304,6 +304,8 @@ static bool flush(struct tcp *tcp) {
         (void)event_add(tcp->on_write, NULL);
     } else if (tcp->state == TCP_STATE_CLOSING) {
         end_writing(tcp);
+        arm(tcp);
+        return true;
     }
     arm(tcp);
     if (!is_room_news(tcp, total) || total == 0) {
@@ -365,6 +367,7 @@ void tcp_reap(struct node *node) {
         struct tcp *tcp = node->dead;
         if (tcp->is_dirty) {
             (void)tcp_flush_dirty(node); /* takes the dead off the other list */
+            node_touch(node);
         }
         node->dead = tcp->dead_next;
         tcp_free(tcp);

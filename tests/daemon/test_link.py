@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Daemons find, prove and lose each other."""
 
+import contextlib
+import os
+import resource
 import socket
 import unittest
 
@@ -88,11 +91,31 @@ class Link(WeftTest):
         host, port = a.address.rsplit(":", 1)
         for bytes_sent in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 4096, b"\0" * 100):
             with socket.create_connection((host, int(port)), harness.PATIENCE) as stranger:
-                stranger.sendall(bytes_sent)
-                stranger.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # it may have hung up already
+                    stranger.sendall(bytes_sent)
+                    stranger.shutdown(socket.SHUT_WR)
                 self.assertEqual(answer_to(stranger), b"")
         a.wait_event("handshake-failed")
         self.assertEqual(a.get("status")["links"]["established"], 1)
+
+    def test_out_of_descriptors_it_pauses_and_comes_back(self):
+        a = self.node("a")
+        pid = a.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        self.assertEqual(a.get("status")["verdict"], "healthy")
+        few = len(os.listdir(f"/proc/{pid}/fd")) + 4
+        host, port = a.address.rsplit(":", 1)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, before[1]))
+        strangers = [socket.create_connection((host, int(port)), 5) for _ in range(20)]
+        spent = cpu_ticks(pid)
+        with self.assertRaises(OSError):  # no descriptor for the control socket either
+            a.request("GET", "/healthz", timeout=1)
+        self.assertLess(cpu_ticks(pid) - spent, os.sysconf("SC_CLK_TCK") // 2)
+        for stranger in strangers:
+            stranger.close()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        a.wait_event("accept-paused")
+        self.join("b", a).wait_reach("a")
 
     def test_a_killed_peer_is_seen_at_once_and_taken_back(self):
         a = self.node("a")
@@ -106,6 +129,12 @@ class Link(WeftTest):
         a.wait_reach("b")
         self.assertGreater(b.get("status")["incarnation"], first)
         self.assertEqual(b.id, a.get("links")[0]["peer"])
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def answer_to(stranger):
