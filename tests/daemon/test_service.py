@@ -139,8 +139,8 @@ class Service(WeftTest):
     def test_an_unknown_service_resets_the_client(self):
         a = self.node("a", "--forward", "nowhere=0")
         host, port = a.forward_address("nowhere").rsplit(":", 1)
-        with socket.create_connection((host, int(port)), harness.PATIENCE) as client:
-            with self.assertRaises(ConnectionResetError):
+        with self.assertRaises(ConnectionResetError):  # so soon that connect may see it
+            with socket.create_connection((host, int(port)), harness.PATIENCE) as client:
                 client.recv(1)
         self.assertEqual(a.get("status")["verdict"], "degraded")
 
