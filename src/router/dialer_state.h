@@ -30,7 +30,7 @@ struct dialer {
     struct bucket bucket;
     weft_ns dial_check_at;
     weft_ns trim_check_at;
-    weft_ns probe_at; /* 0 before the first question */
+    weft_ns probe_at;     /* 0 before the first question */
     weft_ns unhurried_at; /* when the next link of the second half may be dialled */
     bool is_trimming;
 };

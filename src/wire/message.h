@@ -25,11 +25,11 @@
 #define WIRE_FRAME_HEADER_BYTES 4
 #define WIRE_BODY_BYTES_MAX 60000 /* a record (65,519 bytes of plaintext) holds any one frame */
 #define WIRE_HOPS_MAX 32
-#define WIRE_ADDRESSES_MAX 8   /* listen addresses one node may advertise */
-#define WIRE_ADDRESS_MAX 64    /* "[v6]:port" with a scope; literal addresses only */
-#define WIRE_LINKS_MAX 1024    /* links one peer record may list */
+#define WIRE_ADDRESSES_MAX 8 /* listen addresses one node may advertise */
+#define WIRE_ADDRESS_MAX 64  /* "[v6]:port" with a scope; literal addresses only */
+#define WIRE_LINKS_MAX 1024  /* links one peer record may list */
 #define WIRE_LABELS_MAX 16
-#define WIRE_ENDPOINTS_MAX 16  /* endpoints one node may offer for one service */
+#define WIRE_ENDPOINTS_MAX 16 /* endpoints one node may offer for one service */
 
 enum wire_kind {
     WIRE_HEARTBEAT = 1,
@@ -106,8 +106,8 @@ struct wire_unicast {
     struct span packet;
 };
 
-/* Carrier header: 44 bytes; `length` bytes of sealed session packet follow the *record*, outside its
- * seal, in the order of the carrier frames in the record.
+/* Carrier header: 44 bytes; `length` bytes of sealed session packet follow the *record*, outside
+ * its seal, in the order of the carrier frames in the record.
  *
  *    0        4        20            36     40      41      42       44
  *    +--------+--------+-------------+------+-------+-------+--------+
@@ -135,10 +135,12 @@ enum wire_class {
 };
 #define WIRE_CLASS_COUNT 3
 
-/* Broadcast. The signature covers key .. payload under the domain "weft broadcast 1"; travel, flags and
- * digest change on the way.
+/* Broadcast. The signature covers key .. payload under the domain "weft broadcast 1"; travel, flags
+ * and digest change on the way.
  *
- *    travel(4) flags(1) digest(8) | key(32) incarnation(8) sequence(8) channel(1+n) length(2) payload | signature(64)
+ *    travel(4) flags(1) digest(8)
+ *    | key(32) incarnation(8) sequence(8) channel(1+n) length(2) payload   <- signed
+ *    | signature(64)
  */
 #define WIRE_BROADCAST_FLOOD 0x01 /* a repair, or from where views differed: flood, not tree */
 struct wire_broadcast {
@@ -168,15 +170,15 @@ struct wire_rekey {
 };
 
 enum wire_close_reason {
-    WIRE_CLOSE_BYE = 1,        /* the node stops or the operator said so */
-    WIRE_CLOSE_DUPLICATE = 2,  /* the other link between the same two is kept */
-    WIRE_CLOSE_PROTOCOL = 3,   /* you broke the protocol; text says how */
-    WIRE_CLOSE_FULL = 4,       /* no room for another link */
-    WIRE_CLOSE_CLONE = 5,      /* your key lives in two places */
-    WIRE_CLOSE_SILENT = 6,     /* no sign of life */
-    WIRE_CLOSE_SLOW = 7,       /* you do not read */
-    WIRE_CLOSE_SURPLUS = 8,    /* trimmed to the target degree */
-    WIRE_CLOSE_SELF = 9,       /* your key is mine */
+    WIRE_CLOSE_BYE = 1,       /* the node stops or the operator said so */
+    WIRE_CLOSE_DUPLICATE = 2, /* the other link between the same two is kept */
+    WIRE_CLOSE_PROTOCOL = 3,  /* you broke the protocol; text says how */
+    WIRE_CLOSE_FULL = 4,      /* no room for another link */
+    WIRE_CLOSE_CLONE = 5,     /* your key lives in two places */
+    WIRE_CLOSE_SILENT = 6,    /* no sign of life */
+    WIRE_CLOSE_SLOW = 7,      /* you do not read */
+    WIRE_CLOSE_SURPLUS = 8,   /* trimmed to the target degree */
+    WIRE_CLOSE_SELF = 9,      /* your key is mine */
 };
 
 /* Close: reason(1), text to the end (at most 200 bytes, printable ASCII). */
@@ -197,7 +199,7 @@ WEFT_MUST_CHECK enum weft_err wire_records_next(struct wire_reader *list, struct
  *
  *    salt(8) { mode(1) depth(1) prefix((depth+1)/2) ... }
  *      mode 1 fingerprints: 16 x 8 bytes, one for each child range
- *      mode 2 list: answer(1) count(2), count x { place(32) fingerprint(8) }: all that I hold in this range
+ *      mode 2 list: answer(1) count(2), count x { place(32) fingerprint(8) }: all I hold there
  *      mode 3 want: count(2), count x place(32): send me these
  */
 #define WIRE_SYNC_DEPTH_MAX 64
@@ -212,10 +214,10 @@ struct wire_sync {
 };
 struct wire_sync_item {
     uint8_t mode;
-    uint8_t depth;      /* nibbles of prefix */
-    uint8_t prefix[32]; /* the first depth nibbles; the rest zero */
-    bool is_answer;     /* list: do not send me your list in return */
-    uint16_t count;     /* list, want: entries */
+    uint8_t depth;       /* nibbles of prefix */
+    uint8_t prefix[32];  /* the first depth nibbles; the rest zero */
+    bool is_answer;      /* list: do not send me your list in return */
+    uint16_t count;      /* list, want: entries */
     struct span entries; /* 128 bytes; count x 40; count x 32 */
 };
 

@@ -68,7 +68,9 @@ struct span wire_read_mp_item(struct wire_reader *reader);
  *
  *   struct wire_map map = wire_map_of(&reader);
  *   char key;
- *   while (wire_map_next(&map, &key)) { switch (key) { ...read the value...; default: wire_skip_mp } }
+ *   while (wire_map_next(&map, &key)) {
+ *       switch (key) { ...read the value...; default: wire_skip_mp(&reader); }
+ *   }
  */
 struct wire_map {
     struct wire_reader *reader;

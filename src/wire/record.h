@@ -8,8 +8,8 @@
  *    |      |       | len | 0 .. 127 | key, 32 |             |         | len  |      | 64 bytes  |
  *    +------+-------+-----+----------+---------+-------------+---------+------+------+-----------+
  *
- * The signature covers all before it, under the domain "weft record 1". (incarnation, version) orders
- * the versions of one record; both are 1 .. 2^63-1, so that nothing can wrap (T11, T12).
+ * The signature covers all before it, under the domain "weft record 1". (incarnation, version)
+ * orders the versions of one record; both are 1 .. 2^63-1, so that nothing can wrap (T11, T12).
  */
 #ifndef WIRE_RECORD_H
 #define WIRE_RECORD_H
@@ -18,7 +18,7 @@
 
 #define WIRE_RECORD_KEY_MAX 127
 #define WIRE_RECORD_BODY_MAX 50000
-#define WIRE_RECORD_OVERHEAD 118 /* bytes besides key and body */
+#define WIRE_RECORD_OVERHEAD 118               /* bytes besides key and body */
 #define WIRE_VERSION_LIMIT ((uint64_t)1 << 63) /* versions and incarnations stay below */
 
 enum wire_record_kind {
@@ -40,8 +40,8 @@ struct wire_record {
     struct span signed_part; /* all before the signature */
 };
 
-/* Decodes one record that fills `bytes` exactly. The signature is not checked here. The keys of kinds
- * we know must be as their kind says; of unknown kinds, key and body are any bytes. */
+/* Decodes one record that fills `bytes` exactly. The signature is not checked here. The keys of
+ * kinds we know must be as their kind says; of unknown kinds, key and body are any bytes. */
 WEFT_MUST_CHECK enum weft_err wire_record_decode(struct span bytes, struct wire_record *out);
 
 /* Appends all but the signature; the caller signs what it sees and appends the 64 bytes. */
@@ -68,7 +68,7 @@ struct wire_peer_body {
     uint64_t instance;    /* drawn at random at each start: tells clones apart */
     uint16_t area;
     uint32_t flags;
-    struct wire_list addresses; /* texts "host:port", literal addresses, at most WIRE_ADDRESSES_MAX */
+    struct wire_list addresses; /* literal "host:port", at most WIRE_ADDRESSES_MAX */
     struct wire_list links;     /* at most WIRE_LINKS_MAX, in strictly increasing order of peer */
     struct wire_list labels;    /* pairs of texts, keys strictly increasing: a name and at most
                                  * WEFT_NAME_MAX printable characters */
@@ -116,7 +116,8 @@ struct wire_service_body {
     uint8_t protocol;
     struct wire_list endpoints; /* 1 .. WIRE_ENDPOINTS_MAX */
 };
-WEFT_MUST_CHECK enum weft_err wire_service_body_decode(struct span body, struct wire_service_body *out);
+WEFT_MUST_CHECK enum weft_err wire_service_body_decode(struct span body,
+                                                       struct wire_service_body *out);
 void wire_service_body_encode(struct wire_writer *writer, uint8_t protocol,
                               const struct wire_endpoint *endpoints, uint32_t count);
 bool wire_list_next_endpoint(struct wire_list *list, struct wire_endpoint *out);
