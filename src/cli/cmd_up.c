@@ -143,11 +143,18 @@ static void print_result(struct up *up) {
     json_decref(status);
 }
 
+/* A daemon that is on its way out is no longer there to be told anything. */
 static bool is_running(struct up *up) {
-    json_t *answer = NULL;
-    bool has_answer = cli_peek(up->cli, "/healthz", &answer);
-    json_decref(answer);
-    return has_answer;
+    json_t *status = NULL;
+    bool has_answer = cli_peek(up->cli, "/v1/status", &status);
+    bool is_leaving = strcmp(field_text(status, "verdict"), "leaving") == 0;
+    json_decref(status);
+    if (is_leaving) {
+        const char *control = up->cli->control;
+        cli_say("The daemon that runs is leaving; another starts when it has gone.");
+        (void)daemon_wait_gone(control, daemon_pid_of(control), (long)up->deadline_ms);
+    }
+    return has_answer && !is_leaving;
 }
 
 /* A time-out leaves the daemon trying; what cannot become good is taken back. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/secret.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -37,9 +36,10 @@ void secret_format(const uint8_t secret[WEFT_KEY_BYTES], char out[SECRET_TEXT_BY
     *to = '\0';
 }
 
+/* Of a hexadecimal digit; the bit that it sets tells lower case from upper and is set in 0 to 9. */
 static unsigned digit_of(char character) {
-    unsigned char lower = (unsigned char)tolower((unsigned char)character);
-    return lower <= '9' ? lower - (unsigned)'0' : lower - (unsigned)'a' + 10;
+    unsigned lower = (unsigned char)character | 0x20u;
+    return lower <= '9' ? lower - '0' : lower - 'a' + 10;
 }
 
 /* The 64 digits on the first line that is neither blank nor a comment; nothing may follow. */

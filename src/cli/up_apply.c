@@ -14,19 +14,26 @@ static int join(struct up *up) {
     return status;
 }
 
+static bool has_own_endpoint(const json_t *endpoints, const char *address) {
+    size_t index;
+    json_t *endpoint;
+    json_array_foreach(endpoints, index, endpoint) {
+        if (field_is(endpoint, "self") && strcmp(field_text(endpoint, "address"), address) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether this node offers that already: then asking again is no mistake. */
 static bool is_exported(const json_t *services, const struct forward *service,
                         const char *address) {
-    size_t i;
-    size_t j;
+    size_t index;
     json_t *row;
-    json_t *endpoint;
-    json_array_foreach(services, i, row) {
-        json_array_foreach(json_object_get(row, "endpoints"), j, endpoint) {
-            if (forward_is_of(service, row, "name") && field_is(endpoint, "self") &&
-                strcmp(field_text(endpoint, "address"), address) == 0) {
-                return true;
-            }
+    json_array_foreach(services, index, row) {
+        if (forward_is_of(service, row, "name") &&
+            has_own_endpoint(json_object_get(row, "endpoints"), address)) {
+            return true;
         }
     }
     return false;

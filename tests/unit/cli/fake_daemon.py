@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import socketserver
 import sys
 import threading
@@ -149,7 +148,9 @@ def flags_of(argv):
 
 def stop_answer(handler, _body):
     """Answers, and exits only a good while later: `weft down` must wait for that."""
-    pathlib.Path(handler.server.daemon.path + ".stopping").touch()
+    daemon = handler.server.daemon
+    daemon.answers[("GET", "/v1/status")] = (200, dict(STATUS, verdict="leaving"))
+    pathlib.Path(daemon.path + ".stopping").touch()
     threading.Timer(0.3, os._exit, args=(0,)).start()
     return 200, {}
 
@@ -172,6 +173,7 @@ def play_weftd(argv):
         return 1
     # Not before this line: whoever sees the socket may send a signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    pathlib.Path(values["--control"]).unlink(missing_ok=True)  # of one that was killed, as weftd does
     daemon = FakeDaemon(values["--control"])
     daemon.answers[("POST", "/v1/stop")] = stop_answer
     daemon.answers[("GET", "/v1/invite")] = (200, {"token": "weft1:TOKEN"})
@@ -186,5 +188,4 @@ def play_weftd(argv):
 
 
 if __name__ == "__main__":
-    socket.setdefaulttimeout(None)
     sys.exit(play_weftd(sys.argv[1:]))

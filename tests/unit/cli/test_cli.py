@@ -8,6 +8,7 @@ terminal, suggestions, no byte of a peer's name that the terminal would obey.
 
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -45,6 +46,19 @@ class WithoutDaemon(Case):
 
     def test_help_of_nothing_is_not_found(self):
         self.assertEqual(self.weft("help", "nonsense").returncode, 4)
+
+    def test_the_manual_names_every_command_and_flag(self):
+        manual = (pathlib.Path(__file__).resolve().parents[3] / "docs/man/weft.1").read_text()
+        manual = manual.replace("\\-", "-")
+        handed_on = set(re.findall(r"^  (--[a-z-]+)", self.weft("help", "up").stdout, re.MULTILINE))
+        handed_on -= {"--export", "--join", "--forward", "--foreground", "--control", "--state",
+                      "--json", "--version"}
+        for name in re.findall(r"^  (\w+) +", self.weft("help").stdout, re.MULTILINE):
+            self.assertIn(f"weft {name}", manual)
+            flags = re.findall(r"^  (?:-h, |-f, )?(--[a-z-]+)", self.weft("help", name).stdout,
+                               re.MULTILINE)
+            for flag in set(flags) - handed_on - {"--follow"}:
+                self.assertIn(flag, manual, name)
 
     def test_version(self):
         self.assertRegex(self.weft("--version").stdout, r"^weft \d+\.\d+\.\d+\n$")
@@ -319,6 +333,21 @@ class WithDaemon(Case):
         for body in (b"", b"<html>", b'{"id": ', b"\xff\xfe", b"[" * 10000):
             self.answer("GET", "/v1/status", 200, body)
             self.assertEqual(self.weft("status").returncode, 1, body[:20])
+
+    def test_an_answer_without_end_is_given_up(self):
+        self.answer("GET", "/v1/status", 200, b" " * (64 * 1024 * 1024 + 1))
+        self.assertEqual(self.weft("status").returncode, 1)
+        self.answer("GET", "/v1/events?since=0", 200, b"x" * 1_000_000)
+        self.assertEqual(self.weft("events").returncode, 1)
+
+    def test_a_daemon_that_breaks_off_is_status_3(self):
+        def break_off(handler, _body):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+            handler.close_connection = True
+            return 200, None
+
+        self.daemon.answers[("GET", "/v1/status")] = break_off
+        self.assertEqual(self.weft("status").returncode, 3)
 
     def test_json_of_other_types_than_expected_does_no_harm(self):
         for value in ([], {}, 1, "text", None, [1, "x", None, [], {}], {"links": 3, "problems": {}},

@@ -115,6 +115,17 @@ class Up(Case):
         self.assertTrue(pathlib.Path(f"{self.socket}.stopping").exists())
         self.assertEqual(self.down().returncode, 3)
 
+    def test_up_waits_for_a_daemon_that_is_leaving(self):
+        self.assertEqual(self.up().returncode, 0)
+        before = self.pid()
+        self.assertEqual(self.weft("stop").returncode, 0)
+        done = self.up()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("leaving", done.stderr)
+        self.assertFalse(is_alive(before))
+        self.assertNotEqual(self.pid(), before)
+        self.assertEqual(len(self.runs()), 2)
+
     def test_a_second_machine_joins_and_says_where_the_service_is(self):
         secret = bytes(range(32))
         token = token_of(secret=secret)
