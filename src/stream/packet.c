@@ -74,9 +74,13 @@ static void write_token(struct wire_writer *writer, uint8_t type, uint64_t token
     write_part(writer, (struct wire_part){.type = type, .as.ping = {token}});
 }
 
+static bool owes_open(const struct stream *stream) {
+    return (stream->due & DUE_OPEN) != 0 && stream->state == STREAM_STATE_OPENING;
+}
+
 static void write_owed(struct wire_writer *writer, struct stream *stream, weft_ns now) {
     uint8_t due = stream->due;
-    if ((due & DUE_OPEN) != 0 && stream->state == STREAM_STATE_OPENING) {
+    if (owes_open(stream)) {
         write_open(writer, stream);
         stream_watch(stream, now);
     }
@@ -189,9 +193,19 @@ static uint32_t flow_of(const struct stream *stream) {
     return (uint32_t)(stream->wire_id * FLOW_FACTOR >> 32);
 }
 
-/* An ack that waits goes with bytes the other way for free. */
-static size_t ack_bytes(const struct stream *stream) {
+/* An OPEN or an ack that waits goes with the bytes for free. */
+static size_t owed_bytes(const struct stream *stream) {
     return list_is_linked(&stream->control_link) ? SMALL_PART_MAX : 0;
+}
+
+static void write_beside_data(struct wire_writer *writer, struct stream *stream) {
+    if (owes_open(stream)) {
+        write_open(writer, stream);
+        stream->due = 0;
+        list_remove(&stream->control_link);
+    } else if (list_is_linked(&stream->control_link)) {
+        write_ack(writer, stream);
+    }
 }
 
 /* A packet in place: a frame, its writer behind the header. False when out of memory. */
@@ -215,7 +229,7 @@ static void end(struct session *session, const struct stream *stream, struct wir
 }
 
 /* Through the stream's own flow, so that the probe does not overtake what it asks for. */
-static bool next_probe(struct session *session, struct stream_packet *out) {
+static bool next_probe(struct session *session, weft_ns now, struct stream_packet *out) {
     struct list *link = list_first(&session->probes);
     struct wire_writer writer;
     if (link == NULL || !begin(session, 2 * SMALL_PART_MAX, out, &writer)) {
@@ -225,6 +239,7 @@ static bool next_probe(struct session *session, struct stream_packet *out) {
     list_remove(link);
     stream->probe_count = (stream->probe_count + 1) & (UINT32_MAX >> 1);
     stream->probe_order = session->order_next;
+    stream->probe_at = now;
     write_probe(&writer, stream);
     write_token(&writer, WIRE_PART_PING,
                 probe_token(stream->probe_count, (uint32_t)stream->id.value));
@@ -252,16 +267,37 @@ static bool build_data(struct session *session, struct stream *stream, weft_ns n
     }
     stream_queue(stream);
     stream_watch(stream, now);
-    size_t ack = ack_bytes(stream);
-    if (!begin(session, ack + DATA_PART_HEADER + bytes.len, out, &writer)) {
+    size_t owed = owed_bytes(stream);
+    if (!begin(session, owed + DATA_PART_HEADER + bytes.len, out, &writer)) {
         return false; /* as if lost on the way */
     }
-    if (ack > 0) {
-        write_ack(&writer, stream);
-    }
+    write_beside_data(&writer, stream);
     write_data(&writer, stream, &segment, bytes);
     end(session, stream, &writer, out);
     return true;
+}
+
+/* Whether bytes of this stream may leave as far as its accept is concerned. */
+static bool may_carry(const struct session *session, const struct stream *stream) {
+    return stream->state != STREAM_STATE_OPENING || window_has_early_room(session);
+}
+
+/* An OPEN that is due, with the first bytes behind it if there are some and they may leave; else it
+ * goes with the small parts. */
+static bool next_open(struct session *session, weft_ns now, struct stream_packet *out) {
+    struct list *link;
+    while ((link = list_first(&session->opens)) != NULL) {
+        struct stream *stream = LIST_OWNER(link, struct stream, control_link);
+        list_remove(&stream->data_link);
+        if (!session->is_blocked && owes_open(stream) && window_has_early_room(session) &&
+            build_data(session, stream, now, out)) {
+            return true;
+        }
+        list_remove(link);
+        list_push(&session->control, link);
+        stream_queue(stream);
+    }
+    return false;
 }
 
 static bool next_data(struct session *session, weft_ns now, struct stream_packet *out) {
@@ -269,7 +305,7 @@ static bool next_data(struct session *session, weft_ns now, struct stream_packet
     while (window_has_room(session) && (link = list_first(&session->data)) != NULL) {
         struct stream *stream = LIST_OWNER(link, struct stream, data_link);
         list_remove(link);
-        if (build_data(session, stream, now, out)) {
+        if (may_carry(session, stream) && build_data(session, stream, now, out)) {
             return true;
         }
     }
@@ -277,9 +313,9 @@ static bool next_data(struct session *session, weft_ns now, struct stream_packet
 }
 
 static bool has_work(const struct session *session) {
-    return !list_is_empty(&session->control) || !list_is_empty(&session->data) ||
-           !list_is_empty(&session->probes) || session->messages.count > 0 ||
-           session->pings.count > 0 || session->is_wanted;
+    return !list_is_empty(&session->opens) || !list_is_empty(&session->control) ||
+           !list_is_empty(&session->data) || !list_is_empty(&session->probes) ||
+           session->messages.count > 0 || session->pings.count > 0 || session->is_wanted;
 }
 
 bool packet_next(struct session *session, weft_ns now, struct stream_packet *out) {
@@ -300,6 +336,7 @@ bool packet_next(struct session *session, weft_ns now, struct stream_packet *out
         return false;
     }
     session->used_at = now;
-    return next_control(session, now, out) ||
-           (!session->is_blocked && (next_probe(session, out) || next_data(session, now, out)));
+    return next_open(session, now, out) || next_control(session, now, out) ||
+           (!session->is_blocked &&
+            (next_probe(session, now, out) || next_data(session, now, out)));
 }

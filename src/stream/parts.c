@@ -74,6 +74,7 @@ static enum weft_err take_open(struct session *session, const struct wire_part_o
         return WEFT_ERR_MALFORMED;
     }
     stream->send.credit = open->credit;
+    receive_grant_early(&stream->receive, streams);
     streams->counters.opened++;
     stream_raise(streams, stream, STREAM_EVENT_INCOMING);
     return WEFT_OK;
@@ -89,7 +90,7 @@ static bool handle_open(struct arrival *arrival, const struct wire_part_open *op
     struct stream *stream = stream_on_wire(session, open->stream);
     if (stream != NULL) {
         if (stream->state == STREAM_STATE_OPEN && !stream->is_opener) {
-            stream_owe(stream, DUE_ACCEPT);
+            stream_owe(stream, DUE_ACCEPT | DUE_ACK);
         }
         return false;
     }
@@ -105,14 +106,26 @@ static bool handle_open(struct arrival *arrival, const struct wire_part_open *op
     return false;
 }
 
-/* The stream a part is about, if it may speak to it: what comes before we accepted may not. */
+/* Whether an OPEN may still come for this id: lost, to be repeated, or late. */
+static bool may_yet_open(const struct session *session, uint64_t wire_id) {
+    uint64_t number = wire_id & (UINT64_MAX >> 1);
+    return stream_is_peers_id(session, wire_id) &&
+           (session->opened == NULL || replay_is_new(session->opened, number));
+}
+
+/* Whatever the other end said, it said it because one of us accepted. */
+static void agree(struct stream *stream) {
+    stream->is_accept_known = true;
+    stream_accepted(stream);
+}
+
+/* The stream that an ack or a probe is about. Before we accepted there is nothing to speak of. */
 static struct stream *find(struct arrival *arrival, uint64_t wire_id) {
     struct stream *stream = stream_on_wire(arrival->session, wire_id);
     if (stream == NULL || stream->state == STREAM_STATE_INCOMING) {
         return NULL;
     }
-    stream->is_accept_known = true;
-    stream_accepted(stream); /* whatever it says, it says it because it accepted */
+    agree(stream);
     return stream;
 }
 
@@ -143,6 +156,7 @@ static bool handle_ack(struct arrival *arrival, const struct wire_part_ack *ack)
     } else {
         stream_queue(stream); /* a loss may have been proven */
     }
+    stream_check_early(stream, arrival->now);
     return is_news;
 }
 
@@ -164,6 +178,9 @@ static bool handle_accept(struct arrival *arrival, const struct wire_part_accept
 
 static void after_data(struct arrival *arrival, struct stream *stream,
                        const struct receive_result *result, bool was_readable) {
+    if (stream->state == STREAM_STATE_INCOMING) {
+        return; /* held until the accept, which tells of it */
+    }
     if (result->is_new) {
         stream_progress(stream, arrival->now);
     }
@@ -178,17 +195,22 @@ static void after_data(struct arrival *arrival, struct stream *stream,
     stream_close_if_done(stream); /* an end alone needs no reading */
 }
 
+/* Bytes within the credit of the OPEN may have left before the opener knew of our accept. */
+static bool is_past_open(const struct stream *stream, const struct wire_part_data *data) {
+    return stream->is_opener || data->offset + data->bytes.len > WIRE_OPEN_CREDIT;
+}
+
 static bool handle_data(struct arrival *arrival, const struct wire_part_data *data) {
     struct session *session = arrival->session;
-    struct stream *stream = find(arrival, data->stream);
+    struct stream *stream = stream_on_wire(session, data->stream);
     if (stream == NULL) {
-        stream = stream_on_wire(session, data->stream);
-        if (stream != NULL) {
-            stream_violate(stream, arrival->now); /* bytes before any credit */
-        } else {
+        if (!may_yet_open(session, data->stream)) {
             say_unknown(session, data->stream);
         }
         return false;
+    }
+    if (stream->state != STREAM_STATE_INCOMING && is_past_open(stream, data)) {
+        agree(stream);
     }
     struct receive_result result;
     bool was_readable = receive_is_readable(&stream->receive);
@@ -249,13 +271,15 @@ static void path_probe_answered(struct session *session) {
     }
 }
 
-static void stream_probe_answered(struct session *session, uint32_t index, uint32_t count) {
+static void stream_probe_answered(struct session *session, uint32_t index, uint32_t count,
+                                  weft_ns now) {
     struct streams *streams = session->streams;
     struct stream *stream = index < streams->slot_count ? streams->slots[index].stream : NULL;
     if (stream == NULL || stream->session != session || stream->probe_count != count) {
         return;
     }
     stream->probe_count++;
+    window_measure(session, time_since(stream->probe_at, now));
     uint32_t lost_before = stream->send.lost_count;
     send_lose_before(stream, stream->probe_order);
     if (stream->send.lost_count > lost_before) {
@@ -278,7 +302,7 @@ static bool handle_pong(struct arrival *arrival, uint64_t token) {
             .kind = STREAM_EVENT_PONG, .peer = session->id, .token = token};
         notice(session->streams, &event);
     } else if ((uint32_t)token != TOKEN_PATH) {
-        stream_probe_answered(session, (uint32_t)token, count);
+        stream_probe_answered(session, (uint32_t)token, count, arrival->now);
     } else if (count == session->path_probe_count) {
         path_probe_answered(session);
     }

@@ -319,6 +319,12 @@ bool receive_consume(struct streams *streams, struct stream *stream, size_t len,
     return receive->fin == FIN_UNKNOWN && left + window / 2 <= window;
 }
 
+void receive_grant_early(struct receive_side *receive, struct streams *streams) {
+    ASSERT(receive->granted == 0);
+    streams->granted_bytes += WIRE_OPEN_CREDIT;
+    receive->granted = WIRE_OPEN_CREDIT;
+}
+
 uint64_t receive_grant(struct receive_side *receive, struct streams *streams) {
     uint64_t want = receive->consumed + window_now(receive, streams);
     if (want > receive->granted && receive->fin == FIN_UNKNOWN) {

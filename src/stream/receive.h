@@ -44,6 +44,9 @@ bool receive_is_done(const struct receive_side *receive);
 /* Whether there are bytes or the end to peek. */
 bool receive_is_readable(const struct receive_side *receive);
 
+/* Counts the credit that the peer's OPEN gave itself. */
+void receive_grant_early(struct receive_side *receive, struct streams *streams);
+
 /* Raises the credit as far as window and node-wide budget allow; returns it. */
 uint64_t receive_grant(struct receive_side *receive, struct streams *streams);
 

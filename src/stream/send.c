@@ -172,11 +172,12 @@ static bool take_new(struct send_side *send, struct segment *out) {
     return true;
 }
 
-static void stamp(struct session *session, struct segment *segment, weft_ns now) {
+static void stamp(const struct stream *stream, struct segment *segment, weft_ns now) {
     segment->state = SEGMENT_IN_FLIGHT;
-    segment->order = session->order_next;
+    segment->order = stream->session->order_next;
     segment->sent_at = now;
-    window_sent(session, segment);
+    segment->is_early = stream->state == STREAM_STATE_OPENING;
+    window_sent(stream->session, segment);
 }
 
 static bool take_lost(struct streams *streams, struct stream *stream, weft_ns now,
@@ -189,7 +190,7 @@ static bool take_lost(struct streams *streams, struct stream *stream, weft_ns no
     stream->send.has_resent = true;
     stream->send.lost_count--;
     streams->counters.bytes_resent += segment->len;
-    stamp(stream->session, segment, now);
+    stamp(stream, segment, now);
     *out = *segment;
     return true;
 }
@@ -201,7 +202,7 @@ bool send_take(struct streams *streams, struct stream *stream, weft_ns now, stru
         if (!take_new(send, out)) {
             return false;
         }
-        stamp(stream->session, out, now);
+        stamp(stream, out, now);
         if (ring_push(&send->segments, out) != WEFT_OK) {
             window_forget(stream->session, out);
             return false;
@@ -411,6 +412,18 @@ void send_lose_before(struct stream *stream, uint64_t order) {
     }
 }
 
+bool send_is_in_flight(const struct send_side *send, weft_ns *last_sent_at) {
+    bool is_any = false;
+    const struct segment *segment;
+    for (size_t i = 0; (segment = ring_at(&send->segments, i)) != NULL; i++) {
+        if (segment->state == SEGMENT_IN_FLIGHT) {
+            *last_sent_at = segment->sent_at;
+            is_any = true;
+        }
+    }
+    return is_any;
+}
+
 void send_lose_first(struct stream *stream) {
     struct segment *segment = first_in(&stream->send, SEGMENT_IN_FLIGHT);
     if (segment != NULL) {
@@ -422,6 +435,7 @@ void send_rewind(struct stream *stream) {
     struct send_side *send = &stream->send;
     ASSERT(send->acked == 0);
     forget_segments(stream);
+    stream->session->streams->counters.bytes_sent -= send->next;
     send->cursor = NULL;
     send->next = 0;
     send->credit = 0;

@@ -44,6 +44,9 @@ WEFT_MUST_CHECK enum weft_err send_ack(struct streams *streams, struct stream *s
 /* Everything on its way that left before packet `order` is lost: a later probe was answered. */
 void send_lose_before(struct stream *stream, uint64_t order);
 
+/* Whether something is on its way; if so, when the last of it left. */
+bool send_is_in_flight(const struct send_side *send, weft_ns *last_sent_at);
+
 /* The first segment on its way is to be sent again at once, on suspicion. */
 void send_lose_first(struct stream *stream);
 

@@ -25,6 +25,7 @@ struct session *session_find(const struct streams *streams, const struct weft_pe
 static void init_lists(struct session *session) {
     list_init(&session->streams_all);
     list_init(&session->control);
+    list_init(&session->opens);
     list_init(&session->delayed);
     list_init(&session->data);
     list_init(&session->probes);

@@ -91,6 +91,7 @@ struct segment {
     uint8_t state;            /* enum segment_state */
     bool has_fin;
     bool is_resent; /* an ack may then mean the first copy: proves nothing, times nothing */
+    bool is_early;  /* left before the accept: its ack waits for the service's connect */
 };
 
 struct send_side {
@@ -153,14 +154,17 @@ struct stream {
     bool is_opener;
     bool is_open_sent;
     bool is_accept_known; /* the opener has shown that it knows of our accept */
+    bool has_early;       /* accepted, but no ack has told of the bytes sent before that */
+    bool is_doubtful;     /* they may be lost: asks sooner than after a silence */
     bool is_interrupted;  /* its path was lost; RESUMED is owed */
     uint32_t probe_count; /* tells answers to old probes from new */
     uint64_t probe_order;
+    weft_ns probe_at; /* when the last probe left */
     weft_ns progress_at;
     struct stream_service *service;
     struct timer timer;
     struct list session_link;
-    struct list control_link; /* in session->control when due, or in session->delayed */
+    struct list control_link; /* in session->control or opens when due, or in session->delayed */
     struct list data_link;
     struct list probe_link;
     struct list event_link;
@@ -215,6 +219,7 @@ struct session {
     struct list ready_link;
     struct list streams_all;
     struct list control;
+    struct list opens; /* streams that owe an OPEN, perhaps with their first bytes */
     struct list delayed;
     struct list data;
     struct list probes;
@@ -234,7 +239,8 @@ struct session {
     uint64_t path_probe_order;
     uint64_t window_bytes;
     uint64_t in_flight_bytes;
-    uint64_t cut_order; /* marks on packets before this one were answered already */
+    uint64_t early_bytes; /* likewise, of streams not accepted when they left */
+    uint64_t cut_order;   /* marks on packets before this one were answered already */
     uint64_t acked_order;
     bool is_slow_start;
     weft_ns rtt;     /* smoothed; 0: not measured yet */

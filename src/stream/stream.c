@@ -200,7 +200,7 @@ void stream_owe(struct stream *stream, uint8_t due) {
     struct session *session = stream->session;
     if (stream->due == 0) {
         list_remove(&stream->control_link); /* it may be in `delayed` */
-        list_push(&session->control, &stream->control_link);
+        list_push(due == DUE_OPEN ? &session->opens : &session->control, &stream->control_link);
     }
     stream->due |= due;
     session_wake(session);
@@ -226,7 +226,8 @@ void stream_acked(struct stream *stream) {
 }
 
 void stream_queue(struct stream *stream) {
-    if (stream->state == STREAM_STATE_OPEN && send_has_work(&stream->send)) {
+    bool may_send = stream->state == STREAM_STATE_OPEN || stream->state == STREAM_STATE_OPENING;
+    if (may_send && send_has_work(&stream->send)) {
         list_push(&stream->session->data, &stream->data_link);
         session_wake(stream->session);
     }
@@ -240,6 +241,9 @@ static bool is_waiting(const struct stream *stream) {
 /* Four round trips, but no less than a second and, as a standing queue is no reason to stop
  * asking, no more than four; longer each time. */
 static weft_ns silence_max(const struct stream *stream) {
+    if (stream->is_doubtful) {
+        return 2 * stream->session->rtt + ACK_DELAY;
+    }
     weft_ns silence = 4 * stream->session->rtt;
     silence = silence < SILENCE_MIN ? SILENCE_MIN : silence;
     silence = silence > SILENCE_MAX ? SILENCE_MAX : silence;
@@ -254,13 +258,21 @@ void stream_watch(struct stream *stream, weft_ns now) {
     }
 }
 
+/* Asks (again) with all that was sent so far: nobody acknowledges it before accepting. */
+static void open_again(struct stream *stream) {
+    send_lose_before(stream, stream->session->order_next);
+    stream_owe(stream, DUE_OPEN);
+    stream_queue(stream);
+}
+
 static void probe(struct stream *stream) {
     struct session *session = stream->session;
+    stream->is_doubtful = false;
     if (session->route == STREAM_ROUTE_NONE || session->current == NULL) {
         return;
     }
     if (stream->state == STREAM_STATE_OPENING) {
-        stream_owe(stream, DUE_OPEN);
+        open_again(stream);
     } else {
         list_push(&session->probes, &stream->probe_link);
         session_wake(session);
@@ -286,6 +298,7 @@ void stream_probe_timer(struct stream *stream, weft_ns now) {
 void stream_progress(struct stream *stream, weft_ns now) {
     stream->progress_at = now;
     stream->probe_tries = 0;
+    stream->is_doubtful = false;
     if (stream->is_interrupted) {
         stream->is_interrupted = false;
         stream->session->streams->counters.resumed++;
@@ -300,7 +313,23 @@ void stream_accepted(struct stream *stream) {
     stream->state = STREAM_STATE_OPEN;
     free(stream->service);
     stream->service = NULL;
+    stream->has_early = stream->send.segments.count > 0;
     stream_raise(stream->session->streams, stream, STREAM_EVENT_ACCEPTED);
+    stream_queue(stream); /* what was held back for want of room for early bytes */
+}
+
+void stream_check_early(struct stream *stream, weft_ns now) {
+    weft_ns sent_at = 0;
+    if (!stream->has_early || stream->state != STREAM_STATE_OPEN) {
+        return;
+    }
+    stream->has_early = false;
+    if (!send_is_in_flight(&stream->send, &sent_at)) {
+        return;
+    }
+    stream->is_doubtful = true;
+    stream->progress_at = stream->session->rtt == 0 ? 0 : sent_at;
+    stream_probe_timer(stream, now);
 }
 
 /* What it reports from now on is how it ended. */
@@ -355,14 +384,14 @@ void stream_close_if_done(struct stream *stream) {
 
 void stream_path_changed(struct stream *stream) {
     if (stream->state == STREAM_STATE_OPENING) {
-        stream_owe(stream, DUE_OPEN);
+        open_again(stream);
         return;
     }
     if (stream->state != STREAM_STATE_OPEN) {
         return;
     }
     if (!stream->is_opener && !stream->is_accept_known) {
-        stream_owe(stream, DUE_ACCEPT);
+        stream_owe(stream, DUE_ACCEPT | DUE_ACK);
     }
     bool is_receiving = stream->receive.arrived > 0 && !receive_has_all(&stream->receive);
     stream->is_interrupted = stream->is_interrupted || is_receiving;

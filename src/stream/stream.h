@@ -58,6 +58,10 @@ void stream_progress(struct stream *stream, weft_ns now);
 /* The far side is known to have accepted. */
 void stream_accepted(struct stream *stream);
 
+/* The first ack since then has been taken in: asks for what was sent before and is not in it, as
+ * soon as that is more likely lost than on its way. Nothing sent later would prove the loss. */
+void stream_check_early(struct stream *stream, weft_ns now);
+
 /* Tells a writer that fell short of room, if there is some worth telling. */
 void stream_offer_room(struct streams *streams, struct stream *stream);
 

@@ -170,7 +170,9 @@ static void ask(struct stream *stream, weft_ns now) {
     stream->is_open_sent = false;
     stream->is_accept_known = false;
     stream->probe_tries = 0;
+    stream->send.credit = WIRE_OPEN_CREDIT;
     stream_owe(stream, DUE_OPEN);
+    stream_queue(stream); /* when retargeted: what was written for the peer that refused */
     session_mind_hold(stream->session, now);
 }
 
@@ -229,9 +231,12 @@ void streams_accept(struct streams *streams, struct stream_id id, weft_ns now) {
     stream->state = STREAM_STATE_OPEN;
     free(stream->service);
     stream->service = NULL;
-    stream_owe(stream, DUE_ACCEPT);
+    stream_owe(stream, DUE_ACCEPT | DUE_ACK); /* the ack tells what came before */
     stream_queue(stream);
     stream_watch(stream, now);
+    if (receive_is_readable(&stream->receive)) {
+        stream_raise(streams, stream, STREAM_EVENT_READABLE);
+    }
 }
 
 size_t streams_write(struct streams *streams, struct stream_id id, struct span bytes, weft_ns now) {
@@ -274,12 +279,13 @@ void streams_finish(struct streams *streams, struct stream_id id, weft_ns now) {
 
 struct span streams_peek(const struct streams *streams, struct stream_id id) {
     const struct stream *stream = stream_of(streams, id);
-    return stream == NULL ? span_of(NULL, 0) : receive_peek(&stream->receive);
+    bool may_read = stream != NULL && stream->state != STREAM_STATE_INCOMING;
+    return may_read ? receive_peek(&stream->receive) : span_of(NULL, 0);
 }
 
 void streams_consume(struct streams *streams, struct stream_id id, size_t len, weft_ns now) {
     struct stream *stream = stream_of(streams, id);
-    if (stream == NULL || stream->session == NULL) {
+    if (stream == NULL || stream->session == NULL || stream->state == STREAM_STATE_INCOMING) {
         ASSERT(len == 0);
         return;
     }
@@ -291,7 +297,8 @@ void streams_consume(struct streams *streams, struct stream_id id, size_t len, w
 
 bool streams_is_finished(const struct streams *streams, struct stream_id id) {
     const struct stream *stream = stream_of(streams, id);
-    return stream != NULL && receive_is_done(&stream->receive);
+    return stream != NULL && stream->state != STREAM_STATE_INCOMING &&
+           receive_is_done(&stream->receive);
 }
 
 void streams_reset(struct streams *streams, struct stream_id id, enum wire_reset_reason reason,

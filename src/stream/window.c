@@ -17,8 +17,17 @@ bool window_has_room(const struct session *session) {
     return session->in_flight_bytes < session->window_bytes;
 }
 
+bool window_has_early_room(const struct session *session) {
+    return window_has_room(session) && session->early_bytes < session->window_bytes / 2;
+}
+
+/* Where a segment is counted. */
+static uint64_t *counter_of(struct session *session, const struct segment *segment) {
+    return segment->is_early ? &session->early_bytes : &session->in_flight_bytes;
+}
+
 void window_sent(struct session *session, const struct segment *segment) {
-    session->in_flight_bytes += window_cost(segment);
+    *counter_of(session, segment) += window_cost(segment);
 }
 
 /* An application that sends little proves nothing about the path: only a used window grows. */
@@ -35,7 +44,9 @@ static void grow(struct session *session, uint64_t bytes) {
 
 void window_arrived(struct session *session, const struct segment *segment, bool is_timed,
                     weft_ns now) {
-    grow(session, window_cost(segment));
+    if (!segment->is_early) {
+        grow(session, window_cost(segment));
+    }
     window_forget(session, segment);
     if (segment->is_resent) {
         return;
@@ -43,14 +54,15 @@ void window_arrived(struct session *session, const struct segment *segment, bool
     if (segment->order > session->acked_order) {
         session->acked_order = segment->order;
     }
-    if (is_timed) {
+    if (is_timed && !segment->is_early) {
         window_measure(session, time_since(segment->sent_at, now));
     }
 }
 
 void window_forget(struct session *session, const struct segment *segment) {
-    ASSERT(session->in_flight_bytes >= window_cost(segment));
-    session->in_flight_bytes -= window_cost(segment);
+    uint64_t *counter = counter_of(session, segment);
+    ASSERT(*counter >= window_cost(segment));
+    *counter -= window_cost(segment);
 }
 
 void window_cut(struct session *session, uint64_t order) {

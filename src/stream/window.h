@@ -25,6 +25,11 @@ void window_init(struct session *session);
 /* Whether another packet may leave. */
 bool window_has_room(const struct session *session);
 
+/* Whether a packet of a stream that is not accepted yet may leave too. Those are counted apart:
+ * their acks wait for services to connect, and a service that hangs must not hold up the streams
+ * that move. Beyond the bound an OPEN goes without bytes. */
+bool window_has_early_room(const struct session *session);
+
 void window_sent(struct session *session, const struct segment *segment);
 
 /* A segment arrived. Not timed: the ack may be the answer to a probe instead of to the segment. */

@@ -6,7 +6,7 @@
  *   init      type=1 sender_index(4) noise message           Noise IKpsk0, first message
  *   response  type=2 sender_index(4) receiver_index(4) noise message
  *   sealed    type=3 receiver_index(4) number(8) ciphertext tag(16)      header is the AEAD's ad
- *   unknown   type=4 receiver_index(4)       "I have no session of that index": a hint, not believed
+ *   unknown   type=4 receiver_index(4)       no session of that index here: a hint
  */
 #ifndef WIRE_SESSION_H
 #define WIRE_SESSION_H
@@ -33,7 +33,8 @@ WEFT_MUST_CHECK enum weft_err wire_packet_decode(struct span bytes, struct wire_
 void wire_packet_encode(struct wire_writer *writer, const struct wire_packet *packet);
 
 /* The payload of both session handshake messages: a msgpack map {c: bits of ciphers offered (init)
- * or the one chosen (response), e: handshake count, i: instance, k: Ed25519 key, v: incarnation}. */
+ * or the one chosen (response), e: handshake count, i: instance, k: Ed25519 key, v: incarnation}.
+ */
 struct wire_session_hello {
     uint8_t ciphers; /* init: bit (1 << enum aead_cipher); response: one enum aead_cipher */
     uint64_t epoch;  /* of one incarnation's handshakes to this peer: grows, so replays are seen */
@@ -41,7 +42,8 @@ struct wire_session_hello {
     uint64_t incarnation;
     uint64_t instance;
 };
-WEFT_MUST_CHECK enum weft_err wire_session_hello_decode(struct span bytes, struct wire_session_hello *out);
+WEFT_MUST_CHECK enum weft_err wire_session_hello_decode(struct span bytes,
+                                                        struct wire_session_hello *out);
 void wire_session_hello_encode(struct wire_writer *writer, const struct wire_session_hello *hello);
 
 /* The parts of a sealed packet: type(1), then by type. Part lengths are explicit, so a receiver can
@@ -60,7 +62,14 @@ enum wire_part_type {
 };
 #define WIRE_PART_HEADER_BYTES 3
 
-/* Open: stream(8) credit(8) protocol(1) namespace(1+n) name(1+n). Repeated until answered. */
+/* Open: stream(8) credit(8) protocol(1) namespace(1+n) name(1+n). Repeated until answered.
+ *
+ * OPEN grants the opener this much credit implicitly, so that a request need not wait for a round
+ * trip: data may follow right behind the OPEN, in the same packet or later ones. The acceptor holds
+ * those bytes until the service connected, and acknowledges nothing before it accepts; on accepting
+ * it sends ACCEPT and an ACK at once. Data of a stream whose OPEN has not come (lost or late) is
+ * dropped in silence. */
+#define WIRE_OPEN_CREDIT 16384
 struct wire_part_open {
     uint64_t stream;
     uint64_t credit; /* absolute: the opener takes bytes up to this offset */

@@ -106,12 +106,17 @@ Test(hostile, bytes_behind_the_end) {
     expect_protocol_reset(end);
 }
 
-Test(hostile, bytes_before_the_accept) {
+Test(hostile, bytes_before_the_accept_beyond_the_credit_of_the_open) {
     net_init(&net, 9, 2);
     net.nodes[1].accepts = false;
     struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
     net_run(&net, net.now + NS_PER_S);
-    struct wire_part part = data_of(end, 0, 5, 0);
+    struct wire_part part = data_of(end, WIRE_OPEN_CREDIT - 5, 5, 0);
+    forge_send(&net, 0, 1, &part, 1);
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert(!end->was_refused, "all of the credit may be used");
+    part = data_of(end, WIRE_OPEN_CREDIT - 4, 5, 0);
     forge_send(&net, 0, 1, &part, 1);
     net_run(&net, net.now + NS_PER_S);
     cr_assert(end->was_refused);
@@ -208,16 +213,28 @@ Test(hostile, floods_of_empty_packets_and_pings_leave_no_queue) {
     net_fini(&net);
 }
 
-Test(hostile, data_of_unknown_streams_is_answered_sparingly) {
-    struct end *end = open_stream(15);
-    struct wire_part part = data_of(end, 0, 1, 0);
-    part.as.data.stream = parity_of(0) | 9999;
+static uint64_t flood(const struct wire_part *part) {
     uint64_t before = net.channels[1][0].bytes;
     for (int i = 0; i < 3000; i++) {
-        forge_send(&net, 0, 1, &part, 1);
+        forge_send(&net, 0, 1, part, 1);
     }
     net_run(&net, net.now + NS_PER_S);
-    cr_assert_leq(net.channels[1][0].bytes - before, 200);
+    return net.channels[1][0].bytes - before;
+}
+
+Test(hostile, data_of_streams_that_are_gone_is_answered_sparingly) {
+    struct end *end = open_stream(15);
+    struct wire_part parts[] = {
+        open_of(parity_of(0) | 9999),
+        {.type = WIRE_PART_RESET, .as.reset = {parity_of(0) | 9999, WIRE_RESET_APPLICATION}}};
+    forge_send(&net, 0, 1, parts, 2);
+    net_run(&net, net.now + NS_PER_S);
+    struct wire_part part = data_of(end, 0, 1, 0);
+    part.as.data.stream = parity_of(0) | 9999;
+    uint64_t answer = flood(&part);
+    cr_assert(answer > 0 && answer <= 200);
+    part.as.data.stream = parity_of(0) | 10000;
+    cr_assert_eq(flood(&part), 0, "of one that may yet be opened it is not answered");
     cr_assert(!end->was_reset);
     net_fini(&net);
 }
