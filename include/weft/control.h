@@ -4,7 +4,8 @@
  * socket, bodies as text. What the JSON means is the caller's business, so that a program may
  * bring its own JSON library. The command line `weft` is written with this and nothing else.
  *
- * One client serves one thread. Calls block, at most for the time that was given.
+ * Link with -lweft-control -lcurl. One client serves one thread. Calls block, at most for the time
+ * that was given.
  */
 #ifndef WEFT_CONTROL_H
 #define WEFT_CONTROL_H

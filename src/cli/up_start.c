@@ -127,10 +127,15 @@ static bool default_port_is_busy(void) {
            port_is_busy(AF_INET, (const struct sockaddr *)&v4, sizeof(v4));
 }
 
+static bool has_variable(const char *name) {
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0';
+}
+
 /* Whether nobody chose the port. A configuration file may have. */
 static bool has_default_port(const struct up *up) {
     return !args_has(&up->cli->args, "--listen") && !args_has(&up->cli->args, "--config") &&
-           getenv("WEFT_LISTEN") == NULL && getenv("WEFT_CONFIG") == NULL;
+           !has_variable("WEFT_LISTEN") && !has_variable("WEFT_CONFIG");
 }
 
 /* Until it answers, ends, or the time is over. */
