@@ -20,7 +20,7 @@ void core_config_defaults(struct core_config *config) {
         .may_discover = true,
         .heartbeat = HEARTBEAT_DEFAULT,
         .stream_hold = 60 * NS_PER_S,
-        .fade_after = 600 * NS_PER_S,
+        .fade_after = 24 * 3600 * NS_PER_S,
         .peers_max = PEERS_MAX_DEFAULT,
     };
 }
@@ -270,9 +270,9 @@ void core_remove_seed(struct core *core, const char *endpoint) {
     dialer_remove_seed(core->dialer, endpoint);
 }
 
-void core_load_record(struct core *core, struct span encoded, weft_ns now) {
+void core_load_record(struct core *core, struct span encoded, weft_ns absence, weft_ns now) {
     core_enter(core, now);
-    enum weft_err err = gossip_load(core->gossip, encoded, now);
+    enum weft_err err = gossip_load(core->gossip, encoded, absence, now);
     if (err != WEFT_OK) {
         trace(&core->host, TRACE_WARN, "record-not-loaded", "why=%s", weft_err_name(err));
     }

@@ -45,7 +45,7 @@ struct core_config {
     size_t peers_max;
 };
 
-/* 1 s heartbeats, degree 8, 512 links, discovery on, 60 s hold, 10 min fade, 16,384 peers. */
+/* 1 s heartbeats, degree 8, 512 links, discovery on, 60 s hold, 24 h fade, 16,384 peers. */
 void core_config_defaults(struct core_config *config);
 
 WEFT_MUST_CHECK enum weft_err core_new(const struct core_config *config, weft_ns now,
@@ -77,6 +77,9 @@ void core_link_down(struct core *core, struct link_id link, weft_ns now);
  * DUPLICATE there is no hurry to have it back. */
 void core_link_bye(struct core *core, struct link_id link, enum wire_close_reason reason,
                    weft_ns now);
+/* What came over the link was not the protocol (MALFORMED) or did not open (AUTH): the peer is
+ * named for it; core_link_down follows. */
+void core_link_broken(struct core *core, struct link_id link, enum weft_err err, weft_ns now);
 void core_dial_failed(struct core *core, uint64_t dial_token, const char *why, weft_ns now);
 
 /* Time. */
@@ -95,8 +98,9 @@ void core_remove_seed(struct core *core, const char *endpoint);
 void core_set_addresses(struct core *core, const char *const *addresses, uint32_t count,
                         weft_ns now);
 
-/* A record from the store, before or after links are up. */
-void core_load_record(struct core *core, struct span encoded, weft_ns now);
+/* A record from the store, before or after links are up. `absence`: how long ago its owner was last
+ * reachable. */
+void core_load_record(struct core *core, struct span encoded, weft_ns absence, weft_ns now);
 
 /* Planned leave: advertise it, withdraw the services, wait for the news to spread and for streams
  * to end (at most `patience`), close the links; then ACTION_LEFT. */
@@ -124,6 +128,7 @@ struct core_provider {
     enum service_state state;
     bool is_self;
     uint64_t cost_us;
+    weft_ns absence; /* STALE: for how long its node has not been reachable, as far as we know */
     struct wire_service_body body; /* borrowed until the next input */
 };
 /* The providers of a service, best first: ourselves, then by cost, then stale ones; returns how

@@ -131,6 +131,16 @@ static bool is_same_way(const struct router_path *a, const struct router_path *b
     return a->is_reachable && b->is_reachable && a->trail == b->trail;
 }
 
+static void save_one(void *ctx, struct record *record, bool is_live) {
+    (void)is_live;
+    push_record(ctx, ACTION_SAVE_RECORD, record);
+}
+
+/* The store keeps when an owner was last reachable: now. */
+static void save_owner(struct core *core, const struct weft_peer_id *owner) {
+    recordset_each_of(gossip_records(core->gossip), owner, save_one, core);
+}
+
 static void route_changed(struct core *core, const struct router_change *change) {
     bool is_live = change->after.is_reachable;
     bool was_shaken = map_remove(core->shaken, peer_span(&change->peer)) != NULL;
@@ -143,6 +153,7 @@ static void route_changed(struct core *core, const struct router_change *change)
         trace_reach(core, change);
     }
     if (!is_live) {
+        save_owner(core, &change->peer);
         streams_route(core->streams, &change->peer, STREAM_ROUTE_NONE, core->now);
         core_attempts_route_lost(core, &change->peer);
     } else {
@@ -171,11 +182,16 @@ static void settle_shaken(struct core *core) {
 
 void core_route_events(struct core *core) {
     struct router_change change;
+    bool is_reach_changed = false;
     if (router_deadline(core->router) > core->now || !router_update(core->router, core->now)) {
         return;
     }
     while (router_next_change(core->router, &change)) {
+        is_reach_changed |= change.before.is_reachable != change.after.is_reachable;
         route_changed(core, &change);
+    }
+    if (is_reach_changed) {
+        trace(&core->host, TRACE_DEBUG, "reach", "peers=%zu", router_reachable_count(core->router));
     }
     settle_shaken(core);
 }

@@ -110,6 +110,9 @@ static struct core_provider provider_of(const struct core *core, const struct re
         .is_self = weft_peer_id_equal(&record->owner, &core->config.identity->id),
         .cost_us = path.cost_us,
     };
+    provider.absence = provider.is_self ? 0
+                                        : recordset_absence(gossip_records(core->gossip),
+                                                            &record->owner, core->now);
     provider.state = provider.is_self || path.is_reachable ? SERVICE_FRESH : SERVICE_STALE;
     enum weft_err err = wire_service_body_decode(record->body, &provider.body);
     ASSERT(err == WEFT_OK); /* it decoded when it entered the registry */

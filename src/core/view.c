@@ -203,6 +203,7 @@ void core_get_status(const struct core *core, struct core_status *out) {
     memcpy(out->clone_addresses, core->clone_addresses, sizeof(out->clone_addresses));
     memcpy(out->frames_dropped, core->frames_dropped, sizeof(out->frames_dropped));
     recordset_each(gossip_records(core->gossip), count_peer, out);
+    out->peers_known -= out->peers_known > 0 ? 1 : 0; /* ourselves */
 }
 
 size_t core_culprits(const struct core *core, struct core_culprit *out, size_t max) {

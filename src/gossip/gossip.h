@@ -123,8 +123,10 @@ WEFT_MUST_CHECK enum weft_err gossip_publish(struct gossip *gossip, uint16_t kin
 WEFT_MUST_CHECK enum weft_err gossip_withdraw(struct gossip *gossip, uint16_t kind, struct span key,
                                               weft_ns now);
 
-/* A record from the store, as saved: verified again. Own records are not loaded but published. */
-WEFT_MUST_CHECK enum weft_err gossip_load(struct gossip *gossip, struct span encoded, weft_ns now);
+/* A record from the store, as saved: verified again. Own records are not loaded but published.
+ * `absence`: how long ago its owner was last reachable. */
+WEFT_MUST_CHECK enum weft_err gossip_load(struct gossip *gossip, struct span encoded,
+                                          weft_ns absence, weft_ns now);
 
 /* Channels. `name` as wire_name_is_valid. The gossiper is copied. */
 WEFT_MUST_CHECK enum weft_err gossip_channel_open(struct gossip *gossip, const char *name,

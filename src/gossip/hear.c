@@ -106,19 +106,34 @@ static void owe_no_more(struct gossip *gossip, struct gossip_link *link,
     }
 }
 
+/* Sends one record to one neighbour at once, whether it counts or not. */
+static void tell_directly(struct gossip *gossip, struct gossip_link *link,
+                          const struct record *record) {
+    struct making making = output_begin(gossip, WIRE_RECORDS);
+    wire_write_u16(&making.writer, (uint16_t)record->encoded.len);
+    wire_write_bytes(&making.writer, record->encoded);
+    output_control(gossip, link, output_end(&making));
+}
+
 /* The neighbour's version is older. It is told of ours if a reconciliation is running: outside one
- * it has probably been told already, by somebody else or by a frame that crossed. */
+ * it has probably been told already, by somebody else or by a frame that crossed. Ours may not
+ * count: it may be what makes its owner unreachable for us, such as a former life of a node whose
+ * state was restored from a copy. Then only the owner can put an end to it, once it has heard. */
 static void answer_older(struct gossip *gossip, struct gossip_link *link,
                          const struct weft_peer_id *owner, const struct wire_record *fields,
                          weft_ns now) {
     uint8_t place[32];
-    if (!reconcile_is_running(link, now)) {
+    bool is_owner = weft_peer_id_equal(owner, &link->peer);
+    if (!is_owner && !reconcile_is_running(link, now)) {
         return;
     }
     record_place(fields->kind, owner, fields->key, place);
     size_t slot = recordset_slot_of(gossip->set, place);
+    const struct record *ours = recordset_find_place(gossip->set, place);
     if (recordset_live_at(gossip->set, slot) != NULL) {
-        (void)spread_pend(gossip, link, slot, false);
+        (void)(reconcile_is_running(link, now) && spread_pend(gossip, link, slot, false));
+    } else if (ours != NULL) {
+        tell_directly(gossip, link, ours);
     }
 }
 
@@ -219,7 +234,8 @@ static enum weft_err load_verdict(enum recordset_verdict verdict) {
     return WEFT_ERR_FULL;
 }
 
-enum weft_err gossip_load(struct gossip *gossip, struct span encoded, weft_ns now) {
+enum weft_err gossip_load(struct gossip *gossip, struct span encoded, weft_ns absence,
+                          weft_ns now) {
     struct record *record;
     enum weft_err err = record_open(encoded, &record);
     if (err != WEFT_OK) {
@@ -229,6 +245,7 @@ enum weft_err gossip_load(struct gossip *gossip, struct span encoded, weft_ns no
         recordset_vouch(gossip->set, &record->owner, now);
         err = load_verdict(gossip_take(gossip, record, NULL, now));
         bits_clear(&gossip->news, recordset_slot_of(gossip->set, record->place));
+        recordset_set_absence(gossip->set, &record->owner, absence);
     }
     record_unref(record);
     return err;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/time.h"
 
 static struct span owner_key(const struct weft_peer_id *id) {
     return span_of(id->bytes, sizeof id->bytes);
@@ -125,8 +126,24 @@ void recordset_set_live(struct recordset *set, const struct weft_peer_id *id, bo
     }
     set->live_owner_count--;
     owner->gone_since = now;
+    owner->gone_before = 0;
     chain_append(&set->gone, &owner->gone);
     owner_drop_idle(set, owner);
+}
+
+void recordset_set_absence(struct recordset *set, const struct weft_peer_id *id, weft_ns absence) {
+    struct owner *owner = owner_find(set, id);
+    if (owner != NULL && (owner->gone_before == 0 || absence < owner->gone_before)) {
+        owner->gone_before = absence;
+    }
+}
+
+weft_ns recordset_absence(const struct recordset *set, const struct weft_peer_id *id, weft_ns now) {
+    const struct owner *owner = owner_find(set, id);
+    if (owner == NULL || owner->is_live) {
+        return 0;
+    }
+    return time_after(time_since(owner->gone_since, now), owner->gone_before);
 }
 
 bool recordset_is_live(const struct recordset *set, const struct weft_peer_id *id) {

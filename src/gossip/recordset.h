@@ -137,6 +137,14 @@ void recordset_drop_former(struct recordset *set, const struct weft_peer_id *own
 void recordset_drop_owner(struct recordset *set, const struct weft_peer_id *owner,
                           void (*each)(void *ctx, struct record *record), void *ctx);
 
+/* An owner that is not live had been away for `absence` already when the store's record of it was
+ * put in. Of several records' word the shortest holds. */
+void recordset_set_absence(struct recordset *set, const struct weft_peer_id *owner,
+                           weft_ns absence);
+/* For how long an owner has not been live, as far as we know; 0 while it is, or if unknown. */
+weft_ns recordset_absence(const struct recordset *set, const struct weft_peer_id *owner,
+                          weft_ns now);
+
 /* The next owner that has not been live since `before`; false when there is none. */
 bool recordset_next_faded(const struct recordset *set, weft_ns before, struct weft_peer_id *out);
 

@@ -18,6 +18,7 @@ struct owner {
     size_t bytes;
     uint64_t incarnation; /* of its peer record; 0 if there is none */
     weft_ns gone_since;   /* valid while not live */
+    weft_ns gone_before;  /* for how long it had been gone then, when the store told us of it */
     bool is_live;
     bool is_stranger;
 };

@@ -16,15 +16,23 @@ struct registry {
     json_t *rows;
 };
 
+/* For how long a stale provider has been out of reach; null for a fresh one. */
+static json_t *provider_age(const struct core_provider *provider) {
+    if (provider->state == SERVICE_FRESH) {
+        return json_null();
+    }
+    return json_integer((json_int_t)(provider->absence / NS_PER_S));
+}
+
 static json_t *provider_endpoint(const struct registry *registry,
                                  const struct core_provider *provider,
                                  const struct wire_endpoint *endpoint) {
-    return json_pack("{s:o,s:o,s:o,s:s,s:i,s:b,s:n,s:I}", "peer", api_id(&provider->peer),
+    return json_pack("{s:o,s:o,s:o,s:s,s:i,s:b,s:o,s:I}", "peer", api_id(&provider->peer),
                      "peer_name", api_peer_name(registry->node, &provider->peer), "address",
                      api_span(endpoint->address), "state",
                      provider->state == SERVICE_FRESH ? "fresh" : "stale", "weight",
-                     (int)endpoint->weight, "self", provider->is_self ? 1 : 0, "age_s", "cost_us",
-                     (json_int_t)provider->cost_us);
+                     (int)endpoint->weight, "self", provider->is_self ? 1 : 0, "age_s",
+                     provider_age(provider), "cost_us", (json_int_t)provider->cost_us);
 }
 
 /* The row of this service: providers of one service come one after the other. */

@@ -85,7 +85,10 @@ static enum weft_err make_proxy(struct node *node) {
 
 static void load_record(void *ctx, const struct store_record *stored) {
     struct node *node = ctx;
-    core_load_record(node->core, stored->encoded, node_clock());
+    uint64_t now_s = node_wall_ms() / 1000;
+    uint64_t gone_s = now_s > stored->last_live_s ? now_s - stored->last_live_s : 0;
+    weft_ns absence = gone_s < UINT32_MAX ? gone_s * NS_PER_S : 0; /* beyond: a clock that jumped */
+    core_load_record(node->core, stored->encoded, absence, node_clock());
 }
 
 static void load_seed(void *ctx, const struct store_seed *stored) {

@@ -185,6 +185,10 @@ Test(core_services, a_dead_provider_is_stale_and_a_withdrawn_service_is_gone) {
     mesh_run(mesh, 500 * NS_PER_MS);
     cr_assert_eq(providers_at(mesh, SITE_A, &state), 1);
     cr_assert_eq(state, SERVICE_STALE);
+    struct core_provider stale;
+    mesh_run(mesh, 10 * NS_PER_S);
+    cr_assert_eq(core_providers(mesh_core(mesh, SITE_A), "default", "web", &stale, 1), 1);
+    cr_assert(stale.absence >= 10 * NS_PER_S && stale.absence < 11 * NS_PER_S);
     offer(mesh, 4, "web");
     cr_assert_eq(providers_at(mesh, SITE_A, &state), 2);
     cr_assert_eq(state, SERVICE_FRESH, "the fresh one comes first");
