@@ -22,6 +22,11 @@
  * less is noise, and each telling costs every node a computation. */
 #define COST_STEP_US 1000
 
+/* And costs, other than the first of a link, are told no more often than this, those of all links
+ * together: on a busy machine round trips wander all the time, and each telling is a signature to
+ * check and a computation for every node of the mesh. */
+#define COST_GAP (10 * NS_PER_S)
+
 /* What a link costs before its first round trip is known. */
 #define COST_FIRST_US 1000
 
@@ -74,9 +79,11 @@ struct core_link {
     uint32_t echo_us;
     weft_ns echo_at;
     bool has_rtt;
-    uint32_t rtt_us;  /* smoothed, 1/8 */
-    uint32_t cost_us; /* as told to the mesh */
-    bool is_closing;  /* ACTION_CLOSE is out: nothing more is sent or believed */
+    uint32_t rtt_us;      /* smoothed, 1/8 */
+    uint32_t floor_us[2]; /* least round trips of this window of samples and of the one before */
+    uint32_t floor_count; /* samples in this window */
+    uint32_t cost_us;     /* as told to the mesh, or about to be */
+    bool is_closing;      /* ACTION_CLOSE is out: nothing more is sent or believed */
     size_t room[WIRE_CLASS_COUNT];
     uint64_t frames_in;
     uint64_t frames_out;
@@ -140,6 +147,7 @@ struct core {
     weft_ns publish_at; /* when it may be told */
     weft_ns published_at;
     struct bucket publishes;
+    weft_ns costs_at; /* when the next change of costs may be told */
 
     enum leave_state leave;
     weft_ns leave_at;         /* when the state ends at the latest */

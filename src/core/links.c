@@ -15,6 +15,7 @@
 
 #define RTT_US_MAX (60U * 1000000U) /* an echo older than a minute is not a measurement */
 #define RTT_SHARE 8                 /* a new sample weighs 1/8, as in TCP (RFC 6298) */
+#define FLOOR_SAMPLES 8             /* of a window of least round trips */
 
 struct core_link *core_link_find(const struct core *core, struct link_id link) {
     return map_find(core->links, number_span(&link.value));
@@ -277,19 +278,53 @@ static bool differs_enough(uint32_t told, uint32_t measured) {
     return gap > told / 4 && gap > COST_STEP_US;
 }
 
+/* The least of a window or two: what the path takes, not what a busy processor at either end adds
+ * to some samples. A path that stays slow is found so when both windows have seen nothing else. */
+static void note_floor(struct core_link *link, uint32_t sample_us) {
+    if (!link->has_rtt) {
+        link->floor_us[1] = sample_us;
+        link->floor_us[0] = UINT32_MAX;
+    } else if (link->floor_count == FLOOR_SAMPLES) {
+        link->floor_us[1] = link->floor_us[0];
+        link->floor_us[0] = UINT32_MAX;
+        link->floor_count = 0;
+    }
+    link->floor_count++;
+    link->floor_us[0] = sample_us < link->floor_us[0] ? sample_us : link->floor_us[0];
+}
+
+static uint32_t cost_of(const struct core_link *link) {
+    uint32_t least_us =
+        link->floor_us[0] < link->floor_us[1] ? link->floor_us[0] : link->floor_us[1];
+    return least_us / 2 + COST_HOP_US;
+}
+
+/* Takes over what was measured of all links since costs were last told. Until then our own routes
+ * use the told costs too: trees of broadcasts are alike only where costs are. */
+static void tell_costs(struct core *core) {
+    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
+        struct core_link *link = map_value(entry);
+        if (link->has_rtt && differs_enough(link->cost_us, cost_of(link))) {
+            link->cost_us = cost_of(link);
+        }
+    }
+    core->costs_at = time_after(core->now, COST_GAP);
+    core_own_changed(core, OWN_GAINED);
+}
+
 static void measured(struct core *core, struct core_link *link, uint32_t sample_us) {
-    if (link->has_rtt) {
+    bool is_first = !link->has_rtt;
+    note_floor(link, sample_us);
+    if (!is_first) {
         int64_t step = ((int64_t)sample_us - (int64_t)link->rtt_us) / RTT_SHARE;
         link->rtt_us = (uint32_t)((int64_t)link->rtt_us + step);
     } else {
         link->rtt_us = sample_us;
         link->has_rtt = true;
     }
-    uint32_t cost_us = link->rtt_us / 2 + COST_HOP_US;
-    dialer_cost(core->dialer, link->id, cost_us);
-    if (differs_enough(link->cost_us, cost_us)) {
-        link->cost_us = cost_us;
-        core_own_changed(core, OWN_GAINED);
+    dialer_cost(core->dialer, link->id, cost_of(link));
+    if (differs_enough(link->cost_us, cost_of(link)) && (is_first || core->costs_at <= core->now)) {
+        tell_costs(core);
     }
 }
 
@@ -329,7 +364,20 @@ static weft_ns dead_at(const struct core *core, const struct core_link *link) {
     return time_after(link->last_heard, DEAD_BEATS * core->config.heartbeat);
 }
 
+/* Beats of all links fall on one moment: those due within half a period go along with the first.
+ * An idle node of eight links then wakes once a second to send, not eight times. */
+static weft_ns beat_horizon(const struct core *core) {
+    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
+        const struct core_link *link = map_value(entry);
+        if (!link->is_closing && link->beat_at <= core->now) {
+            return time_after(core->now, core->config.heartbeat / 2);
+        }
+    }
+    return core->now;
+}
+
 void core_links_tick(struct core *core) {
+    weft_ns horizon = beat_horizon(core);
     for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
         struct core_link *link = map_value(entry);
         if (link->is_closing) {
@@ -339,7 +387,7 @@ void core_links_tick(struct core *core) {
             trace(&core->host, TRACE_WARN, "link-silent", "peer=%s remote=%s", link->name,
                   link->remote);
             core_link_close(core, link, WIRE_CLOSE_SILENT, "no sign of life");
-        } else if (link->beat_at <= core->now) {
+        } else if (link->beat_at <= horizon) {
             send_heartbeat(core, link);
             link->beat_at = time_after(core->now, core->config.heartbeat);
         }

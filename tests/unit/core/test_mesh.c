@@ -236,6 +236,25 @@ Test(core_mesh, settled_views_cost_no_more_computations) {
     mesh_free(mesh);
 }
 
+/* Some heartbeats meet a busy processor at the far end, as on any real machine. */
+Test(core_mesh, stalls_at_an_end_are_no_cost_of_the_path) {
+    struct mesh *mesh = make_line(4);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 3 * NS_PER_S));
+    mesh_run(mesh, 10 * NS_PER_S);
+    struct core_status before;
+    struct core_status after;
+    core_get_status(mesh_core(mesh, 0), &before);
+    for (int i = 0; i < 200; i++) {
+        mesh_pause(mesh, 1, true);
+        mesh_run(mesh, 100 * NS_PER_MS);
+        mesh_pause(mesh, 1, false);
+        mesh_run(mesh, 210 * NS_PER_MS);
+    }
+    core_get_status(mesh_core(mesh, 0), &after);
+    cr_assert_eq(before.computations, after.computations);
+    mesh_free(mesh);
+}
+
 Test(core_mesh, peers_resolve_by_name_and_prefix) {
     struct mesh *mesh = make_line(3);
     cr_assert(mesh_run_until(mesh, mesh_is_settled, 2 * NS_PER_S));
