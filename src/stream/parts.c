@@ -184,7 +184,10 @@ static void after_data(struct arrival *arrival, struct stream *stream,
     if (result->is_new) {
         stream_progress(stream, arrival->now);
     }
-    if (result->must_ack) {
+    /* An end is mostly answered by an end, which takes the ack along; who has said all is waiting.
+     */
+    bool is_awaited = stream->send.is_fin_sent && receive_has_all(&stream->receive);
+    if (result->must_ack || is_awaited) {
         stream_owe(stream, DUE_ACK);
     } else {
         stream_owe_ack_later(stream, arrival->now);

@@ -249,8 +249,8 @@ enum weft_err receive_data(struct receive_side *receive, const struct wire_part_
         out->is_new = true;
     }
     receive->packets++;
-    out->must_ack = !out->is_new || receive->held_count > 0 || out->was_dropped ||
-                    receive_has_all(receive) || receive_must_ack(receive);
+    out->must_ack =
+        !out->is_new || receive->held_count > 0 || out->was_dropped || receive_must_ack(receive);
     return WEFT_OK;
 }
 

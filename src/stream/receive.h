@@ -21,7 +21,7 @@ void receive_fini(struct receive_side *receive, struct streams *streams);
 /* What one DATA part did. */
 struct receive_result {
     bool is_new;      /* it brought bytes, or the end */
-    bool must_ack;    /* at once: a gap, a repeat, the end, or much is unacknowledged */
+    bool must_ack;    /* at once: a gap, a repeat, or much is unacknowledged */
     bool was_dropped; /* no room beyond the gap */
 };
 

@@ -306,6 +306,18 @@ void stream_progress(struct stream *stream, weft_ns now) {
     }
 }
 
+void stream_accept(struct stream *stream, weft_ns now) {
+    stream->state = STREAM_STATE_OPEN;
+    free(stream->service);
+    stream->service = NULL;
+    stream_owe(stream, DUE_ACCEPT | DUE_ACK); /* the ack tells what came before */
+    stream_queue(stream);
+    stream_watch(stream, now);
+    if (receive_is_readable(&stream->receive)) {
+        stream_raise(stream->session->streams, stream, STREAM_EVENT_READABLE);
+    }
+}
+
 void stream_accepted(struct stream *stream) {
     if (stream->state != STREAM_STATE_OPENING) {
         return;

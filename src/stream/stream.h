@@ -55,6 +55,9 @@ void stream_probe_timer(struct stream *stream, weft_ns now);
 /* The peer gave a sign that this stream moves. */
 void stream_progress(struct stream *stream, weft_ns now);
 
+/* The incoming stream's service has connected. */
+void stream_accept(struct stream *stream, weft_ns now);
+
 /* The far side is known to have accepted. */
 void stream_accepted(struct stream *stream);
 

@@ -225,17 +225,8 @@ enum weft_err streams_retarget(struct streams *streams, struct stream_id id,
 
 void streams_accept(struct streams *streams, struct stream_id id, weft_ns now) {
     struct stream *stream = stream_of(streams, id);
-    if (stream == NULL || stream->state != STREAM_STATE_INCOMING) {
-        return;
-    }
-    stream->state = STREAM_STATE_OPEN;
-    free(stream->service);
-    stream->service = NULL;
-    stream_owe(stream, DUE_ACCEPT | DUE_ACK); /* the ack tells what came before */
-    stream_queue(stream);
-    stream_watch(stream, now);
-    if (receive_is_readable(&stream->receive)) {
-        stream_raise(streams, stream, STREAM_EVENT_READABLE);
+    if (stream != NULL && stream->state == STREAM_STATE_INCOMING) {
+        stream_accept(stream, now);
     }
 }
 

@@ -202,12 +202,46 @@ Test(early, bytes_without_their_open_are_dropped_in_silence) {
 Test(early, lost_bytes_are_sent_again_within_round_trips_of_the_accept) {
     for (unsigned is_measured = 0; is_measured < 2; is_measured++) {
         warm_up(9, 2);
-        forge_session(&net, 0, 1)->rtt = is_measured * 2 * NS_PER_MS;
+        forge_session(&net, 0, 1)->rtt = is_measured == 0 ? 0 : 2 * NS_PER_MS;
         set_plan(2, 0); /* the bytes; the OPEN arrives */
         struct end *end = net_open(&net, 0, 1, 3000);
         expect_all(end, 30 * NS_PER_MS);
         net_fini(&net);
     }
+}
+
+Test(early, the_answer_to_a_probe_tells_the_round_trip) {
+    warm_up(18, 2);
+    struct session *session = forge_session(&net, 0, 1);
+    session->rtt = session->rtt_min = 0;
+    net.nodes[1].echoes = false;
+    net.nodes[1].accepts = false;
+    set_plan(2, 0);
+    struct end *end = net_open(&net, 0, 1, 3000);
+    net_run(&net, net.now + 500 * NS_PER_MS);
+    net_far_end(&net, end)->finishes = false;
+    streams_accept(net.nodes[1].streams, net_far_end(&net, end)->stream, net.now);
+    net_run(&net, net.now + 3500 * NS_PER_US); /* the accept, the probe, its answer */
+    cr_assert_eq(session->rtt, 2 * NS_PER_MS);
+    net_fini(&net);
+}
+
+/* OPEN and bytes; accept and answer; end; end and ack; ack. */
+Test(early, a_short_conversation_takes_few_packets) {
+    warm_up(19, 2);
+    net.nodes[1].holds_open = true;
+    uint64_t before = net.channels[0][1].packets + net.channels[1][0].packets;
+    struct end *end = open_with_bytes(0, 1, 100);
+    end->finishes = false;
+    net_run(&net, net.now + 4 * NS_PER_MS);
+    cr_assert_eq(end->read, 100);
+    end->finishes = true;
+    net_run(&net, net.now + 2 * NS_PER_MS);
+    net_far_end(&net, end)->finishes = true; /* the service took a moment to close */
+    expect_all(end, 10 * NS_PER_MS);
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_leq(net.channels[0][1].packets + net.channels[1][0].packets - before, 6);
+    net_fini(&net);
 }
 
 Test(early, lost_bytes_are_sent_again_at_once_after_a_slow_accept) {
