@@ -171,6 +171,8 @@ struct core_link *core_link_find(const struct core *core, struct link_id link);
 struct core_link *core_neighbour(const struct core *core, const struct weft_peer_id *peer);
 void core_link_close(struct core *core, struct core_link *link, enum wire_close_reason reason,
                      const char *text);
+/* Names the peer for breaking the protocol and closes; both texts are literals. */
+void core_link_blame(struct core *core, struct core_link *link, const char *what, const char *text);
 void core_links_close_all(struct core *core, enum wire_close_reason reason, const char *text);
 void core_links_tick(struct core *core);
 weft_ns core_links_deadline(const struct core *core);

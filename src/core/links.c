@@ -84,6 +84,24 @@ void core_link_close(struct core *core, struct core_link *link, enum wire_close_
                         .kind = ACTION_CLOSE, .link = link->id, .reason = reason, .text = text});
 }
 
+void core_link_blame(struct core *core, struct core_link *link, const char *what,
+                     const char *text) {
+    core_culprit(core, &link->peer, what);
+    core_link_close(core, link, WIRE_CLOSE_PROTOCOL, text);
+}
+
+void core_link_broken(struct core *core, struct link_id id, enum weft_err err, weft_ns now) {
+    core_enter(core, now);
+    const struct core_link *link = core_link_find(core, id);
+    if (link == NULL || link->is_closing) {
+        return;
+    }
+    core_culprit(core, &link->peer,
+                 err == WEFT_ERR_AUTH ? "a record on its link did not open: it, or who is between"
+                                      : "sent a malformed frame");
+    core_link_bye(core, id, WIRE_CLOSE_PROTOCOL, now);
+}
+
 void core_links_close_all(struct core *core, enum wire_close_reason reason, const char *text) {
     for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
         core_link_close(core, map_value(entry), reason, text);
@@ -331,7 +349,7 @@ static void measured(struct core *core, struct core_link *link, uint32_t sample_
 void core_heartbeat_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
     struct wire_heartbeat beat;
     if (wire_heartbeat_decode(frame->body, &beat) != WEFT_OK) {
-        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed heartbeat");
+        core_link_blame(core, link, "sent a malformed frame", "malformed heartbeat");
         return;
     }
     link->has_echo = true;

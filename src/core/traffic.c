@@ -90,7 +90,7 @@ static bool is_ours(const struct core *core, const struct weft_peer_id *peer) {
 static void unicast_in(struct core *core, struct core_link *link, struct span body) {
     struct wire_unicast unicast;
     if (wire_unicast_decode(body, &unicast) != WEFT_OK) {
-        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed unicast");
+        core_link_blame(core, link, "sent a malformed frame", "malformed unicast");
         return;
     }
     if (is_ours(core, &unicast.destination)) {
@@ -111,7 +111,7 @@ static void carrier_in(struct core *core, struct core_link *link, struct span bo
     struct wire_carrier carrier;
     if (wire_carrier_decode(body, &carrier) != WEFT_OK || payload.len != carrier.length ||
         carrier.class >= WIRE_CLASS_COUNT || carrier.class == WIRE_CLASS_CONTROL) {
-        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed carrier");
+        core_link_blame(core, link, "sent a malformed frame", "malformed carrier");
         return;
     }
     if (is_ours(core, &carrier.destination)) {
@@ -136,11 +136,10 @@ static void gossip_in(struct core *core, struct core_link *link, const struct wi
     }
     enum weft_err err = gossip_frame(core->gossip, link->id, frame, core->now);
     if (err == WEFT_ERR_AUTH) {
-        core_culprit(core, &link->peer, "sent a record or broadcast with a false signature");
-        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "false signature");
+        core_link_blame(core, link, "sent a record or broadcast with a false signature",
+                        "false signature");
     } else if (err == WEFT_ERR_MALFORMED) {
-        core_culprit(core, &link->peer, "sent a malformed frame");
-        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed gossip");
+        core_link_blame(core, link, "sent a malformed frame", "malformed gossip");
     }
 }
 
@@ -148,7 +147,7 @@ static void gossip_in(struct core *core, struct core_link *link, const struct wi
 static void close_in(struct core *core, struct core_link *link, struct span body) {
     struct wire_close message;
     if (wire_close_decode(body, &message) != WEFT_OK) {
-        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "malformed close");
+        core_link_blame(core, link, "sent a malformed frame", "malformed close");
         return;
     }
     core_link_bye(core, link->id, (enum wire_close_reason)message.reason, core->now);
@@ -156,7 +155,8 @@ static void close_in(struct core *core, struct core_link *link, struct span body
 
 static void unknown_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
     if ((frame->flags & WIRE_FLAG_ESSENTIAL) != 0) {
-        core_link_close(core, link, WIRE_CLOSE_PROTOCOL, "essential frame of an unknown kind");
+        core_link_blame(core, link, "sent an essential frame of an unknown kind",
+                        "essential frame of an unknown kind");
     }
 }
 

@@ -137,9 +137,20 @@ static void close_take(struct link *link, struct span body) {
     }
 }
 
+/* Who broke the protocol on a link that was up is told so before the end. */
+static bool owes_reason(const struct link *link) {
+    return link->writer.aead != NULL &&
+           (link->err == WEFT_ERR_MALFORMED || link->err == WEFT_ERR_AUTH);
+}
+
 static bool down_give(struct link *link, struct link_event *out) {
-    link->state = STATE_GONE;
-    parts_drop(link);
+    if (owes_reason(link)) {
+        link->state = STATE_UP; /* as far as our sending goes */
+        link_close(link, WIRE_CLOSE_PROTOCOL, link->detail);
+    } else {
+        link->state = STATE_GONE;
+        parts_drop(link);
+    }
     *out = (struct link_event){.kind = LINK_EVENT_DOWN,
                                .err = link->err,
                                .close_reason = link->close_reason,

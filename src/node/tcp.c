@@ -119,15 +119,19 @@ static void lost(struct tcp *tcp, const char *why) {
     tcp_kill(tcp, why);
 }
 
-void tcp_close(struct tcp *tcp, enum wire_close_reason reason, const char *text) {
-    if (tcp->state != TCP_STATE_OPEN) {
-        return;
-    }
-    link_close(tcp->link, reason, text);
+/* The link holds our CLOSE: it goes out, then the socket ends. */
+static void begin_closing(struct tcp *tcp) {
     tcp->state = TCP_STATE_CLOSING;
     tcp->since = node_clock();
     arm(tcp);
     tcp_mark_dirty(tcp);
+}
+
+void tcp_close(struct tcp *tcp, enum wire_close_reason reason, const char *text) {
+    if (tcp->state == TCP_STATE_OPEN) {
+        link_close(tcp->link, reason, text);
+        begin_closing(tcp);
+    }
 }
 
 static void tell_room(struct tcp *tcp, weft_ns now) {
@@ -165,11 +169,23 @@ static void on_up(struct tcp *tcp, const struct link_event *event, weft_ns now) 
     tell_room(tcp, now);
 }
 
+/* A peer that broke the protocol: named, and told why before the end. */
+static void on_broken(struct tcp *tcp, const struct link_event *event, weft_ns now) {
+    core_link_broken(tcp->node->core, tcp->id, event->err, now);
+    trace(&tcp->node->host, TRACE_DEBUG, "link-broken", "remote=%s why=\"%s\"", tcp->remote,
+          event->detail);
+    begin_closing(tcp);
+}
+
 static void on_down(struct tcp *tcp, const struct link_event *event, weft_ns now) {
     if (tcp->is_up && event->close_reason != 0) {
         core_link_bye(tcp->node->core, tcp->id, (enum wire_close_reason)event->close_reason, now);
     }
-    lost(tcp, event->detail);
+    if (tcp->is_up && tcp->state == TCP_STATE_OPEN && link_wants_write(tcp->link)) {
+        on_broken(tcp, event, now);
+    } else {
+        lost(tcp, event->detail);
+    }
 }
 
 static void take_events(struct tcp *tcp, weft_ns now) {

@@ -89,6 +89,7 @@ Test(core_hostile, a_malformed_body_of_every_kind_closes_the_link) {
     const struct wire_type *types = wire_types(&count);
     for (size_t i = 0; i < count; i++) {
         struct bench bench;
+        struct core_culprit culprit;
         if (types[i].kind == WIRE_REKEY || types[i].kind == WIRE_CLOSE ||
             types[i].body_bytes_min == 0) {
             continue;
@@ -97,8 +98,24 @@ Test(core_hostile, a_malformed_body_of_every_kind_closes_the_link) {
         give(&bench, (uint8_t)types[i].kind, 0, span_of("x", types[i].body_bytes_min > 1 ? 1 : 0),
              (struct span){0});
         cr_assert(bench.is_closed, "%s", types[i].name);
+        cr_assert_eq(core_culprits(bench.core, &culprit, 1), 1, "%s", types[i].name);
+        cr_assert_geq(culprit.count, 1, "%s", types[i].name);
         core_free(bench.core);
     }
+}
+
+Test(core_hostile, a_link_that_broke_names_its_peer_and_is_not_used_any_more) {
+    struct bench bench;
+    struct core_culprit culprit;
+    bench_init(&bench);
+    core_link_broken(bench.core, LINK, WEFT_ERR_AUTH, bench.now);
+    cr_assert_eq(core_culprits(bench.core, &culprit, 1), 1);
+    core_link_broken(bench.core, LINK, WEFT_ERR_AUTH, bench.now);
+    (void)core_culprits(bench.core, &culprit, 1);
+    cr_assert_eq(culprit.count, 1);
+    core_link_down(bench.core, LINK, bench.now);
+    core_link_broken(bench.core, LINK, WEFT_ERR_MALFORMED, bench.now); /* unknown: ignored */
+    core_free(bench.core);
 }
 
 Test(core_hostile, random_bodies_never_break_the_core) {

@@ -40,14 +40,16 @@ static void expect_got(const struct end *end, const struct bytes *expected, cons
               "%s: bytes differ", name);
 }
 
+/* The link ended, and one record goes out that says why; nothing after it. */
 static void expect_fault(struct end *end, enum weft_err err) {
-    size_t out = end->wire.len;
     cr_assert(end->is_down);
     cr_assert_eq(end->down.err, err, "%s: %s", weft_err_name(end->down.err), end->down.detail);
+    cr_assert(link_wants_write(end->link));
+    size_t went = end_flush(end, NOW, SIZE_MAX);
+    cr_assert_eq(went, 2 + 4 + 1 + strlen(end->down.detail) + 16, "%zu: %s", went,
+                 end->down.detail);
     cr_assert_eq(end_flush(end, NOW, SIZE_MAX), 0);
-    cr_assert_eq(end->wire.len, out);
-    size_t len = 0;
-    cr_assert_null(link_read_space(end->link, &len));
+    cr_assert_eq(link_send(end->link, NULL, NULL, WIRE_CLASS_CONTROL, 0, NOW), WEFT_ERR_STATE);
 }
 
 /* ---- what was sent arrives ---- */
