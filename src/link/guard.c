@@ -23,13 +23,22 @@ struct half_open {
     weft_ns since;
 };
 
+/* First messages, each by a keyed hash of 8 bytes: whole keys in a table cost 1 MiB, these 32 KiB.
+ * By chance one handshake in 2^52 is taken for a replay and dialled again; nobody can arrange it.
+ */
+struct seen {
+    uint64_t tags[EPHEMERALS_MAX]; /* a ring: the oldest makes room */
+    size_t count;
+    size_t next;
+};
+
 struct guard {
     struct guard_config config;
     struct half_open *half_open; /* the oldest first */
     size_t half_open_count;
     struct recent prefixes;
     struct recent faults;
-    struct recent ephemerals;
+    struct seen ephemerals;
 };
 
 void guard_config_defaults(struct guard_config *config) {
@@ -42,9 +51,6 @@ static enum weft_err tables_init(struct guard *guard) {
     enum weft_err err = recent_init(&guard->prefixes, config->prefixes_max, &config->hash_key);
     if (err == WEFT_OK) {
         err = recent_init(&guard->faults, config->prefixes_max, &config->hash_key);
-    }
-    if (err == WEFT_OK) {
-        err = recent_init(&guard->ephemerals, EPHEMERALS_MAX, &config->hash_key);
     }
     return err;
 }
@@ -71,7 +77,6 @@ void guard_free(struct guard *guard) {
     if (guard != NULL) {
         recent_fini(&guard->prefixes);
         recent_fini(&guard->faults);
-        recent_fini(&guard->ephemerals);
         free(guard->half_open);
         free(guard);
     }
@@ -152,10 +157,28 @@ void guard_settled(struct guard *guard, struct link_id link) {
     }
 }
 
+static bool seen_has(const struct seen *seen, uint64_t tag) {
+    for (size_t i = 0; i < seen->count; i++) {
+        if (seen->tags[i] == tag) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void seen_add(struct seen *seen, uint64_t tag) {
+    seen->tags[seen->next] = tag;
+    seen->next = (seen->next + 1) % EPHEMERALS_MAX;
+    seen->count += seen->count < EPHEMERALS_MAX ? 1 : 0;
+}
+
 bool guard_is_replay(struct guard *guard, const uint8_t ephemeral[32]) {
-    bool is_new = false;
-    struct recent_entry *entry = recent_touch(&guard->ephemerals, span_of(ephemeral, 32), &is_new);
-    return entry == NULL || !is_new;
+    uint64_t tag = hash_keyed(&guard->config.hash_key, span_of(ephemeral, 32));
+    if (seen_has(&guard->ephemerals, tag)) {
+        return true;
+    }
+    seen_add(&guard->ephemerals, tag);
+    return false;
 }
 
 bool guard_fault(struct guard *guard, struct span address, weft_ns now, uint64_t *count) {

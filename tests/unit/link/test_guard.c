@@ -6,6 +6,7 @@
 
 #include "base/time.h"
 #include "link/guard.h"
+#include "support/failing_alloc.h"
 
 #define START ((weft_ns)1000000000000)
 
@@ -211,6 +212,15 @@ Test(link_guard, knows_the_last_4096_first_messages) {
     cr_assert(guard_is_replay(guard, ephemeral));
     ephemeral_of(0, ephemeral);
     cr_assert(!guard_is_replay(guard, ephemeral)); /* the oldest made room */
+}
+
+Test(link_guard, remembers_first_messages_without_allocating) {
+    uint8_t ephemeral[32];
+    ephemeral_of(7, ephemeral);
+    failing_alloc_arm(1);
+    cr_assert(!guard_is_replay(guard, ephemeral));
+    cr_assert(guard_is_replay(guard, ephemeral));
+    cr_assert(!failing_alloc_disarm(), "memory grows with each link");
 }
 
 /* ---- faults ---- */
