@@ -280,7 +280,7 @@ class WeftTest(unittest.TestCase):
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
             daemon_threads = True
-            request_queue_size = 128
+            request_queue_size = 1024  # fewer, and a crowd is met by SYN cookies that fail
 
         server = Server(("127.0.0.1", 0), handler)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

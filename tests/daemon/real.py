@@ -2,7 +2,8 @@
 """Real programs talking through real daemons, all on loopback.
 
 The daemons are those of WEFT_BIN (by default build/release/bin: speed is part of what is tested),
-or else the harness's own. A program that is not installed skips its tests, and the reason is
+or else the harness's own. WEFT_SANITIZED says that a sanitizer slows them and keeps what they free:
+sizes are smaller then, and memory is not compared. A program that is not installed skips its tests, and the reason is
 printed.
 """
 
@@ -25,10 +26,11 @@ BIN = pathlib.Path(os.environ.get("WEFT_BIN", ROOT / "build/release/bin"))
 if (BIN / "weftd").exists():
     harness.WEFTD = str(BIN / "weftd")
 else:
-    print(f"no weftd in {BIN}: testing {harness.WEFTD}, sizes and all")
+    print(f"no weftd in {BIN}: testing {harness.WEFTD}", file=sys.stderr)
 
 MEGABYTE = 1_000_000
-BIG = int(os.environ.get("WEFT_REAL_BYTES", 300 * MEGABYTE))
+IS_SANITIZED = bool(os.environ.get("WEFT_SANITIZED"))
+BIG = 60 * MEGABYTE if IS_SANITIZED else 300 * MEGABYTE
 SEED = int(os.environ.get("WEFT_SEED", random.randrange(1 << 32)))
 
 

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A thousand real links that come and go leave nothing behind."""
+
+import contextlib
+import os
+import time
+
+import harness
+from real import IS_SANITIZED, RealTest, report
+
+FLOOD = os.environ.get("WEFT_LINK_FLOOD", "link_flood")
+LINKS = 1_000
+AT_ONCE = 10
+# Fills what a daemon keeps on purpose, and in bounds: the last 1,000 events.
+EARLIER = 600
+# Measured: 8 to 24 kB. One leaked allocation a link would be more than this.
+MEMORY_MORE = 48 * 1024
+
+
+class Links(RealTest):
+    def test_a_thousand_links_of_the_same_ten_peers(self):
+        self.compare(peers=AT_ONCE)
+
+    def test_a_thousand_links_of_a_thousand_peers(self):
+        self.compare(peers=LINKS)
+
+    def compare(self, peers):
+        self.hub = self.node("hub", "--discovery", "off")
+        self.flood(EARLIER, peers)
+        self.flood(AT_ONCE, peers)
+        first = self.cost()
+        begun = time.monotonic()
+        self.flood(LINKS, peers)
+        taken = time.monotonic() - begun
+        last = self.cost()
+        report(
+            f"{LINKS} links of {peers} peers in {taken:.1f} s: descriptors {first[0]} -> {last[0]},"
+            f" memory {first[1]} -> {last[1]} ({last[1] - first[1]:+})"
+        )
+        self.assertEqual(last[0], first[0])
+        if not IS_SANITIZED:
+            self.assertLess(last[1], first[1] + MEMORY_MORE)
+
+    def flood(self, count, peers):
+        port = self.hub.address.rsplit(":", 1)[1]
+        with open(self.hub.state / "secret", "rb") as secret:
+            said = self.run_program(FLOOD, port, count, AT_ONCE, peers, stdin=secret)
+        self.assertEqual(said, f"{count} links\n")
+
+    def cost(self):
+        self.hub.wait_links(0)
+        pid = self.hub.process.pid
+        control = connected_controls(self.hub)
+        files = [name for name in descriptors(pid) if name not in control]
+        return len(files), self.hub.get("status")["rss_bytes"]
+
+
+def descriptors(pid):
+    """What each descriptor of a process is."""
+    for entry in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(f"/proc/{pid}/fd/{entry}")
+
+
+def connected_controls(node):
+    """Connections to the control socket, which come and go with our questions."""
+    with open("/proc/net/unix") as table:
+        rows = [line.split() for line in table if line.rstrip().endswith(str(node.control))]
+    return {f"socket:[{row[6]}]" for row in rows if row[5] == "03"}
+
+
+if __name__ == "__main__":
+    harness.main()
