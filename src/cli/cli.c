@@ -65,6 +65,8 @@ int cli_client_failed(const struct cli *cli, enum weft_err err) {
 
 static int exit_of_http(int http_status) {
     switch (http_status) {
+    case 400: /* it could not read what was typed */
+        return CLI_USAGE;
     case 404:
         return CLI_NOT_FOUND;
     case 503:

@@ -98,7 +98,8 @@ static void add_peer(struct table *table, const json_t *peer) {
     table_add_styled(table, is_near ? STYLE_GOOD : STYLE_BAD, is_near ? "yes" : "no");
     add_number(table, peer, "hops");
     add_ms(table, peer, "cost_ms");
-    table_add(table, label_of("", field_text(peer, "next_hop")).text);
+    table_add(table,
+              label_of(field_text(peer, "next_hop_name"), field_text(peer, "next_hop")).text);
     add_number(table, peer, "links");
     table_add(table, field_text(peer, "version"));
     table_add_styled(table, field_is(peer, "name_clash") ? STYLE_WARN : STYLE_DIM,

@@ -68,7 +68,8 @@ const struct command cli_commands[] = {
      "start the daemon: found a mesh or join one",
      "Starts weftd in the background and waits until it is ready. Without --join it prints the\n"
      "command that invites another machine; with --join it waits for a link with the mesh. For\n"
-     "each --forward it waits until the service is known, then prints where it is. If the daemon\n"
+     "each --forward it waits until a node in reach offers it, then prints where it is. If the "
+     "daemon\n"
      "runs already, exports, forwards and the invitation are applied to it.",
      up_flags, 0, 0, cmd_up},
     {"down", "down", "leave the mesh properly and wait until the daemon has gone",

@@ -41,7 +41,8 @@ void help_overview(FILE *out) {
                 out);
 }
 
-static void print_usage(FILE *out, const char *usage) {
+void help_usage(FILE *out, const struct command *command) {
+    const char *usage = command->usage;
     const char *start = "usage: ";
     while (*usage != '\0') {
         size_t len = strcspn(usage, "\n");
@@ -53,7 +54,7 @@ static void print_usage(FILE *out, const char *usage) {
 }
 
 int help_command(FILE *out, const struct command *command) {
-    print_usage(out, command->usage);
+    help_usage(out, command);
     (void)fprintf(out, "\n%s\n", command->help);
     if (command->flags != NULL) {
         (void)fputs("\nFlags:\n", out);

@@ -8,6 +8,8 @@
 #include "cli/cli.h"
 
 void help_overview(FILE *out);
+/* How it is called, one line a form. */
+void help_usage(FILE *out, const struct command *command);
 /* Returns CLI_GOOD. */
 int help_command(FILE *out, const struct command *command);
 

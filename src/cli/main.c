@@ -38,7 +38,9 @@ static int check_words(struct cli *cli) {
     cli->words = cli->args.words + 1;
     cli->word_count = cli->args.word_count - 1;
     if (cli->word_count < cli->command->words_min) {
-        return cli_usage(cli, "%s: something is missing", cli->command->name);
+        (void)cli_usage(cli, "%s: something is missing", cli->command->name);
+        help_usage(stderr, cli->command);
+        return CLI_USAGE;
     }
     if (cli->word_count > cli->command->words_max) {
         return cli_usage(cli, "%s: unexpected \"%s\"", cli->command->name,

@@ -123,15 +123,28 @@ static bool has_link(struct up *up) {
     return is_there;
 }
 
-/* The first service that no node is known to offer, or NULL. */
-static const struct forward *find_missing(struct up *up) {
+/* What is known was perhaps offered before we were gone, by a node that is not in reach. */
+static bool has_fresh_endpoint(const json_t *row) {
+    size_t index;
+    json_t *endpoint;
+    json_array_foreach(json_object_get(row, "endpoints"), index, endpoint) {
+        if (strcmp(field_text(endpoint, "state"), "fresh") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first service that no node in reach offers, or NULL; whether any node did ever. */
+static const struct forward *find_missing(struct up *up, bool *is_known) {
     json_t *services = NULL;
     const struct forward *missing = NULL;
     bool has_answer = cli_peek(up->cli, "/v1/services", &services);
     for (size_t i = 0; i < up->forward_count && missing == NULL; i++) {
         const struct forward *wanted = &up->forwards[i].wanted;
         const json_t *row = has_answer ? find_row(services, wanted, "name") : NULL;
-        missing = json_array_size(json_object_get(row, "endpoints")) > 0 ? NULL : wanted;
+        missing = has_fresh_endpoint(row) ? NULL : wanted;
+        *is_known = row != NULL;
     }
     json_decref(services);
     return missing;
@@ -173,20 +186,24 @@ static int wait_link(struct up *up) {
     return CLI_GOOD;
 }
 
+static int say_missing(const struct forward *missing, bool is_known) {
+    return cli_fail(CLI_TIMEOUT, "%s %s; the forward stays, and works as soon as one %s",
+                    is_known ? "no node in reach offers" : "no node is known to offer",
+                    missing->name, is_known ? "is" : "does");
+}
+
 static int wait_services(struct up *up) {
     struct waiting waiting = waiting_until(up->deadline_ms);
-    const struct forward *missing = find_missing(up);
+    bool is_known = false;
+    const struct forward *missing = find_missing(up, &is_known);
     while (missing != NULL) {
         if (!is_alive(up)) {
             return daemon_failed(&up->daemon);
         }
         if (!waiting_step(&waiting)) {
-            return cli_fail(CLI_TIMEOUT,
-                            "no node is known to offer %s; the forward stays, and works as soon "
-                            "as one does",
-                            missing->name);
+            return say_missing(missing, is_known);
         }
-        missing = find_missing(up);
+        missing = find_missing(up, &is_known);
     }
     return CLI_GOOD;
 }

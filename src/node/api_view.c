@@ -98,6 +98,11 @@ static json_t *next_hop_of(const struct core_peer_view *view) {
                                                      : json_string("");
 }
 
+static json_t *next_hop_name_of(const struct node *node, const struct core_peer_view *view) {
+    return view->path.is_reachable && !view->is_self ? api_peer_name(node, &view->path.next_hop)
+                                                     : json_string("");
+}
+
 static void peer_row(void *ctx, const struct core_peer_view *view) {
     struct table *table = ctx;
     bool is_near = view->path.is_reachable || view->is_self;
@@ -108,10 +113,11 @@ static void peer_row(void *ctx, const struct core_peer_view *view) {
                   is_near ? api_ms(view->path.cost_us * NS_PER_US) : json_null(), "next_hop",
                   next_hop_of(view), "links", (json_int_t)view->body.links.count, "version",
                   api_span(view->body.software), "incarnation", (json_int_t)view->incarnation);
-    json_t *rest = json_pack("{s:o,s:o,s:b,s:b,s:b}", "addresses", addresses_of(&view->body),
-                             "labels", labels_of(&view->body), "name_clash",
-                             view->is_name_clash ? 1 : 0, "self", view->is_self ? 1 : 0, "leaving",
-                             (view->body.flags & WIRE_PEER_LEAVING) != 0 ? 1 : 0);
+    json_t *rest =
+        json_pack("{s:o,s:o,s:o,s:b,s:b,s:b}", "next_hop_name", next_hop_name_of(table->node, view),
+                  "addresses", addresses_of(&view->body), "labels", labels_of(&view->body),
+                  "name_clash", view->is_name_clash ? 1 : 0, "self", view->is_self ? 1 : 0,
+                  "leaving", (view->body.flags & WIRE_PEER_LEAVING) != 0 ? 1 : 0);
     (void)json_object_update(row, rest);
     json_decref(rest);
     (void)json_array_append_new(table->rows, row);

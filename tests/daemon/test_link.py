@@ -43,6 +43,8 @@ class Link(WeftTest):
         self.assertEqual([row["name"] for row in b.get("links")], ["a"])
         route = next(row for row in b.get("routes") if row["name"] == "c")
         self.assertEqual((route["hops"], route["next_hop_name"]), (2, "a"))
+        peer = next(row for row in b.get("peers") if row["name"] == "c")
+        self.assertEqual((peer["hops"], peer["next_hop_name"]), (2, "a"))
 
     def test_a_wrong_secret_is_refused_and_said_on_both_sides(self):
         a = self.node("a")

@@ -39,7 +39,7 @@ PEERS = [
      "links": 3, "version": "0.1.0", "incarnation": 4, "addresses": [], "labels": {},
      "name_clash": False, "self": True},
     {"id": "b" * 26, "name": "relay-1", "reachable": True, "hops": 1, "cost_ms": 1.5,
-     "next_hop": "b" * 26, "links": 2, "version": "0.1.0", "incarnation": 1, "addresses": [],
+     "next_hop": "b" * 26, "next_hop_name": "relay-1", "links": 2, "version": "0.1.0", "incarnation": 1, "addresses": [],
      "labels": {}, "name_clash": True, "self": False},
     {"id": "c" * 26, "name": "", "reachable": False, "hops": None, "cost_ms": None, "next_hop": "",
      "links": 0, "version": "0.1.0", "incarnation": 9, "addresses": [], "labels": {},
@@ -155,9 +155,16 @@ def stop_answer(handler, _body):
     return 200, {}
 
 
+def in_turn(answers):
+    """Each answer once, and the last one for ever."""
+    left = list(answers)
+    return lambda _handler, _body: tuple(left.pop(0) if len(left) > 1 else left[0])
+
+
 def play_weftd(argv):
     """FAKE, a JSON object: `exit` and `say` end at once; `busy_unless_listen` exits 1 unless
-    --listen is given; else it serves, with `answers` ({"GET /path": [status, body]}) on top."""
+    --listen is given; else it serves, with `answers` ({"GET /path": [status, body]}) on top, and
+    `in_turn` ({"GET /path": [[status, body], ...]}) where an answer changes."""
     fake = json.loads(os.environ.get("FAKE", "{}"))
     flags = flags_of(argv)
     values = dict(flags)
@@ -179,6 +186,8 @@ def play_weftd(argv):
     daemon.answers[("GET", "/v1/invite")] = (200, {"token": "weft1:TOKEN"})
     for key, answer in fake.get("answers", {}).items():
         daemon.answers[tuple(key.split(" "))] = tuple(answer)
+    for key, answers in fake.get("in_turn", {}).items():
+        daemon.answers[tuple(key.split(" "))] = in_turn(answers)
     print("ready", flush=True)
     got = signal.sigwait({signal.SIGTERM, signal.SIGINT})
     (state / "signal").write_text(str(int(got)))

@@ -93,6 +93,10 @@ class WithoutDaemon(Case):
             self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
             self.assertIn("weft: ", done.stderr)
 
+    def test_what_is_missing_is_shown_by_the_usage(self):
+        self.assertIn("usage: weft ping PEER\n", self.weft("ping").stderr)
+        self.assertIn("       weft service remove NAME", self.weft("service").stderr)
+
     def test_an_unreachable_daemon_is_status_3_and_its_socket_is_named(self):
         commands = (["status"], ["links"], ["peers"], ["routes"], ["services"], ["forward"],
                     ["topology"], ["ping", "x"], ["trace", "x"], ["events"], ["events", "-f"],
@@ -260,7 +264,7 @@ class WithDaemon(Case):
     def test_peers_routes_services_forwards(self):
         peers = self.weft("peers").stdout
         self.assertRegex(peers, r"site-a +a{26} +yes +0 .* this node")
-        self.assertRegex(peers, r"relay-1 +b{26} +yes +1 +1.5 ms +b{10} .* name clash")
+        self.assertRegex(peers, r"relay-1 +b{26} +yes +1 +1.5 ms +relay-1 .* name clash")
         self.assertRegex(peers, r"\n +c{26} +no +0 ")
         self.assertRegex(self.weft("routes").stdout, r"relay-1 +b{26} +relay-1 +1 +1.5 ms\n")
         services = self.weft("services").stdout
@@ -323,7 +327,7 @@ class WithDaemon(Case):
         self.assertIn("no answer", done.stdout)
 
     def test_http_statuses_become_exit_statuses(self):
-        for http, expected in ((400, 1), (404, 4), (405, 1), (409, 1), (500, 1), (503, 5), (504, 7)):
+        for http, expected in ((400, 2), (404, 4), (405, 1), (409, 1), (500, 1), (503, 5), (504, 7)):
             self.answer("GET", "/v1/invite", http, {"error": "kind", "message": f"because {http}"})
             done = self.weft("invite")
             self.assertEqual((done.returncode, done.stdout), (expected, ""))

@@ -22,8 +22,14 @@ from support import PATIENCE_S, WEFT, Case, token_of
 HERE = pathlib.Path(__file__).resolve().parent
 LINKED = {"GET /v1/status": [200, {"id": "a" * 26, "name": "site-b", "listen": ["[::]:9338"],
                                    "links": {"established": 1}}]}
-OFFERED = {"GET /v1/services": [200, [{"name": "web", "namespace": "default",
-                                       "endpoints": [{"self": False, "address": "127.0.0.1:80"}]}]]}
+
+
+def offered(state):
+    endpoint = {"self": False, "address": "127.0.0.1:80", "state": state}
+    return [200, [{"name": "web", "namespace": "default", "endpoints": [endpoint]}]]
+
+
+OFFERED = {"GET /v1/services": offered("fresh")}
 JOINED = {"POST /v1/join": [200, {"peer": "p", "name": "site-a"}]}
 LISTENING = {"GET /v1/forwards": [200, [{"service": "web", "namespace": "default", "error": "",
                                          "address": "127.0.0.1:40001"}]]}
@@ -143,6 +149,17 @@ class Up(Case):
         until(lambda: (self.state / "requests.json").exists(), "requests")
         asked = json.loads((self.state / "requests.json").read_text())
         self.assertIn(["POST", "/v1/join", {"token": token}], asked)
+
+    def test_it_waits_until_a_provider_is_in_reach_not_only_known(self):
+        answers = [[200, []], offered("stale"), offered("stale"), offered("fresh")]
+        done = self.up("--join", token_of(), "--forward", "web",
+                       fake={"answers": {**LINKED, **JOINED, **LISTENING},
+                             "in_turn": {"GET /v1/services": answers}})
+        self.assertEqual((done.returncode, done.stdout), (0, "web is at 127.0.0.1:40001\n"), done.stderr)
+        os.kill(self.pid(), signal.SIGTERM)
+        until(lambda: (self.state / "requests.json").exists(), "requests")
+        asked = json.loads((self.state / "requests.json").read_text())
+        self.assertEqual([path for _, path, _ in asked].count("/v1/services"), len(answers))
 
     def test_no_secret_is_printed(self):
         secret = bytes(range(200, 232))
