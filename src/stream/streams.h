@@ -105,9 +105,9 @@ void streams_route(struct streams *streams, const struct weft_peer_id *peer,
  * all the same. Said of a peer without a session it is forgotten. */
 void streams_block(struct streams *streams, const struct weft_peer_id *peer, bool is_blocked);
 
-/* Opens a stream to a service that `peer` offers. Data may be written at once; the first 16 KiB leave
- * without waiting for the accept. WEFT_ERR_FULL,
- * WEFT_ERR_MEMORY. `name_space` and `name` are valid names. */
+/* Opens a stream to a service that `peer` offers. Data may be written at once; the first 16 KiB
+ * leave without waiting for the accept. WEFT_ERR_FULL, WEFT_ERR_MEMORY. `name_space` and `name` are
+ * valid names. */
 WEFT_MUST_CHECK enum weft_err streams_open(struct streams *streams, const struct weft_peer_id *peer,
                                            const struct weft_public_key *key,
                                            const struct wire_part_open *service, weft_ns now,
