@@ -247,15 +247,6 @@ static enum weft_err apply_forward(struct config_loader *loader, const char *val
     return WEFT_OK;
 }
 
-static bool is_label_text(struct span text, size_t min) {
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < 0x20 || text.data[i] == 0x7f) {
-            return false;
-        }
-    }
-    return text.len >= min && text.len <= WEFT_NAME_MAX;
-}
-
 static int compare_labels(const void *a, const void *b) {
     return strcmp(((const struct config_label *)a)->key, ((const struct config_label *)b)->key);
 }
@@ -263,8 +254,12 @@ static int compare_labels(const void *a, const void *b) {
 static enum weft_err apply_label(struct config_loader *loader, const char *value) {
     struct config *config = loader->config;
     const char *equals = strchr(value, '=');
-    if (equals == NULL || !is_label_text(span_of(value, (size_t)(equals - value)), 1) ||
-        !is_label_text(span_of_text(equals + 1), 0)) {
+    if (equals == NULL) {
+        return WEFT_ERR_INVALID;
+    }
+    struct span text = span_of_text(equals + 1);
+    if (!wire_name_is_valid(span_of(value, (size_t)(equals - value))) || text.len > WEFT_NAME_MAX ||
+        !wire_text_is_printable(text)) {
         return WEFT_ERR_INVALID;
     }
     struct config_label label;
@@ -369,7 +364,8 @@ static const struct config_setting settings[] = {
     {"forwards", "forward", "WEFT_FORWARD", CONFIG_TABLE,
      "NAME=[ADDR:]PORT such as web=8080 (at most 256)", apply_forward},
     {"labels", NULL, "WEFT_LABELS", CONFIG_TABLE,
-     "KEY=VALUE of at most 63 printable characters each (at most 16)", apply_label},
+     "KEY=VALUE, the key a name, the value at most 63 printable characters (at most 16)",
+     apply_label},
     {"discovery", "discovery", "WEFT_DISCOVERY", CONFIG_SCALAR, "on or off", apply_discovery},
     {"degree", "degree", "WEFT_DEGREE", CONFIG_SCALAR, "a number from 1 to 1024", apply_degree},
     {"heartbeat", "heartbeat", "WEFT_HEARTBEAT", CONFIG_SCALAR,

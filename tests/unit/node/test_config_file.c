@@ -172,6 +172,9 @@ Test(config_file, wrong_values_name_line_key_and_value) {
     bad("forwards:\n  web: port\n", "2: forwards.web: expected NAME=[ADDR:]PORT");
     bad("labels: {'a=b': c}\n", "1: labels.a=b: expected KEY=VALUE");
     bad("labels: {a: \"x\\ny\"}\n", "1: labels.a: expected KEY=VALUE");
+    bad("labels: {a/b: c}\n", "1: labels.a/b: expected KEY=VALUE, the key a name");
+    bad("labels: {the rack: c}\n", "1: labels.the rack: expected KEY=VALUE, the key a name");
+    bad("labels: {a: \"\u00fc\"}\n", "1: labels.a: expected KEY=VALUE");
     bad("log: {level: loud}\n", "1: log.level: expected error, warn, info or debug, not 'loud'");
     bad("log:\n  format: xml\n", "2: log.format: expected text or json");
     bad("http: nowhere\n", "1: http: expected [ADDR:]PORT");
