@@ -9,10 +9,6 @@
 
 #include "core/internal.h"
 
-static char *copy_text(const char *text) {
-    return strdup(text);
-}
-
 static enum weft_err copy_addresses(struct core *core, const char *const *addresses,
                                     uint32_t count) {
     for (uint32_t i = 0; i < core->address_count; i++) {
@@ -20,7 +16,7 @@ static enum weft_err copy_addresses(struct core *core, const char *const *addres
     }
     core->address_count = 0;
     for (uint32_t i = 0; i < count && i < WIRE_ADDRESSES_MAX; i++) {
-        core->addresses[i] = copy_text(addresses[i]);
+        core->addresses[i] = strdup(addresses[i]);
         if (core->addresses[i] == NULL) {
             return WEFT_ERR_MEMORY;
         }
@@ -35,7 +31,7 @@ enum weft_err core_own_init(struct core *core) {
     enum weft_err err = copy_addresses(core, core->config.addresses, core->config.address_count);
     uint32_t texts = 2 * core->config.label_count;
     for (uint32_t i = 0; err == WEFT_OK && i < texts && i < 2 * WIRE_LABELS_MAX; i++) {
-        core->labels[i] = copy_text(core->config.labels[i]);
+        core->labels[i] = strdup(core->config.labels[i]);
         err = core->labels[i] != NULL ? WEFT_OK : WEFT_ERR_MEMORY;
         core->label_count = (i + 1) / 2;
     }
@@ -43,7 +39,7 @@ enum weft_err core_own_init(struct core *core) {
 }
 
 void core_own_fini(struct core *core) {
-    for (uint32_t i = 0; i < WIRE_ADDRESSES_MAX; i++) {
+    for (uint32_t i = 0; i < core->address_count; i++) {
         free(core->addresses[i]);
     }
     for (uint32_t i = 0; i < 2 * WIRE_LABELS_MAX; i++) {
