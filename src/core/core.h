@@ -189,15 +189,15 @@ struct core_peer_view {
     uint64_t incarnation;
     uint64_t version;
     bool is_self;
-    bool is_name_clash; /* another reachable node claims the same name */
+    bool is_name_clash; /* another reachable node claims the same name; by core_each_peer only */
 };
 /* In order of peer id. */
 void core_each_peer(const struct core *core,
                     void (*each)(void *ctx, const struct core_peer_view *view), void *ctx);
 bool core_find_peer(const struct core *core, const struct weft_peer_id *peer,
                     struct core_peer_view *out);
-/* By id, any unique prefix of its text, or name. WEFT_ERR_NOT_FOUND; WEFT_ERR_EXISTS when more than
- * one fits. */
+/* By name (who is reachable before who is not), id, or any unique prefix of its text.
+ * WEFT_ERR_NOT_FOUND; WEFT_ERR_EXISTS when more than one fits. */
 WEFT_MUST_CHECK enum weft_err core_resolve_peer(const struct core *core, const char *text,
                                                 struct weft_peer_id *out);
 size_t core_trace_path(struct core *core, const struct weft_peer_id *peer, struct weft_peer_id *out,

@@ -72,7 +72,12 @@ static int by_id(const void *a, const void *b) {
     return weft_peer_id_compare(&one->id, &two->id);
 }
 
-static int by_peer_name(const void *a, const void *b) {
+static bool is_present(const struct core_peer_view *view) {
+    return view->is_self || view->path.is_reachable;
+}
+
+/* By name, those present first: clashes stand next to each other. */
+static int by_name_and_presence(const void *a, const void *b) {
     const struct core_peer_view *one = a;
     const struct core_peer_view *two = b;
     size_t len = one->body.name.len < two->body.name.len ? one->body.name.len : two->body.name.len;
@@ -83,14 +88,12 @@ static int by_peer_name(const void *a, const void *b) {
     if (one->body.name.len != two->body.name.len) {
         return one->body.name.len < two->body.name.len ? -1 : 1;
     }
+    if (is_present(one) != is_present(two)) {
+        return is_present(one) ? -1 : 1;
+    }
     return by_id(a, b);
 }
 
-static bool is_present(const struct core_peer_view *view) {
-    return view->is_self || view->path.is_reachable;
-}
-
-/* Marks reachable peers that share a name; the views are sorted by name. */
 static void mark_clashes(struct core_peer_view *views, size_t count) {
     for (size_t i = 1; i < count; i++) {
         if (span_equal(views[i - 1].body.name, views[i].body.name) && is_present(&views[i - 1]) &&
@@ -110,7 +113,7 @@ void core_each_peer(const struct core *core,
         return;
     }
     recordset_each(records, gather, &gathered);
-    qsort(gathered.views, gathered.count, sizeof(*gathered.views), by_peer_name);
+    qsort(gathered.views, gathered.count, sizeof(*gathered.views), by_name_and_presence);
     mark_clashes(gathered.views, gathered.count);
     qsort(gathered.views, gathered.count, sizeof(*gathered.views), by_id);
     for (size_t i = 0; i < gathered.count; i++) {
@@ -119,13 +122,24 @@ void core_each_peer(const struct core *core,
     free(gathered.views);
 }
 
+/* What a text may mean, dearest first. */
+enum meaning {
+    MEANS_PRESENT, /* the name of a node that is here */
+    MEANS_NAME,    /* of one that no path reaches */
+    MEANS_PREFIX,  /* how an id begins */
+    MEANING_COUNT,
+};
+
 struct search {
     const char *text;
-    size_t by_name;
-    size_t by_prefix;
-    struct weft_peer_id named;
-    struct weft_peer_id prefixed;
+    size_t count[MEANING_COUNT];
+    struct weft_peer_id found[MEANING_COUNT];
 };
+
+static void search_add(struct search *search, enum meaning meaning, const struct weft_peer_id *id) {
+    search->count[meaning]++;
+    search->found[meaning] = *id;
+}
 
 /* Ids are lower-case; an operator may paste them otherwise. */
 static bool is_prefix(const char *prefix, const char *id) {
@@ -143,16 +157,15 @@ static void match(void *ctx, const struct core_peer_view *view) {
     char id[WEFT_PEER_ID_TEXT];
     weft_peer_id_format(&view->id, id);
     if (span_equal(view->body.name, span_of_text(search->text))) {
-        search->by_name++;
-        search->named = view->id;
+        search_add(search, is_present(view) ? MEANS_PRESENT : MEANS_NAME, &view->id);
     }
     if (is_prefix(search->text, id)) {
-        search->by_prefix++;
-        search->prefixed = view->id;
+        search_add(search, MEANS_PREFIX, &view->id);
     }
 }
 
-/* A whole name wins over a prefix of an id: operators type names. */
+/* A whole name wins over a prefix of an id: operators type names. And who is here wins over who is
+ * gone: a machine that was set up again has its old name under a new key. */
 enum weft_err core_resolve_peer(const struct core *core, const char *text,
                                 struct weft_peer_id *out) {
     struct search search = {.text = text};
@@ -160,11 +173,16 @@ enum weft_err core_resolve_peer(const struct core *core, const char *text,
         return WEFT_ERR_NOT_FOUND;
     }
     core_each_peer(core, match, &search);
-    if (search.by_name == 1 || (search.by_name == 0 && search.by_prefix == 1)) {
-        *out = search.by_name == 1 ? search.named : search.prefixed;
-        return WEFT_OK;
+    for (size_t i = 0; i < MEANING_COUNT; i++) {
+        if (search.count[i] == 1) {
+            *out = search.found[i];
+            return WEFT_OK;
+        }
+        if (search.count[i] > 1) {
+            return WEFT_ERR_EXISTS;
+        }
     }
-    return search.by_name + search.by_prefix > 0 ? WEFT_ERR_EXISTS : WEFT_ERR_NOT_FOUND;
+    return WEFT_ERR_NOT_FOUND;
 }
 
 size_t core_trace_path(struct core *core, const struct weft_peer_id *peer, struct weft_peer_id *out,

@@ -39,6 +39,7 @@ struct mesh_pipe {
 struct mesh_node {
     struct core *core;
     struct identity identity;
+    const char *name; /* NULL: "node-N" */
     struct rng rng;
     uint64_t incarnation;
     bool is_paused;
@@ -150,6 +151,14 @@ static struct link_id other_end(struct link_id link) {
 
 static void address_of(size_t node, char out[32]) {
     (void)snprintf(out, 32, "10.0.%zu.%zu:9338", node / 200, node % 200 + 1);
+}
+
+static void name_of(const struct mesh *mesh, size_t node, char out[32]) {
+    if (mesh->nodes[node].name != NULL) {
+        (void)snprintf(out, 32, "%s", mesh->nodes[node].name);
+    } else {
+        (void)snprintf(out, 32, "node-%zu", node);
+    }
 }
 
 /* SIZE_MAX when it is no node's. */
@@ -339,7 +348,7 @@ static void deliver_up(struct mesh *mesh, struct mesh_event *event) {
         return;
     }
     address_of(pipe->other, remote);
-    (void)snprintf(name, sizeof(name), "node-%zu", pipe->other);
+    name_of(mesh, pipe->other, name);
     event->info.name = name;
     event->info.remote = remote;
     core_link_up(mesh->nodes[event->node].core, event->link, &event->info, mesh->now);
@@ -455,7 +464,7 @@ void mesh_start(struct mesh *mesh, size_t index) {
     char address[32];
     char name[32];
     address_of(index, address);
-    (void)snprintf(name, sizeof(name), "node-%zu", index);
+    name_of(mesh, index, name);
     const char *addresses[] = {address};
     struct core_config config;
     ASSERT(node->core == NULL);
@@ -524,6 +533,15 @@ void mesh_allow(struct mesh *mesh, size_t a, size_t b, bool may) {
 
 void mesh_allow_none(struct mesh *mesh) {
     memset(mesh->may_dial, 0, sizeof(mesh->may_dial));
+}
+
+void mesh_set_name(struct mesh *mesh, size_t node, const char *name) {
+    mesh->nodes[node].name = name;
+}
+
+void mesh_set_twin(struct mesh *mesh, size_t node, size_t of) {
+    ASSERT(mesh->nodes[node].core == NULL);
+    mesh->nodes[node].identity = mesh->nodes[of].identity;
 }
 
 void mesh_seed(struct mesh *mesh, size_t a, size_t b) {

@@ -33,6 +33,10 @@ void mesh_free(struct mesh *mesh);
 /* May `a` dial `b` (and b dial a)? All may at first. Cuts nothing that is up. */
 void mesh_allow(struct mesh *mesh, size_t a, size_t b, bool may);
 void mesh_allow_none(struct mesh *mesh);
+/* Before mesh_start: the name that the node claims, else "node-N" (kept by the caller); and that it
+ * has the key of another, as a copied disk would. */
+void mesh_set_name(struct mesh *mesh, size_t node, const char *name);
+void mesh_set_twin(struct mesh *mesh, size_t node, size_t of);
 /* b becomes a seed of a. */
 void mesh_seed(struct mesh *mesh, size_t a, size_t b);
 

@@ -54,3 +54,66 @@ Test(core_own, fewer_addresses_than_before_are_told_and_freed_once) {
     cr_assert_eq(addresses_heard(mesh, 0, 1), 0);
     mesh_free(mesh);
 }
+
+struct clashes {
+    struct mesh *mesh;
+    bool has_clash[MESH_NODES_MAX];
+};
+
+static void note_clash(void *ctx, const struct core_peer_view *view) {
+    struct clashes *clashes = ctx;
+    clashes->has_clash[mesh_node_of(clashes->mesh, &view->id)] = view->is_name_clash;
+}
+
+static struct clashes clashes_at(struct mesh *mesh, size_t node) {
+    struct clashes clashes = {.mesh = mesh};
+    core_each_peer(mesh_core(mesh, node), note_clash, &clashes);
+    return clashes;
+}
+
+/* Nodes 1 .. 4 have one name. Whoever of them goes, in whatever order their ids stand, those that
+ * stay clash. */
+Test(core_own, all_present_nodes_of_one_name_are_marked) {
+    for (size_t gone = 1; gone <= 4; gone++) {
+        struct mesh *mesh = make(5);
+        for (size_t i = 1; i <= 4; i++) {
+            mesh_seed(mesh, i, 0);
+            mesh_set_name(mesh, i, "site");
+        }
+        for (size_t i = 0; i < 5; i++) {
+            mesh_start(mesh, i);
+        }
+        cr_assert(mesh_run_until(mesh, mesh_is_settled, 3 * NS_PER_S));
+        mesh_kill(mesh, gone);
+        mesh_kill(mesh, gone % 4 + 1);
+        mesh_run(mesh, NS_PER_S);
+        struct clashes clashes = clashes_at(mesh, 0);
+        cr_assert_not(clashes.has_clash[0]);
+        for (size_t i = 1; i <= 4; i++) {
+            cr_assert_eq(clashes.has_clash[i], i != gone && i != gone % 4 + 1, "%zu, %zu", gone, i);
+        }
+        mesh_free(mesh);
+    }
+}
+
+Test(core_own, a_name_means_who_is_here_and_not_who_is_gone) {
+    struct mesh *mesh = make(3);
+    struct weft_peer_id found;
+    for (size_t i = 1; i < 3; i++) {
+        mesh_seed(mesh, i, 0);
+        mesh_set_name(mesh, i, "site");
+    }
+    for (size_t i = 0; i < 3; i++) {
+        mesh_start(mesh, i);
+    }
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 3 * NS_PER_S));
+    cr_assert_eq(core_resolve_peer(mesh_core(mesh, 0), "site", &found), WEFT_ERR_EXISTS);
+    mesh_kill(mesh, 1);
+    mesh_run(mesh, NS_PER_S);
+    cr_assert_eq(core_resolve_peer(mesh_core(mesh, 0), "site", &found), WEFT_OK);
+    cr_assert_eq(mesh_node_of(mesh, &found), 2);
+    mesh_kill(mesh, 2);
+    mesh_run(mesh, NS_PER_S);
+    cr_assert_eq(core_resolve_peer(mesh_core(mesh, 0), "site", &found), WEFT_ERR_EXISTS);
+    mesh_free(mesh);
+}
