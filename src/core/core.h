@@ -73,8 +73,8 @@ void core_link_alive(struct core *core, struct link_id link, weft_ns now);
 void core_link_room(struct core *core, struct link_id link, const size_t room[WIRE_CLASS_COUNT],
                     weft_ns now);
 void core_link_down(struct core *core, struct link_id link, weft_ns now);
-/* The other side said that it closes the link, and why; core_link_down follows. After SURPLUS or
- * DUPLICATE there is no hurry to have it back. */
+/* The other side said that it closes the link, and why; core_link_down follows. After SURPLUS
+ * there is no hurry to have it back. */
 void core_link_bye(struct core *core, struct link_id link, enum wire_close_reason reason,
                    weft_ns now);
 /* What came over the link was not the protocol (MALFORMED) or did not open (AUTH): the peer is
@@ -208,8 +208,8 @@ struct core_status {
     struct weft_peer_id id;
     uint64_t incarnation;
     size_t links, peers_known, peers_reachable, services, records;
-    bool is_quarantined; /* our key lives elsewhere and the rule chose us */
-    bool is_clone_seen;
+    bool is_quarantined;       /* our key lives elsewhere and the rule chose us */
+    bool is_clone_seen;        /* in the last three minutes */
     char clone_addresses[200]; /* of the other */
     bool is_leaving;
     uint64_t frames_forwarded, frames_dropped[4]; /* by enum core_drop */

@@ -51,6 +51,10 @@
 /* How long a node whose key lives elsewhere too stays off the mesh before it looks again. */
 #define QUARANTINE (60 * NS_PER_S)
 
+/* How long after its last sign a clone is reported: longer than one stays off, and then shows
+ * itself again if it is still there. */
+#define CLONE_MEMORY (3 * QUARANTINE)
+
 /* How long the news of a planned leave is given to spread, at least. */
 #define LEAVE_SPREAD (300 * NS_PER_MS)
 /* And how long closed links are given to say so. */
@@ -153,7 +157,7 @@ struct core {
     weft_ns leave_at;         /* when the state ends at the latest */
     weft_ns leave_spread_at;  /* before this it does not end */
     weft_ns quarantine_until; /* 0: not quarantined */
-    bool is_clone_seen;
+    weft_ns clone_seen_at;    /* 0: never */
     char clone_addresses[200];
 
     struct core_culprit culprits[CULPRITS_MAX];

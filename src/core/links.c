@@ -57,10 +57,6 @@ static void leave_neighbours(struct core *core, struct core_link *link, bool is_
     use_spare(core, &link->peer);
 }
 
-static bool is_deliberate_reason(enum wire_close_reason reason) {
-    return reason == WIRE_CLOSE_DUPLICATE || reason == WIRE_CLOSE_SURPLUS;
-}
-
 void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason reason,
                    weft_ns now) {
     core_enter(core, now);
@@ -71,7 +67,7 @@ void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason 
     link->is_closing = true;
     core_unblock(core, link);
     leave_neighbours(core, link, true);
-    dialer_link_down(core->dialer, link->id, is_deliberate_reason(reason), core->now);
+    dialer_link_down(core->dialer, link->id, reason == WIRE_CLOSE_SURPLUS, core->now);
 }
 
 void core_link_close(struct core *core, struct core_link *link, enum wire_close_reason reason,

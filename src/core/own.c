@@ -240,7 +240,7 @@ void core_clone_seen(struct core *core, const struct record *other) {
         return;
     }
     note_clone(core, &body);
-    core->is_clone_seen = true;
+    core->clone_seen_at = core->now;
     bool is_ours_to_go = core->config.instance > body.instance;
     trace(&core->host, TRACE_ERROR, "clone", "here=%s there=%s quarantined=%s",
           core->address_count > 0 ? core->addresses[0] : "-", core->clone_addresses,

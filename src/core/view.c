@@ -211,7 +211,8 @@ void core_get_status(const struct core *core, struct core_status *out) {
         .services = map_count(core->services),
         .records = recordset_count(gossip_records(core->gossip)),
         .is_quarantined = core->quarantine_until != 0,
-        .is_clone_seen = core->is_clone_seen,
+        .is_clone_seen =
+            core->clone_seen_at != 0 && time_since(core->clone_seen_at, core->now) < CLONE_MEMORY,
         .is_leaving = core->leave != LEAVE_NO,
         .frames_forwarded = core->frames_forwarded,
         .computations = router_computation_count(core->router),

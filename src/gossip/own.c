@@ -9,7 +9,11 @@
 
 #include "base/check.h"
 
-#define CLONE_WINDOW_NS (10 * NS_PER_S)
+/* An instance that comes back above us so soon is alive. Longer than a clone stays off (the core's
+ * QUARANTINE) and then takes to link again: else it would not be found a second time. */
+#define CLONE_WINDOW_NS (300 * NS_PER_S)
+/* How often one is told of. */
+#define CLONE_GAP_NS (10 * NS_PER_S)
 #define RAISE_RETRY_NS NS_PER_S
 
 static const struct weft_peer_id *self_of(const struct gossip *gossip) {
@@ -196,7 +200,7 @@ static void watch_clone(struct gossip *gossip, struct record *record, uint64_t i
                         weft_ns now) {
     bool is_back = gossip->raised_at != 0 && gossip->raised_for == instance &&
                    time_since(gossip->raised_at, now) < CLONE_WINDOW_NS;
-    bool is_told = gossip->clone_at != 0 && time_since(gossip->clone_at, now) < CLONE_WINDOW_NS;
+    bool is_told = gossip->clone_at != 0 && time_since(gossip->clone_at, now) < CLONE_GAP_NS;
     gossip->raised_at = now;
     gossip->raised_for = instance;
     if (is_back && !is_told && gossip_tell(gossip, GOSSIP_CLONE, record)) {

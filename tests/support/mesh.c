@@ -25,7 +25,7 @@ struct mesh_event {
     struct frame *payload;
     struct core_link_info info;
     uint64_t token;
-    struct mesh_event *next; /* sorted list per mesh is too slow: see the heap */
+    enum wire_close_reason reason; /* DOWN: what the other end said; 0: nothing */
 };
 
 /* One end of a connection. The other end has the id's lowest bit flipped. */
@@ -249,7 +249,8 @@ static void send_frame(struct mesh *mesh, struct action *action) {
     event->payload = action->payload != NULL ? frame_ref(action->payload) : NULL;
 }
 
-static void close_pipe(struct mesh *mesh, struct link_id link) {
+/* One end closes: the other hears why, if a reason is given. */
+static void close_pipe(struct mesh *mesh, struct link_id link, enum wire_close_reason reason) {
     struct mesh_pipe *pipe = pipe_of(mesh, link);
     if (!pipe->is_up) {
         return;
@@ -257,7 +258,8 @@ static void close_pipe(struct mesh *mesh, struct link_id link) {
     pipe->is_up = false;
     pipe_of(mesh, other_end(link))->is_up = false;
     event_add(mesh, EVENT_DOWN, pipe->node, link, mesh->now);
-    event_add(mesh, EVENT_DOWN, pipe->other, other_end(link), mesh->now + mesh->config.delay);
+    event_add(mesh, EVENT_DOWN, pipe->other, other_end(link), mesh->now + mesh->config.delay)
+        ->reason = reason;
 }
 
 /* The default application: accepts and sends back what comes. */
@@ -292,7 +294,7 @@ static void perform(struct mesh *mesh, size_t node, struct action *action) {
         give_room(mesh, node, action->link);
         break;
     case ACTION_CLOSE:
-        close_pipe(mesh, action->link);
+        close_pipe(mesh, action->link, action->reason);
         break;
     case ACTION_DIAL:
         dial(mesh, node, action);
@@ -365,6 +367,9 @@ static void deliver(struct mesh *mesh, struct mesh_event *event) {
         deliver_frame(mesh, event);
         break;
     case EVENT_DOWN:
+        if (event->reason != 0) {
+            core_link_bye(core, event->link, event->reason, mesh->now);
+        }
         core_link_down(core, event->link, mesh->now);
         break;
     case EVENT_DIAL_FAILED:
@@ -559,7 +564,7 @@ static void close_between(struct mesh *mesh, size_t a, size_t b) {
     for (size_t i = 0; i < mesh->pipe_count; i++) {
         if (mesh->pipes[i].is_up && mesh->pipes[i].node == a &&
             (b == SIZE_MAX || mesh->pipes[i].other == b)) {
-            close_pipe(mesh, pipe_id(i));
+            close_pipe(mesh, pipe_id(i), 0);
         }
     }
 }

@@ -28,7 +28,7 @@ static struct mesh *make_star(size_t nodes) {
     return mesh;
 }
 
-__attribute__((unused)) static struct core_status status_of(struct mesh *mesh, size_t node) {
+static struct core_status status_of(struct mesh *mesh, size_t node) {
     struct core_status status;
     core_get_status(mesh_core(mesh, node), &status);
     return status;
@@ -115,5 +115,85 @@ Test(core_own, a_name_means_who_is_here_and_not_who_is_gone) {
     mesh_kill(mesh, 2);
     mesh_run(mesh, NS_PER_S);
     cr_assert_eq(core_resolve_peer(mesh_core(mesh, 0), "site", &found), WEFT_ERR_EXISTS);
+    mesh_free(mesh);
+}
+
+/* Node 0, and two with one key that both dial it. */
+static struct mesh *make_twins(void) {
+    struct mesh *mesh = make(3);
+    mesh_set_twin(mesh, 2, 1);
+    mesh_seed(mesh, 1, 0);
+    mesh_seed(mesh, 2, 0);
+    for (size_t i = 0; i < 3; i++) {
+        mesh_start(mesh, i);
+    }
+    return mesh;
+}
+
+static bool has_quarantined(struct mesh *mesh) {
+    return status_of(mesh, 1).is_quarantined || status_of(mesh, 2).is_quarantined;
+}
+
+Test(core_own, of_two_with_one_key_the_larger_instance_goes_within_five_seconds) {
+    struct mesh *mesh = make_twins();
+    cr_assert(mesh_run_until(mesh, has_quarantined, 5 * NS_PER_S));
+    mesh_run(mesh, 2 * NS_PER_S);
+    cr_assert(status_of(mesh, 2).is_quarantined);
+    cr_assert_not(status_of(mesh, 1).is_quarantined);
+    cr_assert(status_of(mesh, 1).is_clone_seen);
+    cr_assert_str_eq(status_of(mesh, 1).clone_addresses, "10.0.0.3:9338");
+    cr_assert_str_eq(status_of(mesh, 2).clone_addresses, "10.0.0.2:9338");
+    cr_assert_eq(status_of(mesh, 0).peers_reachable, 1);
+    cr_assert_eq(addresses_heard(mesh, 0, 1), 1);
+    mesh_free(mesh);
+}
+
+Test(core_own, a_quarantined_node_stays_off_and_its_twin_on) {
+    struct mesh *mesh = make_twins();
+    cr_assert(mesh_run_until(mesh, has_quarantined, 5 * NS_PER_S));
+    mesh_run(mesh, 2 * NS_PER_S);
+    for (unsigned i = 0; i < 55; i++) {
+        mesh_run(mesh, NS_PER_S);
+        cr_assert_eq(status_of(mesh, 2).links, 0, "second %u", i);
+        cr_assert_eq(status_of(mesh, 1).links, 1, "second %u", i);
+    }
+    mesh_free(mesh);
+}
+
+/* It looks again every minute; routes may waver then, for a few seconds. */
+Test(core_own, a_quarantined_node_looks_again_and_goes_again) {
+    struct mesh *mesh = make_twins();
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < 300; i++) {
+        mesh_run(mesh, NS_PER_S);
+        wrong += status_of(mesh, 2).links != 0 || status_of(mesh, 1).links != 1 ? 1 : 0;
+        cr_assert(i < 10 || status_of(mesh, 1).is_clone_seen, "second %u", i);
+    }
+    cr_assert_leq(wrong, 15);
+    mesh_free(mesh);
+}
+
+Test(core_own, a_quarantined_node_takes_over_when_its_twin_is_gone) {
+    struct mesh *mesh = make_twins();
+    cr_assert(mesh_run_until(mesh, has_quarantined, 5 * NS_PER_S));
+    mesh_kill(mesh, 1);
+    mesh_run(mesh, 75 * NS_PER_S);
+    cr_assert_not(status_of(mesh, 2).is_quarantined);
+    cr_assert_eq(status_of(mesh, 2).peers_reachable, 1);
+    cr_assert_eq(status_of(mesh, 0).peers_reachable, 1);
+    struct core_peer_view view;
+    cr_assert(core_find_peer(mesh_core(mesh, 0), mesh_id(mesh, 2), &view));
+    cr_assert_eq(view.body.instance, 1003, "the last word is not that of who lives");
+    mesh_free(mesh);
+}
+
+Test(core_own, a_clone_that_is_gone_is_forgotten_after_some_minutes) {
+    struct mesh *mesh = make_twins();
+    cr_assert(mesh_run_until(mesh, has_quarantined, 5 * NS_PER_S));
+    mesh_kill(mesh, 2);
+    mesh_run(mesh, 60 * NS_PER_S);
+    cr_assert(status_of(mesh, 1).is_clone_seen);
+    mesh_run(mesh, 180 * NS_PER_S);
+    cr_assert_not(status_of(mesh, 1).is_clone_seen);
     mesh_free(mesh);
 }
