@@ -101,13 +101,24 @@ void core_own_changed(struct core *core, enum own_change change) {
     core->is_self_dirty = true;
 }
 
+/* Whether the mesh was told just this already: a link was replaced by another to the same peer. */
+static bool is_told(const struct core *core, struct span body) {
+    const struct record *told = recordset_find(gossip_records(core->gossip), WIRE_RECORD_PEER,
+                                               &core->config.identity->id, (struct span){0});
+    return told != NULL && !told->is_tombstone && span_equal(told->body, body);
+}
+
 static void publish(struct core *core) {
+    uint8_t bytes[WIRE_RECORD_BODY_MAX];
+    struct span body = encode_self(core, bytes, sizeof(bytes));
+    if (is_told(core, body)) {
+        core->is_self_dirty = false;
+        return;
+    }
     if (!bucket_take(&core->publishes, 1, PUBLISH_RATE, PUBLISH_BURST, core->now)) {
         core->publish_at = time_after(core->now, NS_PER_S / PUBLISH_RATE);
         return;
     }
-    uint8_t bytes[WIRE_RECORD_BODY_MAX];
-    struct span body = encode_self(core, bytes, sizeof(bytes));
     enum weft_err err =
         gossip_publish(core->gossip, WIRE_RECORD_PEER, (struct span){0}, body, core->now);
     core->published_at = core->now;
