@@ -161,12 +161,22 @@ static enum duplicate judge_duplicate(const struct core *core, const struct core
     return newer->role == LINK_DIALLED ? DUPLICATE_KEEP_OLDER : DUPLICATE_SPARE;
 }
 
+/* Of a peer that restarted nobody reads this. Whose key lives in two places does: it comes back at
+ * once and hears of the other, while a duplicate would be in no hurry. */
+static void close_other(struct core *core, struct core_link *link, const struct core_link *kept) {
+    if (link->instance != kept->instance) {
+        core_link_close(core, link, WIRE_CLOSE_CLONE, "your key lives in another place too");
+    } else {
+        core_link_close(core, link, WIRE_CLOSE_DUPLICATE, "another link to this peer is kept");
+    }
+}
+
 /* Closes every other link to the same peer; the last one that goes leaves its place to this. */
 static void close_others(struct core *core, struct core_link *kept) {
     for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
         struct core_link *link = map_value(entry);
         if (link != kept && weft_peer_id_equal(&link->peer, &kept->peer)) {
-            core_link_close(core, link, WIRE_CLOSE_DUPLICATE, "another link to this peer is kept");
+            close_other(core, link, kept);
         }
     }
 }

@@ -104,6 +104,32 @@ Test(core_hostile, a_malformed_body_of_every_kind_closes_the_link) {
     }
 }
 
+/* T18: called a duplicate, the one that is pushed out would stay away for half a minute and never
+ * hear of the other. */
+Test(core_hostile, a_key_in_two_places_is_told_so_by_who_changes_over) {
+    struct bench bench;
+    struct action action;
+    const struct link_id second = {.value = 6};
+    bench_init(&bench);
+    struct core_link_info info = {.role = LINK_ACCEPTED,
+                                  .key = bench.peer.key,
+                                  .name = "mallory",
+                                  .incarnation = 2,
+                                  .instance = 2,
+                                  .remote = "192.0.2.2:1"};
+    core_link_up(bench.core, second, &info, bench.now);
+    enum wire_close_reason reason = WIRE_CLOSE_BYE;
+    while (core_next_action(bench.core, &action)) {
+        if (action.kind == ACTION_CLOSE) {
+            cr_assert_eq(action.link.value, LINK.value);
+            reason = action.reason;
+        }
+        action_release(&action);
+    }
+    cr_assert_eq(reason, WIRE_CLOSE_CLONE);
+    core_free(bench.core);
+}
+
 Test(core_hostile, a_link_that_broke_names_its_peer_and_is_not_used_any_more) {
     struct bench bench;
     struct core_culprit culprit;
