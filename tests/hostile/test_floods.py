@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""An insider that keeps to the layout and sends far too much of it: what it costs is bounded, and
+the honest nodes go on as before."""
+
+import os
+import socketserver
+import struct
+
+import hostile
+from hostile import (
+    ANSWER,
+    GOSSIP,
+    HEADS,
+    HEARTBEAT,
+    MIB,
+    PULL,
+    RECORDS,
+    SYNC,
+    TRAVEL,
+    UNICAST,
+    HostileTest,
+    frame,
+    records,
+    service_body,
+)
+
+FLOOD_MS = 1500
+MANY = 1 << 40
+ASK_ALL = b"\x01\x00" + os.urandom(16 * 8)  # fingerprints of depth 0 that differ everywhere
+
+
+def sync(*items):
+    return frame(SYNC, struct.pack(">Q", 7) + b"".join(items))
+
+
+class Floods(HostileTest):
+    def announced(self, node):
+        """An insider that the whole mesh knows."""
+        attacker = self.insider(node).dial(node)
+        attacker.say("announce", 1000, 1, 1)
+        return attacker
+
+    def test_cheap_frames_that_cost_dear_work(self):
+        """T15, T17: heartbeats that want an answer, reconciliations of everything, empty frames,
+        asks for what does not exist."""
+        a, b, c = self.mesh("--service", "web=127.0.0.1:80")
+        attacker = self.announced(a)
+        wants = b"\x03\x00" + struct.pack(">H", 1800) + bytes(32 * 1800)
+        floods = {
+            "heartbeats": 100 * frame(HEARTBEAT, bytes([ANSWER]) + bytes(20)),
+            "reconciliations": 4 * sync(ASK_ALL),
+            "many items": sync(*(440 * [ASK_ALL])),
+            "wants": sync(wants),
+            "empty records": 1000 * frame(RECORDS),
+            "empty heads": 1000 * frame(HEADS),
+            "heads": frame(HEADS, b"".join(os.urandom(16) + struct.pack(">QQ", 1, 1 << 62)
+                                           for _ in range(1800))),
+            "pulls": 1000 * frame(PULL, os.urandom(16) + struct.pack(">QQH", 1, 1, 65535)),
+            "unicasts nowhere": 400 * frame(UNICAST, TRAVEL + os.urandom(32) + b"\x04abcd"),
+            "unknown kinds": 10000 * frame(99),
+        }  # fmt: skip
+        with self.undisturbed(a, b, c):
+            for what, plain in floods.items():
+                with self.subTest(what):
+                    attacker.repeat(MANY, FLOOD_MS // 3, plain)
+                    self.assertIsNone(a.process.poll(), a.log())
+        self.assertLess(len(a.log().splitlines()), 200, "nothing is logged per frame")
+
+    def test_a_million_invented_peers(self):
+        """T11: each record signed, each claiming a link to the attacker."""
+        a, b, c = self.mesh()
+        attacker = self.announced(a)
+        with self.undisturbed(a, b, c, grows=128 * MIB):
+            said = attacker.say("phantoms", 1000000, 4000, 50)
+            self.assertGreater(int(said.split()[1]), 2000)
+        for node in (b, c):
+            known = node.get("status")["peers"]["known"]
+            self.assertLessEqual(known, 4, "strangers that nothing reaches are not passed on")
+
+    def test_records_of_one_owner_are_bounded(self):
+        """1,024 records and 256 KiB of one owner, whatever kind they are."""
+        a, b, c = self.mesh()
+        attacker = self.announced(a)
+        body = os.urandom(20000)
+        with self.undisturbed(a, b, c, grows=64 * MIB):
+            for i in range(400):
+                attacker.frame(records(attacker.record(999, b"%d" % i, body=body)))
+            for i in range(1200):
+                attacker.frame(
+                    records(attacker.record(2, b"default/s%d" % i, body=service_body()))
+                )
+            attacker.sync()
+            for node in (a, b, c):
+                self.assertLessEqual(len(node.get("services")), 1024)
+        self.assert_blamed_once(a, attacker)
+
+    def test_versions_without_end(self):
+        """One record, a new version each time: honest news still gets through."""
+        a, b, c = self.mesh()
+        attacker = self.announced(a)
+        with self.undisturbed(a, b, c):
+            for version in range(1, 1500):
+                attacker.frame(
+                    records(attacker.record(2, b"default/x", 1, version, service_body()))
+                )
+            b.api("POST", "/v1/services", {"name": "honest", "endpoint": "127.0.0.1:1"})
+            c.wait_service("honest")
+
+    def test_broadcasts_and_gossip_without_end(self):
+        a, b, c = self.mesh()
+        attacker = self.announced(a)
+        c.wait_reach("attacker")
+        with self.undisturbed(a, b, c):
+            for sequence in (1, 2, 1 << 20, 1 << 62, (1 << 63) - 1):
+                attacker.frame(attacker.broadcast(sequence))
+            for i in range(300):
+                attacker.frame(attacker.broadcast(i + 3, payload=os.urandom(20000)))
+            for i in range(300):  # of sources that nobody knows
+                attacker.frame(attacker.broadcast(1, seed=os.urandom(32).hex()))
+            for i in range(300):
+                attacker.frame(frame(GOSSIP, TRAVEL + b"\x04chat" + os.urandom(30000)))
+            for i in range(600):
+                name = b"c%d" % i
+                attacker.frame(frame(GOSSIP, TRAVEL + bytes([len(name)]) + name + os.urandom(9000)))
+            self.assertTrue(attacker.sync()["up"])
+
+    def test_streams_opened_and_reset_at_once(self):
+        """T15: rapid reset, against a real service."""
+        accepted = []
+
+        class Count(socketserver.BaseRequestHandler):
+            def handle(self):
+                accepted.append(1)
+
+        address = self.serve(Count)
+        a, b, c = self.mesh("--service", f"web={address}")
+        attacker = self.announced(a)
+        b.wait_reach("attacker")
+        with self.undisturbed(a, b, c, grows=96 * MIB):
+            said = attacker.say("opens", 100000, 3000, "web", attacker.secret)
+            self.assertGreater(int(said.split()[1]), 1000)
+        a.wait(lambda: a.get("status")["streams"]["open"] == 0, "the streams to be gone")
+        self.assertGreater(len(accepted), 0, "the flood reached the service")
+
+    def test_a_peer_that_does_not_read_is_let_go(self):
+        """T14, T16: it asks without end and never reads; the others do not wait for it."""
+        a, b, c = self.mesh("--service", "web=127.0.0.1:80")
+        attacker = self.insider(a).dial(a)
+        with self.undisturbed(a, b, c, grows=48 * MIB):
+            attacker.say("deaf", 40000, 3000, sync(*(400 * [ASK_ALL])))
+
+
+if __name__ == "__main__":
+    hostile.main()

@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Who does not have the mesh secret gets no byte, no memory and nobody's attention."""
+
+import contextlib
+import select
+import socket
+import threading
+import time
+import unittest
+
+import hostile
+from hostile import Attacker, HostileTest, harness, split_address
+
+
+def knock(node, source=None):
+    sock = socket.socket()
+    sock.settimeout(harness.PATIENCE)
+    if source:
+        sock.bind((source, 0))
+    sock.connect(split_address(node.address))
+    return sock
+
+
+def drain(sock):
+    """All that the other side says until it closes."""
+    got = b""
+    with contextlib.suppress(ConnectionResetError):
+        while True:
+            piece = sock.recv(65536)
+            if not piece:
+                return got
+            got += piece
+    return got
+
+
+class Recorder:
+    """Stands between a dialler and a node; keeps what each said and may change it on the way."""
+
+    def __init__(self, test, node, change=lambda direction, data: data):
+        self.node, self.change = node, change
+        self.sessions = []  # [{"out": bytes of the dialler, "in": bytes of the node}]
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.threads = []
+        self.is_over = False
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+        test.addCleanup(self.end)
+
+    def run(self):
+        while not self.is_over:
+            if not select.select([self.listener], [], [], 0.05)[0]:
+                continue
+            client, _ = self.listener.accept()
+            session = {"out": b"", "in": b""}
+            self.sessions.append(session)
+            thread = threading.Thread(target=self.carry, args=(client, session))
+            thread.start()
+            self.threads.append(thread)
+
+    def carry(self, client, session):
+        with contextlib.suppress(OSError), client, knock(self.node) as server:
+            ways = {client: (server, "out"), server: (client, "in")}
+            while not self.is_over:
+                for source in select.select(list(ways), [], [], 0.05)[0]:
+                    target, direction = ways[source]
+                    data = source.recv(65536)
+                    if not data:
+                        return
+                    session[direction] += data
+                    target.sendall(self.change(direction, data))
+
+    def end(self):
+        self.is_over = True
+        self.thread.join()
+        for thread in self.threads:
+            thread.join()
+        self.listener.close()
+
+
+class Outsider(HostileTest):
+    def assert_silent(self, node, data, what):
+        """Sends bytes; the node must close without one byte."""
+        with knock(node) as sock:
+            with contextlib.suppress(OSError):
+                sock.sendall(data)
+                sock.shutdown(socket.SHUT_WR)
+            self.assertEqual(drain(sock), b"", what)
+
+    def recorded_session(self, a):
+        """What a real dialler said to `a` in one whole session, and what `a` said."""
+        recorder = Recorder(self, a)
+        d = self.node("d", "--seed", recorder.address, "--discovery", "off", secret=a.secret)
+        d.wait_reach("a")
+        d.stop()
+        return recorder.sessions[0]
+
+    def test_garbage_lengths_and_truncation_get_no_answer(self):
+        a, b, c = self.mesh()
+        session = self.recorded_session(a)
+        first = session["out"][:898]
+        cases = {
+            "nothing": b"",
+            "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "zeroes": bytes(5000),
+            "preamble alone": b"weft\x01\x01",
+            "no version": b"weft\x00\x00" + bytes(892),
+            "versions turned round": b"weft\x02\x01" + bytes(892),
+            "other magic": b"Weft" + first[4:],
+        }
+        for length in (0, 1, 47, 48, 1015, 1016, 1017, 0x7FFF, 0x8000, 0xFFFF):
+            head = b"weft\x01\x01" + length.to_bytes(2, "big")
+            cases[f"length {length}"] = head + bytes(min(length, 4096))
+        for size in (1, 5, 7, 8, 40, 897):
+            cases[f"first {size} bytes"] = first[:size]
+        for at in (8, 39, 40, 60, 897):
+            flipped = bytearray(first)
+            flipped[at] ^= 1
+            cases[f"bit of byte {at} flipped"] = bytes(flipped)
+        with self.undisturbed(a, b, c, grows=16 * hostile.MIB):
+            for what, data in cases.items():
+                self.assert_silent(a, data, what)
+        said = a.log().count("event=handshake-failed") or a.log().count("handshake-failed")
+        self.assertLessEqual(said, 3, "logged once per address, with a count")
+        self.assertGreaterEqual(said, 1)
+
+    def test_a_replay_gets_no_answer(self):
+        """T1: on the same node, on another one, and the node's own bytes in return."""
+        a, b, c = self.mesh()
+        session = self.recorded_session(a)
+        self.assertGreater(len(session["in"]), 100)
+        self.assertLessEqual(
+            len(session["in"][:2]) + int.from_bytes(session["in"][:2], "big"), 898,
+            "the answer is no longer than the question",
+        )  # fmt: skip
+        with self.undisturbed(a, b, c):
+            self.assert_silent(a, session["out"][:898], "first message again")
+            self.assert_silent(a, session["out"], "whole session again")
+            self.assert_silent(a, session["in"], "the node's own bytes")
+        # Another node never saw this first message. It may answer it, with no more than it got, but
+        # nothing that follows opens.
+        with knock(b) as sock:
+            sock.sendall(session["out"])
+            sock.shutdown(socket.SHUT_WR)
+            self.assertLessEqual(len(drain(sock)), 898)
+        self.assertEqual(b.get("status")["links"]["established"], 2)
+
+    def test_its_own_bytes_reflected_prove_nothing(self):
+        """T2: a node that dials is answered with what it says."""
+        a = self.node("a")
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = "127.0.0.1:%d" % listener.getsockname()[1]
+        d = self.node("d", "--seed", address, secret=a.secret)
+        listener.settimeout(harness.PATIENCE)
+        client, _ = listener.accept()
+        with listener, client:
+            client.settimeout(harness.PATIENCE)
+            said = client.recv(65536)
+            while len(said) < 898:
+                said += client.recv(65536)
+            client.sendall(said)
+            self.assertEqual(drain(client), b"", "nothing more than its first message")
+        d.wait_event("handshake-failed", direction="out")
+        self.assertEqual(d.get("status")["links"]["established"], 0)
+
+    def test_no_offer_can_be_changed_on_the_way(self):
+        """T3: versions stripped, raised or lowered in the preamble."""
+        a = self.node("a")
+        for low, high in ((1, 2), (0, 1), (1, 255), (2, 2)):
+
+            def change(direction, data, preamble=b"weft" + bytes((low, high))):
+                is_first = direction == "out" and data.startswith(b"weft\x01\x01")
+                return preamble + data[6:] if is_first else data
+
+            recorder = Recorder(self, a, change)
+            d = self.node("d", "--seed", recorder.address, secret=a.secret,
+                          state=self.folder / f"d{low}-{high}")  # fmt: skip
+            d.wait_event("handshake-failed", direction="out")
+            self.assertEqual(d.get("status")["links"]["established"], 0, (low, high))
+            self.assertEqual(recorder.sessions[0]["in"], b"", (low, high))
+            d.stop()
+
+    def test_a_record_changed_on_the_way_ends_the_link(self):
+        a = self.node("a")
+        state = {"seen": 0, "done": False}
+
+        def change(direction, data):
+            if direction == "out":
+                state["seen"] += len(data)
+                if state["seen"] > 2000 and not state["done"]:
+                    state["done"] = True
+                    return data[:-1] + bytes([data[-1] ^ 1])
+            return data
+
+        recorder = Recorder(self, a, change)
+        d = self.node("d", "--seed", recorder.address, "--heartbeat", "200ms", "--discovery", "off",
+                      secret=a.secret)  # fmt: skip
+        d.wait_event("link-down")
+        d.wait(lambda: len(recorder.sessions) >= 2, "a new try")
+        d.wait_links(1)
+
+    def test_a_wrong_secret_is_refused(self):
+        a, b, c = self.mesh()
+        stranger = Attacker(self, "11" * 32)
+        with self.undisturbed(a, b, c):
+            self.assertTrue(stranger.try_dial(a).startswith("down"))
+        self.assertEqual(stranger.listen()["in"], 0)
+        a.wait_event("handshake-failed", direction="in")
+
+    def test_one_byte_a_second_ends_after_five(self):
+        """T9, C4: and hundreds that wait take neither memory nor the honest nodes' time."""
+        a, b, c = self.mesh()
+        first = b"weft\x01\x01\x03\x7a" + bytes(100)
+        with self.undisturbed(a, b, c, grows=32 * hostile.MIB), contextlib.ExitStack() as stack:
+            started = time.monotonic()
+            slow = stack.enter_context(knock(a))
+            waiting = []
+            for i in range(360):  # each prefix has 50 at once: from eight of them
+                sock = stack.enter_context(knock(a, f"127.9.{i % 8}.1"))
+                sock.setblocking(False)
+                with contextlib.suppress(OSError):
+                    sock.sendall(b"weft\x01\x01\x03\x7a" + bytes(800))
+                waiting.append(sock)
+            a.wait(lambda: self.count_open(waiting) <= 256, "the others to be refused")
+            self.assertGreaterEqual(self.count_open(waiting), 200)
+            ended = None
+            for byte in first:
+                try:
+                    slow.sendall(bytes([byte]))
+                except OSError:
+                    break
+                if select.select([slow], [], [], 0.5)[0]:
+                    self.assertEqual(drain(slow), b"")
+                    ended = time.monotonic() - started
+                    break
+            self.assertIsNotNone(ended, "it was closed")
+            self.assertLess(ended, 7)
+            a.wait(lambda: self.count_open(waiting) == 0, "the half-open ones to be closed")
+
+    def count_open(self, socks):
+        count = 0
+        for sock in socks:
+            try:
+                self.assertEqual(sock.recv(1), b"")
+            except BlockingIOError:
+                count += 1
+            except OSError:
+                pass
+        return count
+
+    def test_a_newcomer_gets_in_during_a_flood(self):
+        """C3: thousands of connections a second from one network."""
+        a, b, c = self.mesh()
+        flooder = Attacker(self)
+        newcomer = Attacker(self, a.secret)
+        state = {}
+
+        def flood():
+            state["sent"] = flooder.say("knock", *split_address(a.address), "127.66.6", 5000)
+
+        thread = threading.Thread(target=flood)
+        with self.undisturbed(a, b, c):
+            thread.start()
+            try:
+                time.sleep(1)
+                for i in range(3):
+                    started = time.monotonic()
+                    newcomer.dial(a, f"127.77.7.{i + 1}")
+                    self.assertLess(time.monotonic() - started, 1)
+            finally:
+                thread.join()
+        sent = int(state["sent"].split()[1])
+        self.assertGreater(sent, 2500)
+        refused = [line for line in a.log().splitlines() if "connection-refused" in line]
+        self.assertLessEqual(len(refused), 260, "one line per address at most")
+
+
+if __name__ == "__main__":
+    hostile.main()
