@@ -36,14 +36,15 @@ def machine():
 
 
 class Load:
-    """How many cores' worth of work others did between two moments."""
+    """How many cores' worth of work others did between two moments: not the daemons, not we."""
 
     def __init__(self):
-        self.begun, self.busy = time.monotonic(), busy_s()
+        self.begun, self.busy, self.ours = time.monotonic(), busy_s(), time.process_time()
 
-    def others(self, own_cpu_s):
+    def others(self, daemons_cpu_s):
         seconds = max(time.monotonic() - self.begun, 0.001)
-        return max(busy_s() - self.busy - own_cpu_s, 0) / seconds
+        ours = time.process_time() - self.ours + daemons_cpu_s
+        return max(busy_s() - self.busy - ours, 0) / seconds
 
 
 class Figure:
