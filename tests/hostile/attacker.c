@@ -5,6 +5,7 @@
  * only what needs keys or speed.
  *
  *   secret HEX | identity HEX | claim HEX       the mesh's; a seed; a key to name without having it
+ *   mask                                        goes on where it meets its own key
  *   dial HOST PORT [SOURCE]                     up PEER | down WHY
  *   frame HEX [PAYLOAD]                         one sealed record of these bytes, this behind it
  *   raw HEX                                     bytes as they are
@@ -104,6 +105,12 @@ static void do_identity(struct attacker *attacker) {
 /* From now on the hello names a key that the handshake does not prove (T7). */
 static void do_claim(struct attacker *attacker) {
     memcpy(attacker->insider.identity.key.bytes, hex(attacker, 1, 0).data, WEFT_KEY_BYTES);
+    (void)printf("ok\n");
+}
+
+/* Forgets who it is, so that it goes on where it meets its own key. */
+static void do_mask(struct attacker *attacker) {
+    memset(attacker->insider.identity.id.bytes, 0, WEFT_PEER_ID_BYTES);
     (void)printf("ok\n");
 }
 
@@ -449,11 +456,22 @@ static const struct command {
     size_t words; /* at least, the name included */
     void (*run)(struct attacker *attacker);
 } COMMANDS[] = {
-    {"secret", 2, do_secret},     {"identity", 2, do_identity}, {"claim", 2, do_claim},
-    {"dial", 3, do_dial},         {"frame", 2, do_frame},       {"raw", 2, do_raw},
-    {"repeat", 4, do_repeat},     {"listen", 2, do_listen},     {"deaf", 4, do_deaf},
-    {"announce", 4, do_announce}, {"record", 7, do_record},     {"broadcast", 5, do_broadcast},
-    {"phantoms", 4, do_phantoms}, {"opens", 5, do_opens},       {"knock", 5, do_knock},
+    {"secret", 2, do_secret},
+    {"identity", 2, do_identity},
+    {"claim", 2, do_claim},
+    {"mask", 1, do_mask},
+    {"dial", 3, do_dial},
+    {"frame", 2, do_frame},
+    {"raw", 2, do_raw},
+    {"repeat", 4, do_repeat},
+    {"listen", 2, do_listen},
+    {"deaf", 4, do_deaf},
+    {"announce", 4, do_announce},
+    {"record", 7, do_record},
+    {"broadcast", 5, do_broadcast},
+    {"phantoms", 4, do_phantoms},
+    {"opens", 5, do_opens},
+    {"knock", 5, do_knock},
     {"hangup", 1, do_hangup},
 };
 
@@ -479,12 +497,7 @@ static void run(struct attacker *attacker) {
     (void)printf("what?\n");
 }
 
-int main(void) {
-    struct attacker *attacker = calloc(1, sizeof *attacker);
-    char *line = malloc(LINE_MAX_BYTES);
-    if (attacker == NULL || line == NULL || noise_setup() != WEFT_OK) {
-        return 1;
-    }
+static void serve(struct attacker *attacker, char *line) {
     insider_init(&attacker->insider);
     while (fgets(line, (int)LINE_MAX_BYTES, stdin) != NULL) {
         split(attacker, line);
@@ -493,7 +506,16 @@ int main(void) {
     }
     insider_hang_up(&attacker->insider);
     streams_free(attacker->streams);
+}
+
+int main(void) {
+    struct attacker *attacker = calloc(1, sizeof *attacker);
+    char *line = malloc(LINE_MAX_BYTES);
+    bool is_ready = attacker != NULL && line != NULL && noise_setup() == WEFT_OK;
+    if (is_ready) {
+        serve(attacker, line);
+    }
     free(line);
     free(attacker);
-    return 0;
+    return is_ready ? 0 : 1;
 }

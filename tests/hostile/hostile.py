@@ -149,17 +149,19 @@ class Attacker:
         """The victim closed the link: what it said."""
         deadline = time.monotonic() + harness.PATIENCE
         while time.monotonic() < deadline:
-            state = self.listen(100)
+            state = self.listen(50)
             if not state["up"]:
                 return state
         raise AssertionError("the victim keeps the link")
 
     def sync(self):
-        """Waits until the victim has read all that was sent: it answers heartbeats in order."""
+        """Waits until the victim has read all that was sent: it answers heartbeats in order, those
+        of a young link at once."""
         beats = self.listen(0).get("k1", 0)
+        self.frame(2 * frame(HEARTBEAT, bytes([ANSWER]) + bytes(20)))
         deadline = time.monotonic() + harness.PATIENCE
         while time.monotonic() < deadline:
-            state = self.listen(50)
+            state = self.listen(10)
             if not state["up"] or state.get("k1", 0) > beats + 1:
                 return state
         raise AssertionError("the victim says nothing any more")

@@ -177,9 +177,11 @@ static bool take(struct insider *insider) {
     return !insider->is_down;
 }
 
-static short await(struct insider *insider, short events, int ms) {
-    struct pollfd wanted = {.fd = insider->fd, .events = events};
-    return poll(&wanted, 1, ms) > 0 ? wanted.revents : 0;
+static unsigned await(const struct insider *insider, unsigned events, int ms) {
+    struct pollfd wanted = {.fd = insider->fd, .events = (short)events};
+    bool is_ready = poll(&wanted, 1, ms) > 0;
+    bool is_broken = is_ready && (wanted.revents & (POLLERR | POLLHUP)) != 0;
+    return is_broken ? events : (is_ready ? (unsigned)wanted.revents : 0);
 }
 
 bool insider_listen(struct insider *insider, unsigned ms) {
@@ -197,25 +199,30 @@ bool insider_listen(struct insider *insider, unsigned ms) {
     return true;
 }
 
+/* Writes once; *done counts on. */
+static bool put_some(struct insider *insider, struct span bytes, size_t *done) {
+    ssize_t put =
+        send(insider->fd, bytes.data + *done, bytes.len - *done, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (put < 0 && errno != EAGAIN && errno != EINTR) {
+        int error = errno;
+        (void)take(insider); /* their reason may still be there */
+        return down(insider, strerror(error));
+    }
+    *done += put > 0 ? (size_t)put : 0;
+    insider->bytes_out += put > 0 ? (uint64_t)put : 0;
+    return true;
+}
+
 bool insider_send_raw(struct insider *insider, struct span bytes) {
+    const unsigned wanted = insider->is_deaf ? POLLOUT : POLLIN | POLLOUT;
     size_t done = 0;
     while (done < bytes.len && !insider->is_down && insider->fd >= 0) {
-        short wanted = insider->is_deaf ? POLLOUT : POLLIN | POLLOUT;
-        short ready = await(insider, wanted, insider->is_deaf ? DEAF_MS : STUCK_MS);
+        unsigned ready = await(insider, wanted, insider->is_deaf ? DEAF_MS : STUCK_MS) & wanted;
         if (ready == 0) {
             return down(insider, "they do not read");
         }
-        if ((ready & POLLOUT) != 0) {
-            ssize_t put =
-                send(insider->fd, bytes.data + done, bytes.len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (put < 0 && errno != EAGAIN && errno != EINTR) {
-                (void)take(insider); /* their reason may still be there */
-                return down(insider, strerror(errno));
-            }
-            done += put > 0 ? (size_t)put : 0;
-            insider->bytes_out += put > 0 ? (uint64_t)put : 0;
-        }
-        if ((ready & POLLIN & wanted) != 0 && !take(insider)) {
+        bool is_up = (ready & POLLOUT) == 0 || put_some(insider, bytes, &done);
+        if (!is_up || ((ready & POLLIN) != 0 && !take(insider))) {
             return false;
         }
     }

@@ -258,6 +258,7 @@ class Insider(HostileTest):
             attacker.say("claim", self.key_of(b))
             self.assert_refused(attacker, a, "127.40.1.1")
             attacker.identity(hostile.digits((a.state / "identity").read_text()))
+            attacker.say("mask")
             self.assert_refused(attacker, a, "127.40.1.2")
         self.assertIn("is not the one that was proven", a.log())
         self.assertIn("our own key", a.log())
