@@ -99,7 +99,9 @@ static int list_forwards(struct cli *cli) {
         table_addf(&table, "%.0f", field_number(row, "connections"));
         table_addf(&table, "%.0f", field_number(row, "accepted"));
         table_addf(&table, "%.0f", field_number(row, "failed"));
-        table_add_styled(&table, STYLE_BAD, field_text(row, "error"));
+        const char *error = field_text(row, "error");
+        table_add_styled(&table, STYLE_BAD,
+                         error[0] != '\0' ? error : field_text(row, "last_failure"));
     }
     if (cli->is_json) {
         (void)cli_print_json(rows);

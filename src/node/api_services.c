@@ -82,8 +82,9 @@ static void reply_service(const struct api_request *request, const char *name_sp
 
 static void reply_failure(const struct api_request *request, enum weft_err err, const char *what) {
     bool is_transient = err == WEFT_ERR_MEMORY || err == WEFT_ERR_FULL;
-    api_error(request, is_transient ? HTTP_SERVUNAVAIL : HTTP_BADREQUEST, weft_err_name(err),
-              "%s: %s", what, err == WEFT_ERR_IO ? strerror(errno) : weft_err_name(err));
+    int ours = err == WEFT_ERR_IO ? HTTP_INTERNAL : HTTP_BADREQUEST;
+    api_error(request, is_transient ? HTTP_SERVUNAVAIL : ours, weft_err_name(err), "%s: %s", what,
+              err == WEFT_ERR_IO ? strerror(errno) : weft_err_name(err));
 }
 
 static bool is_endpoint(const char *text) {
@@ -126,7 +127,8 @@ static void add_service(const struct api_request *request, const json_t *body) {
         return;
     }
     if (!is_endpoint(endpoint)) {
-        api_error(request, HTTP_BADREQUEST, "invalid", "endpoint: expected HOST:PORT");
+        api_error(request, HTTP_BADREQUEST, "invalid",
+                  "endpoint: expected HOST:PORT such as 127.0.0.1:8080, not '%.80s'", endpoint);
         return;
     }
     enum weft_err err = node_service_add(request->node, name_space, name, endpoint, OWN_ADDED);
@@ -192,11 +194,12 @@ void api_get_forwards(const struct api_request *request) {
         proxy_each_forward(request->node->proxy, forward_count, &counts);
         (void)json_array_append_new(
             rows,
-            json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:s}", "service", forward->name, "namespace",
+            json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s}", "service", forward->name, "namespace",
                       forward->name_space, "address",
                       forward->bound[0] != '\0' ? forward->bound : forward->address, "connections",
                       (json_int_t)counts.connections, "accepted", (json_int_t)counts.accepted,
-                      "failed", (json_int_t)counts.failed, "error", forward->error));
+                      "failed", (json_int_t)counts.failed, "error", forward->error, "last_failure",
+                      forward->failure != NULL ? forward->failure : ""));
     }
     api_reply(request, HTTP_OK, rows);
 }
@@ -219,6 +222,11 @@ static bool listen_address(const char *text, char out[WEFT_ENDPOINT_MAX + 1]) {
            strtoul(port, NULL, 10) <= 65535;
 }
 
+static void refuse_listen(const struct api_request *request, const char *given) {
+    api_error(request, HTTP_BADREQUEST, "invalid",
+              "listen: expected [ADDR:]PORT such as 8080 or [::1]:8080, not '%.80s'", given);
+}
+
 static void add_forward(const struct api_request *request, const json_t *body) {
     char name_space[WEFT_NAME_MAX + 1];
     char name[WEFT_NAME_MAX + 1];
@@ -229,12 +237,14 @@ static void add_forward(const struct api_request *request, const json_t *body) {
     }
     const char *listen = api_text(request, body, "listen", false);
     if (!listen_address(listen != NULL ? listen : "127.0.0.1:0", address)) {
-        api_error(request, HTTP_BADREQUEST, "invalid", "listen: expected [ADDR:]PORT");
+        refuse_listen(request, listen);
         return;
     }
     enum weft_err err = node_forward_add(request->node, name_space, name, address, OWN_ADDED);
     if (err == WEFT_ERR_EXISTS || (err == WEFT_ERR_IO && errno == EADDRINUSE)) {
         api_error(request, 409, "conflict", "%s is in use", address);
+    } else if (err == WEFT_ERR_INVALID) {
+        refuse_listen(request, address);
     } else if (err != WEFT_OK) {
         reply_failure(request, err, address);
     } else {

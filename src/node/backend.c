@@ -21,6 +21,8 @@ static enum weft_err backend_open(void *ctx, const char *name_space, const char 
         core_stream_open(node->core, name_space, name, WIRE_PROTOCOL_TCP, node_clock(), &id);
     if (err == WEFT_OK) {
         *stream = id.value;
+    } else if (err == WEFT_ERR_NOT_FOUND) {
+        node_forward_failed(node, name_space, name, WIRE_RESET_NONE);
     }
     return err;
 }

@@ -147,6 +147,40 @@ enum weft_err node_forward_remove(struct node *node, const char *name_space, con
     return err != WEFT_OK ? err : kept;
 }
 
+static const char *failure_text(enum wire_reset_reason reason) {
+    switch (reason) {
+    case WIRE_RESET_NONE:
+        return "no node in reach offers it";
+    case WIRE_RESET_NO_SERVICE:
+        return "its node does not offer it any more";
+    case WIRE_RESET_CONNECT_FAILED:
+        return "its node cannot connect to it";
+    case WIRE_RESET_REFUSED:
+        return "its node has no room for another connection";
+    case WIRE_RESET_TIMEOUT:
+        return "no path to its node";
+    case WIRE_RESET_RESTARTED:
+    case WIRE_RESET_STOPPING:
+        return "its node was stopped";
+    case WIRE_RESET_APPLICATION:
+    case WIRE_RESET_PROTOCOL:
+    case WIRE_RESET_UNKNOWN_STREAM:
+        return "its node reset the connection";
+    }
+    return "its node gave a reason that is not known here";
+}
+
+void node_forward_failed(struct node *node, const char *name_space, const char *name,
+                         enum wire_reset_reason reason) {
+    struct own_forward *forward = node_forward_find(node, name_space, name);
+    if (forward == NULL) {
+        return;
+    }
+    forward->failure = failure_text(reason);
+    trace(&node->host, TRACE_WARN, "forward-refused", "service=%s/%s why=\"%s\"", name_space, name,
+          forward->failure);
+}
+
 static void on_retry(evutil_socket_t fd, short what, void *arg) {
     struct node *node = arg;
     (void)fd;

@@ -114,7 +114,8 @@ struct own_forward {
     char name[WEFT_NAME_MAX + 1];
     char address[WEFT_ENDPOINT_MAX + 1]; /* as asked for */
     char bound[WEFT_ENDPOINT_MAX + 1];   /* empty while it does not listen */
-    char error[128];
+    char error[128];                     /* why it does not listen */
+    const char *failure; /* why the last connection that failed did: a literal, or NULL */
     unsigned origins;
     struct own_forward *next;
 };
@@ -268,6 +269,9 @@ WEFT_MUST_CHECK enum weft_err node_forward_add(struct node *node, const char *na
                                                unsigned origin);
 WEFT_MUST_CHECK enum weft_err node_forward_remove(struct node *node, const char *name_space,
                                                   const char *name);
+/* Notes why a connection was not taken; `reason` WIRE_RESET_NONE: nobody in reach offers it. */
+void node_forward_failed(struct node *node, const char *name_space, const char *name,
+                         enum wire_reset_reason reason);
 void node_forwards_reload(struct node *node);
 
 /* events.c */

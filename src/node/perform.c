@@ -60,6 +60,15 @@ static void perform_incarnation(struct node *node, const struct action *action) 
     }
 }
 
+/* Says why, before the proxy forgets for whom the stream was. */
+static void stream_refused(struct node *node, const struct stream_event *event) {
+    const char *name_space;
+    const char *name;
+    if (proxy_stream_service(node->proxy, event->stream.value, &name_space, &name)) {
+        node_forward_failed(node, name_space, name, event->reason);
+    }
+}
+
 static void perform_stream(struct node *node, const struct action *action) {
     const struct stream_event *event = &action->stream_event;
     switch (event->kind) {
@@ -77,6 +86,7 @@ static void perform_stream(struct node *node, const struct action *action) {
         break;
     case STREAM_EVENT_REFUSED:
     case STREAM_EVENT_RESET:
+        stream_refused(node, event);
         proxy_stream_event(node->proxy, event->stream.value, PROXY_EVENT_RESET);
         break;
     case STREAM_EVENT_CLOSED:

@@ -391,3 +391,15 @@ void proxy_stream_event(struct proxy *proxy, uint64_t stream, enum proxy_event e
         on_event(connection, event);
     }
 }
+
+bool proxy_stream_service(const struct proxy *proxy, uint64_t stream, const char **name_space,
+                          const char **name) {
+    ASSERT(proxy != NULL && name_space != NULL && name != NULL);
+    const struct connection *connection = map_find(proxy->streams, stream_key(&stream));
+    if (connection == NULL || connection->forward == NULL || connection->is_accepted) {
+        return false;
+    }
+    *name_space = forward_name_space(connection->forward);
+    *name = forward_name(connection->forward);
+    return true;
+}

@@ -103,6 +103,11 @@ enum proxy_event {
 };
 void proxy_stream_event(struct proxy *proxy, uint64_t stream, enum proxy_event event);
 
+/* The service that a forward opened this stream to, as long as none has taken it. False for any
+ * other stream. Borrowed until the forward is removed. */
+bool proxy_stream_service(const struct proxy *proxy, uint64_t stream, const char **name_space,
+                          const char **name);
+
 /* A peer opened a stream to a service of ours: connects to its endpoints in turn, then accepts or
  * resets. */
 void proxy_incoming(struct proxy *proxy, uint64_t stream, const char *name_space, const char *name);

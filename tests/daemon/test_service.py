@@ -143,6 +143,22 @@ class Service(WeftTest):
             with socket.create_connection((host, int(port)), harness.PATIENCE) as client:
                 client.recv(1)
         self.assertEqual(a.get("status")["verdict"], "degraded")
+        self.assertEqual(a.get("forwards")[0]["last_failure"], "no node in reach offers it")
+
+    def test_whoever_is_reset_can_learn_why(self):
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            a = self.node("a", "--service", f"dead=127.0.0.1:{closed.getsockname()[1]}")
+            b = self.join("b", a, "--forward", "dead=0")
+            b.wait_service("dead")
+            host, port = b.forward_address("dead").rsplit(":", 1)
+            with self.assertRaises(ConnectionResetError):  # so soon that connect may see it
+                with socket.create_connection((host, int(port)), harness.PATIENCE) as client:
+                    client.recv(1)
+        why = "its node cannot connect to it"
+        b.wait_event("forward-refused", service="default/dead", why=why)
+        row = b.get("forwards")[0]
+        self.assertEqual((row["failed"], row["last_failure"], row["error"]), (1, why, ""))
 
     def test_names_that_are_none_are_refused(self):
         a = self.node("a")
