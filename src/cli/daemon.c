@@ -34,7 +34,8 @@ static bool open_log(struct daemon *daemon, int *out) {
 }
 
 /* In the child: descriptors, session and signals as a daemon needs them. `log` is -1 in the
- * foreground: then it dies with us, and its line of readiness is talk. */
+ * foreground: then it dies with us, and its line of readiness is talk. In the background nobody
+ * waits for that line, and it does not belong between events in JSON. */
 static bool settle_child(int log) {
     sigset_t none;
     (void)sigemptyset(&none);
@@ -43,8 +44,8 @@ static bool settle_child(int log) {
     if (log < 0) {
         return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0;
     }
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 &&
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0 &&
            dup2(log, STDERR_FILENO) >= 0 && setsid() >= 0;
 }
 

@@ -177,6 +177,15 @@ static struct node *node_alloc(struct node_options *options) {
     return node;
 }
 
+/* Where one run ends and the next begins, in the log and among the events. */
+static void say_started(struct node *node) {
+    char id[WEFT_PEER_ID_TEXT];
+    const char *listening = node_listening(node, 0);
+    weft_peer_id_format(node_id(node), id);
+    trace(&node->host, TRACE_INFO, "started", "name=%s id=%s version=%s listen=%s", node_name(node),
+          id, WEFT_VERSION, listening != NULL ? listening : "none");
+}
+
 enum weft_err node_new(struct node_options *options, struct node **out, char *error) {
     ASSERT(options->config != NULL && error != NULL);
     error[0] = '\0';
@@ -196,6 +205,7 @@ enum weft_err node_new(struct node_options *options, struct node **out, char *er
         node_free(node);
         return err;
     }
+    say_started(node);
     node_touch(node);
     *out = node;
     return WEFT_OK;

@@ -6,6 +6,7 @@ port, no shared loopback. Without root, or where namespaces cannot be made, they
 and WEFT_LISTEN gives each a port of its own.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -171,6 +172,16 @@ class Tour:
         port = re.search(r"^web is at 127\.0\.0\.1:(\d+)$", out, re.MULTILINE).group(1)
         self.assertEqual(third.run(f"curl -sS http://127.0.0.1:{port}/"), PAGE)
         self.leave(machines)
+
+    def test_a_log_in_json_is_json_in_every_line(self):
+        machines = self.machines("site-a")
+        machines["site-a"].run("weft up --log-format json --name site-a")
+        log = machines["site-a"].log()
+        first = json.loads(log.splitlines()[0])
+        self.assertEqual((first["event"], first["name"]), ("started", "site-a"))
+        self.leave(machines)
+        for line in machines["site-a"].log().splitlines():
+            json.loads(line)
 
     def test_what_is_in_an_invitation_is_shown_without_the_secret(self):
         machines = self.machines("site-a")
