@@ -63,7 +63,7 @@ static void add_store(struct node *node, struct problem_list *list) {
 
 static void add_isolation(const struct core_status *status, bool has_targets,
                           struct problem_list *list) {
-    bool is_alone = status->links == 0 && (has_targets || status->peers_known > 1);
+    bool is_alone = status->links == 0 && (has_targets || status->peers_known > 0);
     struct problem *problem = is_alone && !status->is_leaving ? take(list) : NULL;
     if (problem == NULL) {
         return;
@@ -160,7 +160,7 @@ const char *node_verdict(struct node *node) {
     if (status.is_quarantined) {
         return "quarantined";
     }
-    bool knows_others = core_target_at(node->core, 0, &target) || status.peers_known > 1;
+    bool knows_others = core_target_at(node->core, 0, &target) || status.peers_known > 0;
     if (status.links == 0 && knows_others) {
         return "isolated";
     }

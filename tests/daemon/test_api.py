@@ -42,6 +42,20 @@ class Api(WeftTest):
         self.assertEqual(sorted(row["name"] for row in topology["nodes"]), ["a", "b"])
         self.assertEqual(len(topology["links"]), 1)
 
+    def test_who_lost_its_only_peer_is_isolated_even_with_nobody_to_dial(self):
+        a = self.node("a", "--discovery", "off")
+        b = self.join("b", a)
+        a.wait_reach("b")
+        self.assertEqual(a.get("status")["peers"], {"reachable": 1, "known": 1})
+        b.kill()
+        a.wait_links(0)
+        self.assertEqual(a.get("status")["verdict"], "isolated")
+        a.stop()
+        a.start()
+        status = a.get("status")
+        self.assertEqual((status["verdict"], a.get("links")), ("isolated", []))
+        self.assertEqual(status["problems"][0]["cause"], "no address is known")
+
     def test_what_is_unhealthy_has_cause_and_next_step(self):
         a = self.node("a", "--seed", "127.0.0.1:1")
         a.wait(lambda: seed_problem(a.get("status")["problems"]), "the seed to be a problem")
