@@ -5,27 +5,34 @@
  */
 #include "core/internal.h"
 
+/* Takes a culprit out of the list, or, if it is new, makes room for it; a known one's count. */
+static uint64_t culprit_take(struct core *core, const struct weft_peer_id *peer) {
+    size_t at = 0;
+    while (at < core->culprit_count && !weft_peer_id_equal(&core->culprits[at].peer, peer)) {
+        at++;
+    }
+    if (at == core->culprit_count && at < CULPRITS_MAX) {
+        return 0;
+    }
+    bool is_known = at < core->culprit_count;
+    uint64_t count = is_known ? core->culprits[at].count : 0;
+    at = is_known ? at : 0; /* else the one that was quiet for longest goes */
+    core->culprit_count--;
+    memmove(core->culprits + at, core->culprits + at + 1,
+            (core->culprit_count - at) * sizeof(*core->culprits));
+    return count;
+}
+
+/* Named in the log once, as long as it is remembered. */
 void core_culprit(struct core *core, const struct weft_peer_id *peer, const char *detail) {
-    struct core_culprit *found = NULL;
-    for (size_t i = 0; i < core->culprit_count; i++) {
-        if (weft_peer_id_equal(&core->culprits[i].peer, peer)) {
-            found = &core->culprits[i];
-        }
-    }
-    if (found != NULL) {
-        found->count++;
-        found->detail = detail;
-        return;
-    }
-    if (core->culprit_count == CULPRITS_MAX) {
-        memmove(core->culprits, core->culprits + 1, (CULPRITS_MAX - 1) * sizeof(*core->culprits));
-        core->culprit_count--;
-    }
+    uint64_t count = culprit_take(core, peer);
     core->culprits[core->culprit_count++] =
-        (struct core_culprit){.peer = *peer, .detail = detail, .count = 1};
-    char text[WEFT_PEER_ID_TEXT];
-    weft_peer_id_format(peer, text);
-    trace(&core->host, TRACE_WARN, "culprit", "peer=%s what=\"%s\"", text, detail);
+        (struct core_culprit){.peer = *peer, .detail = detail, .count = count + 1};
+    if (count == 0) {
+        char text[WEFT_PEER_ID_TEXT];
+        weft_peer_id_format(peer, text);
+        trace(&core->host, TRACE_WARN, "culprit", "peer=%s what=\"%s\"", text, detail);
+    }
 }
 
 static void forget_peer(struct core *core, const struct weft_peer_id *peer) {
