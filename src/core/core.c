@@ -165,6 +165,7 @@ enum weft_err core_new(const struct core_config *config, weft_ns now, struct cor
     core->config = *config;
     core->host = config->host;
     core->now = now;
+    core->links_due = WEFT_NEVER;
     ring_init(&core->actions, sizeof(struct action), ACTIONS_MAX);
     enum weft_err err = make_parts(core);
     if (err != WEFT_OK) {
@@ -209,10 +210,13 @@ void core_push(struct core *core, struct action *action) {
 /* A deadline missed by half a link's life was missed by us, not by our peers. */
 void core_enter(struct core *core, weft_ns now) {
     ASSERT(now >= core->now);
-    weft_ns due = core_links_deadline(core);
     weft_ns grace = DEAD_BEATS * core->config.heartbeat / 2;
     core->now = now;
-    if (due != WEFT_NEVER && now > time_after(due, grace)) {
+    if (now <= time_after(core->links_due, grace)) {
+        return; /* as almost always: this stands before every frame */
+    }
+    core->links_due = core_links_deadline(core);
+    if (now > time_after(core->links_due, grace)) {
         core_links_forgive(core);
     }
 }

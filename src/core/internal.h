@@ -134,6 +134,7 @@ struct core {
     struct gossip *gossip;
     struct streams *streams;
     struct ring actions;
+    weft_ns links_due;      /* never later than core_links_deadline, and cheaper to ask */
     struct map *links;      /* link_id -> struct core_link */
     struct map *neighbours; /* peer id -> struct core_link: the one link in use for each */
     struct map *attempts;   /* stream id -> struct attempt */

@@ -119,6 +119,7 @@ static struct core_link *link_new_of(struct core *core, struct link_id id,
     link->last_heard = core->now;
     link->beat_at = core->now;
     link->cost_us = COST_FIRST_US;
+    core->links_due = core->now;
     (void)snprintf(link->name, sizeof(link->name), "%s", info->name);
     (void)snprintf(link->remote, sizeof(link->remote), "%s", info->remote);
     if (map_add(core->links, number_span(&link->id.value), link) != WEFT_OK) {
@@ -382,6 +383,7 @@ void core_links_forgive(struct core *core) {
         link->last_heard = core->now;
         link->beat_at = core->now;
     }
+    core->links_due = core->now;
 }
 
 static weft_ns dead_at(const struct core *core, const struct core_link *link) {
