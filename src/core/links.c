@@ -131,11 +131,12 @@ static struct core_link *link_new_of(struct core *core, struct link_id id,
 
 /* Puts a link into use for its peer. */
 static void enter_neighbours(struct core *core, struct core_link *link) {
-    enum weft_err err = gossip_link_up(core->gossip, link->id, &link->peer, core->now);
+    enum weft_err err = map_add(core->neighbours, peer_span(&link->peer), link);
     if (err == WEFT_OK) {
-        err = map_add(core->neighbours, peer_span(&link->peer), link);
+        err = gossip_link_up(core->gossip, link->id, &link->peer, core->now);
     }
     if (err != WEFT_OK) {
+        (void)map_remove(core->neighbours, peer_span(&link->peer));
         core_link_close(core, link, WIRE_CLOSE_FULL, "out of memory");
         return;
     }
