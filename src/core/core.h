@@ -147,7 +147,10 @@ void core_each_service(const struct core *core,
 WEFT_MUST_CHECK enum weft_err core_stream_open(struct core *core, const char *name_space,
                                                const char *name, uint8_t protocol, weft_ns now,
                                                struct stream_id *out);
-/* The calls on an open stream are those of streams.h. */
+/* As streams_reset, for any stream: one that core_stream_open made is also asked of no further
+ * provider. The other calls on an open stream are those of streams.h. */
+void core_stream_reset(struct core *core, struct stream_id stream, enum wire_reset_reason reason,
+                       weft_ns now);
 struct streams *core_streams(struct core *core);
 
 /* Channels: as gossip.h; a unicast goes through the session with `peer`. */

@@ -162,7 +162,6 @@ static void route_changed(struct core *core, const struct router_change *change)
     if (!is_live) {
         save_owner(core, &change->peer);
         streams_route(core->streams, &change->peer, STREAM_ROUTE_NONE, core->now);
-        core_attempts_route_lost(core, &change->peer);
     } else {
         streams_route(core->streams, &change->peer,
                       was_shaken || !is_same_way(&change->before, &change->after)

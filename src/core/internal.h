@@ -217,7 +217,6 @@ void core_blocked_free(struct core *core);
 
 /* offer.c */
 void core_stream_events(struct core *core);
-void core_attempts_route_lost(struct core *core, const struct weft_peer_id *peer);
 void core_attempts_free(struct core *core);
 
 /* services.c */

@@ -27,6 +27,9 @@ static const struct weft_public_key *provider_key(const struct core *core,
 /* The best provider that was not asked yet and whose key we know; fresh ones first. */
 static const struct weft_public_key *next_provider(const struct core *core,
                                                    struct attempt *attempt) {
+    if (attempt->tried_count == PROVIDERS_MAX) {
+        return NULL;
+    }
     struct core_provider providers[PROVIDERS_MAX];
     size_t count =
         core_providers(core, attempt->name_space, attempt->name, providers, PROVIDERS_MAX);
@@ -105,10 +108,16 @@ enum weft_err core_stream_open(struct core *core, const char *name_space, const 
     return WEFT_OK;
 }
 
+void core_stream_reset(struct core *core, struct stream_id stream, enum wire_reset_reason reason,
+                       weft_ns now) {
+    core_enter(core, now);
+    attempt_end(core, stream);
+    streams_reset(core->streams, stream, reason, now);
+}
+
 /* Asks the next provider; false when there is none left. */
 static bool retarget(struct core *core, struct attempt *attempt) {
-    const struct weft_public_key *key =
-        attempt->tried_count < PROVIDERS_MAX ? next_provider(core, attempt) : NULL;
+    const struct weft_public_key *key = next_provider(core, attempt);
     return key != NULL && streams_retarget(core->streams, attempt->stream, &attempt->peer, key,
                                            core->now) == WEFT_OK;
 }
@@ -161,25 +170,5 @@ void core_stream_events(struct core *core) {
     struct stream_event event;
     while (streams_next_event(core->streams, &event)) {
         stream_event(core, &event);
-    }
-}
-
-/* Who waits for a peer that no path reaches any more asks another, if there is one that is reached.
- */
-static void route_lost(struct core *core, struct attempt *attempt) {
-    struct core_provider best;
-    if (core_providers(core, attempt->name_space, attempt->name, &best, 1) == 1 &&
-        best.state == SERVICE_FRESH) {
-        (void)retarget(core, attempt);
-    }
-}
-
-void core_attempts_route_lost(struct core *core, const struct weft_peer_id *peer) {
-    for (struct map_entry *entry = map_first(core->attempts); entry != NULL;
-         entry = map_next(entry)) {
-        struct attempt *attempt = map_value(entry);
-        if (weft_peer_id_equal(&attempt->peer, peer)) {
-            route_lost(core, attempt);
-        }
     }
 }

@@ -66,8 +66,9 @@ static bool backend_is_finished(void *ctx, uint64_t stream) {
 }
 
 static void backend_reset(void *ctx, uint64_t stream, enum proxy_reset reason) {
+    struct node *node = ctx;
     /* The proxy's numbers are the wire's. */
-    streams_reset(streams_of(ctx), id_of(stream), (enum wire_reset_reason)reason, node_clock());
+    core_stream_reset(node->core, id_of(stream), (enum wire_reset_reason)reason, node_clock());
 }
 
 static void backend_release(void *ctx, uint64_t stream) {
