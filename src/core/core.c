@@ -129,6 +129,9 @@ static enum weft_err make_maps(struct core *core) {
         err = make_map(core, core->config.peers_max, &core->shaken);
     }
     if (err == WEFT_OK) {
+        err = make_map(core, core->config.peers_max, &core->attached);
+    }
+    if (err == WEFT_OK) {
         err = make_map(core, 4 * core->config.peers_max, &core->services);
     }
     return err;
@@ -191,6 +194,7 @@ void core_free(struct core *core) {
     core_services_free(core);
     core_links_free(core);
     map_free(core->shaken);
+    map_free(core->attached);
     streams_free(core->streams);
     gossip_free(core->gossip);
     dialer_free(core->dialer);

@@ -103,11 +103,39 @@ static void gossip_event(struct core *core, const struct gossip_event *event) {
     }
 }
 
+/* Who hangs on our graph by the records just heard is live at once, so that its records are passed
+ * on without waiting for routes at every hop. */
+static void take_attached(struct core *core) {
+    struct weft_peer_id peer;
+    while (router_next_attached(core->router, &peer)) {
+        if (!weft_peer_id_equal(&peer, &core->config.identity->id) &&
+            map_add(core->attached, peer_span(&peer), core) == WEFT_OK) {
+            gossip_set_live(core->gossip, &peer, true, core->now);
+        }
+    }
+}
+
+/* After a computation: those that turned out not to be reached, of which no change tells. */
+static void settle_attached(struct core *core) {
+    struct map_entry *entry = map_first(core->attached);
+    while (entry != NULL) {
+        struct weft_peer_id peer;
+        memcpy(peer.bytes, map_key(entry).data, sizeof(peer.bytes));
+        entry = map_next(entry);
+        (void)map_remove(core->attached, peer_span(&peer));
+        if (!router_path_to(core->router, &peer).is_reachable) {
+            gossip_set_live(core->gossip, &peer, false, core->now);
+        }
+    }
+}
+
 void core_gossip_events(struct core *core) {
     struct gossip_event event;
+    take_attached(core);
     while (gossip_next_event(core->gossip, &event)) {
         gossip_event(core, &event);
         record_unref(event.record);
+        take_attached(core);
     }
 }
 
@@ -200,6 +228,7 @@ void core_route_events(struct core *core) {
         trace(&core->host, TRACE_DEBUG, "reach", "peers=%zu", router_reachable_count(core->router));
     }
     settle_shaken(core);
+    settle_attached(core);
 }
 
 struct shaken {

@@ -140,6 +140,7 @@ struct core {
     struct map *attempts;   /* stream id -> struct attempt */
     struct map *blocked;    /* peer id -> struct blocked */
     struct map *shaken; /* peer id -> the core: their first link died since routes were computed */
+    struct map *attached; /* peer id -> the core: live ahead of the computation */
     struct map *services; /* "namespace/name" -> struct service */
 
     char name[WEFT_NAME_MAX + 1];

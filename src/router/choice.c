@@ -15,7 +15,7 @@
 #define PROBE_NS (10 * NS_PER_S)
 /* Half the degree is dialled as fast as may be, the other half at this pace: the others dial too,
  * and a mesh that forms at once would else make twice the links it wants and trim them again. */
-#define UNHURRIED_NS (500 * NS_PER_MS)
+#define UNHURRIED_NS (2 * NS_PER_S)
 
 static size_t attempt_count(const struct dialer *dialer) {
     size_t count = 0;
@@ -109,29 +109,42 @@ static bool candidate_is_open(const struct dialer *dialer, const struct target *
            prefix_is_open(dialer, target);
 }
 
-/* What the learned candidates offer: one by chance among those that a path reaches, which are
- * alive, and one among the others. */
-struct offer {
-    struct target *reachable;
-    struct target *unreachable;
+/* What the learned candidates offer: one by chance of each sort. Those that a path reaches are
+ * alive; of these, who wants links too is not burdened by ours. */
+enum offer_sort {
+    OFFER_NEEDY,
+    OFFER_REACHABLE,
+    OFFER_UNREACHABLE,
+    OFFER_SORTS,
 };
+struct offer {
+    struct target *targets[OFFER_SORTS];
+};
+
+static enum offer_sort sort_of(const struct dialer *dialer, const struct router *router,
+                               const struct target *target) {
+    if (!target_is_reachable(target, router)) {
+        return OFFER_UNREACHABLE;
+    }
+    bool is_needy = router_degree(router, &target->peer) < dialer->config.degree;
+    return is_needy ? OFFER_NEEDY : OFFER_REACHABLE;
+}
 
 static struct offer candidates_offer(struct dialer *dialer, const struct router *router,
                                      weft_ns now, weft_ns *next) {
     struct offer offer = {0};
-    uint64_t reachable_count = 0;
-    uint64_t unreachable_count = 0;
+    uint64_t counts[OFFER_SORTS] = {0};
     for (struct map_entry *entry = map_first(dialer->candidates.learned); entry != NULL;
          entry = map_next(entry)) {
         struct target *target = map_value(entry);
         if (!candidate_is_open(dialer, target, now, next)) {
             continue;
         }
-        bool is_reachable = target_is_reachable(target, router);
-        uint64_t *count = is_reachable ? &reachable_count : &unreachable_count;
-        struct target **place = is_reachable ? &offer.reachable : &offer.unreachable;
-        *count += 1;
-        *place = rng_below(&dialer->rng, *count) == 0 ? target : *place;
+        enum offer_sort sort = sort_of(dialer, router, target);
+        counts[sort]++;
+        if (rng_below(&dialer->rng, counts[sort]) == 0) {
+            offer.targets[sort] = target;
+        }
     }
     return offer;
 }
@@ -166,11 +179,16 @@ static struct target *candidate_choose(struct dialer *dialer, const struct route
     struct offer offer = candidates_offer(dialer, router, now, next);
     if (is_probing) {
         dialer->probe_at = time_after(now, rng_jitter(&dialer->rng, PROBE_NS));
-        if (offer.unreachable != NULL || !is_wanting) {
-            return offer.unreachable;
+        if (offer.targets[OFFER_UNREACHABLE] != NULL || !is_wanting) {
+            return offer.targets[OFFER_UNREACHABLE];
         }
     }
-    return offer.reachable != NULL ? offer.reachable : offer.unreachable;
+    for (int sort = 0; sort < OFFER_SORTS; sort++) {
+        if (offer.targets[sort] != NULL) {
+            return offer.targets[sort];
+        }
+    }
+    return NULL;
 }
 
 struct target *dialer_choose(struct dialer *dialer, const struct router *router, weft_ns now,

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/time.h"
+#include "router/attach.h"
 #include "router/changes.h"
 #include "router/topology.h"
 #include "router/trees.h"
@@ -16,9 +17,9 @@
 #define SETTLE_NS (10 * NS_PER_MS)
 /* Computations of a storm keep this apart; more than the settling, little for whoever waits ... */
 #define BRISK_NS (100 * NS_PER_MS)
-/* ... for as many as a mesh of 50 needs to form; then this far: half of what B6 allows. */
+/* ... for as many as a mesh of 50 needs to form; then this far: within what B6 allows. */
 #define BRISK_COUNT 8
-#define CALM_NS NS_PER_S
+#define CALM_NS (600 * NS_PER_MS)
 /* Without a change for so long, the storm is over. */
 #define QUIET_NS (2 * NS_PER_S)
 /* When memory is short, try again after so long. */
@@ -29,11 +30,12 @@ struct router {
     struct routes routes;
     struct changes changes;
     struct trees trees;
-    weft_ns due;         /* when to compute next; WEFT_NEVER if nothing changed */
-    weft_ns computed_at; /* the last computation; means nothing while there was none */
-    weft_ns changed_at;  /* the last change */
-    uint32_t storm;      /* computations since the last quiet, but for those of our own losses */
-    bool is_loss;        /* the next computation is for a loss of ours: it uses up nobody's turn */
+    struct ring attached; /* ids for router_next_attached; at most peers_max */
+    weft_ns due;          /* when to compute next; WEFT_NEVER if nothing changed */
+    weft_ns computed_at;  /* the last computation; means nothing while there was none */
+    weft_ns changed_at;   /* the last change */
+    uint32_t storm;       /* computations since the last quiet, but for those of our own losses */
+    bool is_loss;         /* the next computation is for a loss of ours: it uses up nobody's turn */
     uint64_t computation_count;
 };
 
@@ -44,6 +46,7 @@ enum weft_err router_new(const struct router_config *config, struct router **out
         return WEFT_ERR_MEMORY;
     }
     topology_init(&router->topology, &config->self, config->peers_max);
+    ring_init(&router->attached, sizeof(struct weft_peer_id), config->peers_max + 1);
     router->routes.self = PATH_NONE;
     router->due = WEFT_NEVER;
     *out = router;
@@ -54,6 +57,7 @@ void router_free(struct router *router) {
     if (router == NULL) {
         return;
     }
+    ring_fini(&router->attached);
     trees_clear(&router->trees);
     changes_fini(&router->changes);
     routes_fini(&router->routes);
@@ -108,6 +112,7 @@ enum weft_err router_set_peer(struct router *router, const struct weft_peer_id *
     }
     bool is_first_word = is_new && weft_peer_id_equal(peer, &router->topology.self);
     change_take(router, &change, is_first_word, now);
+    attach_spread(&router->topology, topology_find(&router->topology, peer), &router->attached);
     return WEFT_OK;
 }
 
@@ -133,7 +138,12 @@ static enum weft_err router_compute(struct router *router) {
     routes_fini(&router->routes);
     router->routes = routes;
     router->changes = changes;
+    attach_reset(&router->topology, &router->routes);
     return WEFT_OK;
+}
+
+bool router_next_attached(struct router *router, struct weft_peer_id *out) {
+    return ring_pop(&router->attached, out);
 }
 
 bool router_update(struct router *router, weft_ns now) {

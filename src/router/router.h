@@ -6,7 +6,7 @@
  * fall to fewer hops, then to the smaller peer id), so a settled mesh delivers over n-1 sends.
  *
  * Routes are computed when asked and only after a change: the first change after quiet 10 ms later,
- * in a storm of changes after 100 ms, then 1 s (B6).
+ * in a storm of changes after 100 ms, then 600 ms (B6).
  *
  *   quiet --change--> due in 10 ms --compute--> recent --change--> 100 ms after the last
  * computation, ^                                           |                beyond 8 of those 1 s
@@ -60,6 +60,11 @@ WEFT_MUST_CHECK enum weft_err router_set_peer(struct router *router,
 
 /* Forgets a peer's word (its record faded). */
 void router_remove_peer(struct router *router, const struct weft_peer_id *peer, weft_ns now);
+
+/* Takes the next peer that came to hang on our graph by what was set, ahead of the computation that
+ * will tell its path; one that turns out not to be reached after all was told by no change, so the
+ * caller looks again after router_update. Cost: what is newly attached. */
+bool router_next_attached(struct router *router, struct weft_peer_id *out);
 
 /* Computes if a computation is due; true if it did. Changes then wait in router_next_change. */
 bool router_update(struct router *router, weft_ns now);

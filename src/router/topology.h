@@ -39,6 +39,7 @@ struct topology_peer {
     uint32_t rank; /* scratch of whoever numbers the peers */
     bool is_used;  /* false: a free slot */
     bool is_leaving;
+    bool is_attached; /* attach.h */
 };
 
 struct topology {

@@ -156,7 +156,7 @@ Test(dialer, dials_half_its_degree_at_once_and_the_rest_unhurried) {
         weft_ns asked = f.now;
         cr_assert(fixture_wait_dial(&f, &dial));
         cr_expect(i > 4 || f.now == asked, "the first four without waiting");
-        cr_expect_leq(f.now - asked, 625 * NS_PER_MS, "half a second and its jitter");
+        cr_expect_leq(f.now - asked, 2500 * NS_PER_MS, "two seconds and their jitter");
         cr_expect(dial.is_peer_known);
         uint64_t peer = 1;
         struct weft_peer_id id = graph_id(peer);
@@ -166,7 +166,6 @@ Test(dialer, dials_half_its_degree_at_once_and_the_rest_unhurried) {
         }
         fixture_link_up(&f, peer, dial.token);
     }
-    f.now += 5 * NS_PER_S; /* before the first probe of unreachable peers */
     cr_expect_not(fixture_next(&f, &dial));
     fixture_fini(&f);
 }

@@ -63,7 +63,8 @@ Test(memory, a_word_that_finds_no_room_changes_nothing_and_may_be_said_again) {
         for (uint32_t i = 0; i < 2 && err == WEFT_OK; i++) {
             err = router_set_peer(router, &ids[i], &words[i].body, 0);
         }
-        cr_assert_eq(err == WEFT_ERR_MEMORY, failing_alloc_disarm());
+        bool has_failed = failing_alloc_disarm();
+        cr_assert(err == WEFT_OK || (err == WEFT_ERR_MEMORY && has_failed));
         for (uint32_t i = 0; i < 2 && router != NULL; i++) {
             cr_assert_eq(router_set_peer(router, &ids[i], &words[i].body, 0), WEFT_OK);
         }
