@@ -98,25 +98,41 @@ static void add_targets(struct node *node, struct problem_list *list) {
     }
 }
 
+/* What the providers of a service are for whoever connects to its forward now. */
+enum offer { OFFER_NONE, OFFER_STALE, OFFER_FRESH };
+
+static enum offer offer_of(struct node *node, const struct own_forward *forward) {
+    struct core_provider best; /* the first is */
+    if (core_providers(node->core, forward->name_space, forward->name, &best, 1) == 0) {
+        return OFFER_NONE;
+    }
+    return best.state == SERVICE_FRESH ? OFFER_FRESH : OFFER_STALE;
+}
+
+static void say_forward(const struct own_forward *forward, enum offer offer,
+                        struct problem *problem) {
+    SAY(problem->what, "forward of %s does not work", forward->name);
+    if (forward->bound[0] == '\0') {
+        SAY(problem->cause, "cannot listen on %s: %s", forward->address, forward->error);
+        SAY(problem->next, "free the address or choose another; tried again every %d s",
+            FORWARD_RETRY_S);
+    } else if (offer == OFFER_STALE) {
+        SAY(problem->cause, "no node that offers the service is in reach");
+        SAY(problem->next, "connections wait a while for one to come back");
+    } else {
+        SAY(problem->cause, "no node that we know offers the service");
+        SAY(problem->next, "connections are refused until one does");
+    }
+}
+
 static void add_forwards(struct node *node, struct problem_list *list) {
     for (const struct own_forward *forward = node->forwards; forward != NULL;
          forward = forward->next) {
-        struct core_provider provider;
-        bool is_offered =
-            core_providers(node->core, forward->name_space, forward->name, &provider, 1) > 0;
-        bool is_bad = forward->bound[0] == '\0' || !is_offered;
+        enum offer offer = offer_of(node, forward);
+        bool is_bad = forward->bound[0] == '\0' || offer != OFFER_FRESH;
         struct problem *problem = is_bad ? take(list) : NULL;
-        if (problem == NULL) {
-            continue;
-        }
-        SAY(problem->what, "forward of %s does not work", forward->name);
-        if (forward->bound[0] == '\0') {
-            SAY(problem->cause, "cannot listen on %s: %s", forward->address, forward->error);
-            SAY(problem->next, "free the address or choose another; tried again every %d s",
-                FORWARD_RETRY_S);
-        } else {
-            SAY(problem->cause, "no node that we know offers the service");
-            SAY(problem->next, "connections are refused until one does");
+        if (problem != NULL) {
+            say_forward(forward, offer, problem);
         }
     }
 }

@@ -131,10 +131,13 @@ class Service(WeftTest):
 
     def test_a_service_of_a_dead_node_is_stale(self):
         a = self.node("a", "--service", "web=127.0.0.1:1")
-        b = self.join("b", a)
+        b = self.join("b", a, "--forward", "web=0")
         b.wait_service("web")
+        self.assertEqual(b.get("status")["problems"], [])
         a.kill()
         b.wait_service("web", state="stale")
+        causes = [problem["cause"] for problem in b.get("status")["problems"]]
+        self.assertIn("no node that offers the service is in reach", causes)
 
     def test_an_unknown_service_resets_the_client(self):
         a = self.node("a", "--forward", "nowhere=0")
