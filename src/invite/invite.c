@@ -14,7 +14,6 @@
 #include "base/span.h"
 
 #define CHECKSUM_BYTES 4
-#define ADDRESS_MAX 255
 #define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
 _Static_assert(WEFT_NAME_MAX <= UINT8_MAX, "a name's length is one byte");

@@ -259,17 +259,3 @@ enum forward_verdict router_forward(const struct router *router,
     *next_hop = path.next_hop;
     return FORWARD_SEND;
 }
-
-const char *forward_verdict_name(enum forward_verdict verdict) {
-    switch (verdict) {
-    case FORWARD_DELIVER:
-        return "deliver";
-    case FORWARD_SEND:
-        return "send";
-    case FORWARD_NO_ROUTE:
-        return "no-route";
-    case FORWARD_NO_HOPS:
-        return "no-hops";
-    }
-    return "unknown";
-}

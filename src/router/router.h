@@ -123,7 +123,4 @@ enum forward_verdict router_forward(const struct router *router,
                                     const struct wire_travel *travel,
                                     struct weft_peer_id *next_hop);
 
-/* "deliver", "no-route" ...: for counters and traces. */
-const char *forward_verdict_name(enum forward_verdict verdict);
-
 #endif

@@ -323,13 +323,6 @@ Test(router, forwards_delivers_or_drops_with_a_reason) {
     router_free(router);
 }
 
-Test(router, names_its_verdicts) {
-    cr_expect_str_eq(forward_verdict_name(FORWARD_DELIVER), "deliver");
-    cr_expect_str_eq(forward_verdict_name(FORWARD_SEND), "send");
-    cr_expect_str_eq(forward_verdict_name(FORWARD_NO_ROUTE), "no-route");
-    cr_expect_str_eq(forward_verdict_name(FORWARD_NO_HOPS), "no-hops");
-}
-
 /* The trees belong to the digest: both are of the last computation, whatever came in since. */
 Test(router, keeps_trees_and_digest_together_until_the_next_computation) {
     struct graph graph;
