@@ -215,9 +215,10 @@ class HostileTest(WeftTest):
         """What each honest node says of the others: whom it reaches, over whom (which of two honest
         ways is cheaper may change with the load of this machine), and its links."""
         ids = {node.id for node in nodes}
+        honest = {node.id for node in self.processes}
         return {
             node.name: (
-                {(r["peer"], r["next_hop"] in ids) for r in node.get("routes")
+                {(r["peer"], r["next_hop"] in honest) for r in node.get("routes")
                  if r["peer"] in ids},
                 {(r["peer"], r["direction"], r["address"]) for r in node.get("links")
                  if r["peer"] in ids and r["state"] == "established"},

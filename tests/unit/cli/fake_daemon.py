@@ -126,9 +126,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 class FakeDaemon:
-    def __init__(self, path):
+    def __init__(self, path, answers=None):
+        """`answers` go on top of the standard ones before anybody can ask."""
         self.path = str(path)
-        self.answers = standard_answers()
+        self.answers = {**standard_answers(), **(answers or {})}
         self.requests = []
         self.server = Server(self.path, Handler)
         self.server.daemon = self
@@ -181,13 +182,13 @@ def play_weftd(argv):
     # Not before this line: whoever sees the socket may send a signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     pathlib.Path(values["--control"]).unlink(missing_ok=True)  # of one that was killed, as weftd does
-    daemon = FakeDaemon(values["--control"])
-    daemon.answers[("POST", "/v1/stop")] = stop_answer
-    daemon.answers[("GET", "/v1/invite")] = (200, {"token": "weft1:TOKEN"})
+    answers = {("POST", "/v1/stop"): stop_answer,
+               ("GET", "/v1/invite"): (200, {"token": "weft1:TOKEN"})}  # fmt: skip
     for key, answer in fake.get("answers", {}).items():
-        daemon.answers[tuple(key.split(" "))] = tuple(answer)
-    for key, answers in fake.get("in_turn", {}).items():
-        daemon.answers[tuple(key.split(" "))] = in_turn(answers)
+        answers[tuple(key.split(" "))] = tuple(answer)
+    for key, changing in fake.get("in_turn", {}).items():
+        answers[tuple(key.split(" "))] = in_turn(changing)
+    daemon = FakeDaemon(values["--control"], answers)
     print("ready", flush=True)
     got = signal.sigwait({signal.SIGTERM, signal.SIGINT})
     (state / "signal").write_text(str(int(got)))
