@@ -82,7 +82,7 @@ static enum weft_err make_gossip(struct core *core) {
         .instance = core->config.instance,
         .records = {.hash_key = fresh_hash_key(core),
                     .records_max = 4 * core->config.peers_max,
-                    .owner_records_max = 1024,
+                    .owner_records_max = OWNER_RECORDS_MAX,
                     .owner_bytes_max = (size_t)256 * 1024,
                     .stranger_records_max = core->config.peers_max},
         .fade_after = core->config.fade_after,

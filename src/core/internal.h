@@ -61,6 +61,7 @@
 #define LEAVE_CLOSE (500 * NS_PER_MS)
 
 #define CULPRITS_MAX 16
+#define OWNER_RECORDS_MAX 1024 /* of one node: its services, and a few of its own */
 #define ACTIONS_MAX                                                                                \
     ((size_t)1 << 20) /* a host that does not drain is a bug; 1 M is far beyond any batch */
 #define ATTEMPTS_MAX                                                                               \

@@ -192,14 +192,15 @@ void core_set_addresses(struct core *core, const char *const *addresses, uint32_
 
 /* Collects the keys of our own services, so that they can be withdrawn outside the walk. */
 struct own_keys {
-    struct record *records[256];
+    struct record *records[OWNER_RECORDS_MAX];
     size_t count;
 };
 
 static void collect_service(void *ctx, struct record *record, bool is_live) {
     struct own_keys *keys = ctx;
     (void)is_live;
-    if (record->kind == WIRE_RECORD_SERVICE && !record->is_tombstone && keys->count < 256) {
+    if (record->kind == WIRE_RECORD_SERVICE && !record->is_tombstone &&
+        keys->count < OWNER_RECORDS_MAX) {
         keys->records[keys->count++] = record_ref(record);
     }
 }
