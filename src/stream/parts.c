@@ -313,6 +313,9 @@ static bool handle_pong(struct arrival *arrival, uint64_t token) {
 }
 
 static bool handle_ping(struct arrival *arrival, uint64_t token) {
+    if (token >= TOKEN_PROBE) {
+        arrival->session->probe_heard = token;
+    }
     if (ring_push(&arrival->session->pongs, &token) == WEFT_OK) {
         session_wake(arrival->session);
     }

@@ -373,6 +373,14 @@ void session_resets_timer(struct session *session, weft_ns now) {
                time_after(now, NS_PER_S << session->reset_tries));
 }
 
+/* The peer may have seen the loss before us: what it asked over the new path we answered over the
+ * old one. It heeds each answer once, so one too many does no harm. */
+static void answer_probe_again(struct session *session) {
+    bool is_queued =
+        session->probe_heard == 0 || ring_push(&session->pongs, &session->probe_heard) == WEFT_OK;
+    (void)is_queued; /* full, or short of memory: the peer's timer asks again */
+}
+
 void session_path_changed(struct session *session) {
     session->epoch_order = session->order_next;
     session->rtt_min = session->rtt;
@@ -381,6 +389,7 @@ void session_path_changed(struct session *session) {
          link = link->next) {
         stream_path_changed(LIST_OWNER(link, struct stream, session_link));
     }
+    answer_probe_again(session);
     say_resets_again(session);
     session_wake(session);
 }

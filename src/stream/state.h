@@ -232,6 +232,7 @@ struct session {
     struct ring messages;  /* struct frame *: encoded parts */
     struct ring pings;     /* uint64_t */
     struct ring pongs;     /* uint64_t */
+    uint64_t probe_heard;  /* token of the newest probe answered; 0: none */
     size_t message_bytes;
     uint64_t order_next;
     uint64_t epoch_order; /* packets from this one on took the present path */

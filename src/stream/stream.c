@@ -405,6 +405,9 @@ void stream_path_changed(struct stream *stream) {
     if (!stream->is_opener && !stream->is_accept_known) {
         stream_owe(stream, DUE_ACCEPT | DUE_ACK);
     }
+    if (stream->receive.arrived > 0) {
+        stream_owe(stream, DUE_ACK); /* the last one may have gone the old way */
+    }
     bool is_receiving = stream->receive.arrived > 0 && !receive_has_all(&stream->receive);
     stream->is_interrupted = stream->is_interrupted || is_receiving;
     if (send_is_waiting(&stream->send)) {
