@@ -20,7 +20,7 @@ void core_config_defaults(struct core_config *config) {
         .may_discover = true,
         .heartbeat = HEARTBEAT_DEFAULT,
         .stream_hold = 60 * NS_PER_S,
-        .fade_after = 24 * 3600 * NS_PER_S,
+        .fade_after = 86400 * NS_PER_S,
         .peers_max = PEERS_MAX_DEFAULT,
     };
 }

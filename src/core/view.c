@@ -144,8 +144,8 @@ static void search_add(struct search *search, enum meaning meaning, const struct
 /* Ids are lower-case; an operator may paste them otherwise. */
 static bool is_prefix(const char *prefix, const char *id) {
     for (; *prefix != '\0'; prefix++, id++) {
-        char lower = *prefix >= 'A' && *prefix <= 'Z' ? (char)(*prefix - 'A' + 'a') : *prefix;
-        if (lower != *id) {
+        bool is_upper = *prefix >= 'A' && *prefix <= 'Z';
+        if ((is_upper ? *prefix - 'A' + 'a' : *prefix) != *id) {
             return false;
         }
     }
