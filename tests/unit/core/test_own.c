@@ -3,6 +3,7 @@
  * What a node says of itself: addresses, names, the leave, and a key that lives twice.
  */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "base/time.h"
 #include "core/internal.h"
@@ -195,5 +196,24 @@ Test(core_own, a_clone_that_is_gone_is_forgotten_after_some_minutes) {
     cr_assert(status_of(mesh, 1).is_clone_seen);
     mesh_run(mesh, 180 * NS_PER_S);
     cr_assert_not(status_of(mesh, 1).is_clone_seen);
+    mesh_free(mesh);
+}
+
+Test(core_own, a_leaving_node_withdraws_all_its_services) {
+    struct mesh *mesh = make_star(2);
+    const struct wire_endpoint endpoint = {.address = span_of_text("127.0.0.1:80"), .weight = 1};
+    const struct core_offer offer = {
+        .protocol = WIRE_PROTOCOL_TCP, .endpoints = &endpoint, .endpoint_count = 1};
+    for (unsigned i = 0; i < 300; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "service-%u", i);
+        cr_assert_eq(core_offer(mesh_core(mesh, 1), "default", name, &offer, mesh_now(mesh)),
+                     WEFT_OK);
+    }
+    mesh_run(mesh, 2 * NS_PER_S);
+    cr_assert_eq(status_of(mesh, 0).services, 300);
+    core_leave(mesh_core(mesh, 1), 5 * NS_PER_S, mesh_now(mesh));
+    mesh_run(mesh, 2 * NS_PER_S);
+    cr_assert_eq(status_of(mesh, 0).services, 0);
     mesh_free(mesh);
 }
