@@ -85,6 +85,11 @@ class Progress:
         return value
 
 
+def is_at_rest(status):
+    """No stream, and no socket of an application either: those may end a moment later."""
+    return status["streams"]["open"] == 0 and status["connections"] == 0
+
+
 class RealTest(WeftTest):
     """Two sites that can only meet over relays, as in the demo."""
 
@@ -180,7 +185,7 @@ class RealTest(WeftTest):
 
     def wait_no_streams(self):
         for node in (self.site_a, self.site_b):
-            node.wait(lambda: node.get("status")["streams"]["open"] == 0, "all streams to end")
+            node.wait(lambda: is_at_rest(node.get("status")), "all streams and connections to end")
 
     # --- nginx and curl ---
 
