@@ -137,8 +137,17 @@ void places_set_counted(struct places *places, struct entry *entry, bool is_coun
     }
 }
 
+/* The index of the first entry not below a range. */
+static size_t range_lower(const struct bucket_of_places *bucket,
+                          const uint8_t prefix[PLACE_PREFIX_BYTES]) {
+    uint8_t lowest[32] = {0};
+    memcpy(lowest, prefix, PLACE_PREFIX_BYTES);
+    return bucket_lower(bucket, lowest);
+}
+
 /* Whether the first `depth` nibbles of the place are those of the prefix. */
-static bool is_in_range(const uint8_t place[32], const uint8_t prefix[32], unsigned depth) {
+static bool is_in_range(const uint8_t place[32], const uint8_t prefix[PLACE_PREFIX_BYTES],
+                        unsigned depth) {
     if (memcmp(place, prefix, depth / 2) != 0) {
         return false;
     }
@@ -146,16 +155,18 @@ static bool is_in_range(const uint8_t place[32], const uint8_t prefix[32], unsig
 }
 
 /* The first bucket of a range and how many buckets it spans. */
-static void range_buckets(const uint8_t prefix[32], unsigned depth, size_t *first, size_t *count) {
+static void range_buckets(const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned depth, size_t *first,
+                          size_t *count) {
     ASSERT(depth <= WIRE_SYNC_DEPTH_MAX);
     *first = depth == 0 ? 0 : depth == 1 ? prefix[0] & 0xf0U : prefix[0];
     *count = depth == 0 ? PLACE_BUCKETS : depth == 1 ? 16 : 1;
 }
 
 /* Sums a run inside one bucket. */
-static void range_walk(const struct bucket_of_places *bucket, const uint8_t prefix[32],
-                       unsigned depth, struct sum *sum, size_t *count) {
-    for (size_t i = bucket_lower(bucket, prefix); i < bucket->count; i++) {
+static void range_walk(const struct bucket_of_places *bucket,
+                       const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned depth, struct sum *sum,
+                       size_t *count) {
+    for (size_t i = range_lower(bucket, prefix); i < bucket->count; i++) {
         const struct entry *entry = bucket->entries[i];
         if (!is_in_range(entry->record->place, prefix, depth)) {
             return;
@@ -168,8 +179,8 @@ static void range_walk(const struct bucket_of_places *bucket, const uint8_t pref
     }
 }
 
-void places_range(const struct places *places, const uint8_t prefix[32], unsigned depth,
-                  struct sum *sum, size_t *count) {
+void places_range(const struct places *places, const uint8_t prefix[PLACE_PREFIX_BYTES],
+                  unsigned depth, struct sum *sum, size_t *count) {
     size_t first;
     size_t bucket_count;
     range_buckets(prefix, depth, &first, &bucket_count);
@@ -185,9 +196,10 @@ void places_range(const struct places *places, const uint8_t prefix[32], unsigne
     }
 }
 
-static void bucket_each(const struct bucket_of_places *bucket, const uint8_t prefix[32],
-                        unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx) {
-    size_t from = depth > 2 ? bucket_lower(bucket, prefix) : 0;
+static void bucket_each(const struct bucket_of_places *bucket,
+                        const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned depth,
+                        void (*each)(void *ctx, struct record *record), void *ctx) {
+    size_t from = depth > 2 ? range_lower(bucket, prefix) : 0;
     for (size_t i = from; i < bucket->count; i++) {
         const struct entry *entry = bucket->entries[i];
         if (!is_in_range(entry->record->place, prefix, depth)) {
@@ -199,8 +211,8 @@ static void bucket_each(const struct bucket_of_places *bucket, const uint8_t pre
     }
 }
 
-void places_each(const struct places *places, const uint8_t prefix[32], unsigned depth,
-                 void (*each)(void *ctx, struct record *record), void *ctx) {
+void places_each(const struct places *places, const uint8_t prefix[PLACE_PREFIX_BYTES],
+                 unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx) {
     size_t first;
     size_t bucket_count;
     range_buckets(prefix, depth, &first, &bucket_count);

@@ -57,12 +57,12 @@ void places_remove(struct places *places, struct entry *entry);
 void places_set_counted(struct places *places, struct entry *entry, bool is_counted);
 
 /* The sum of what counts in a range, and how many that is. */
-void places_range(const struct places *places, const uint8_t prefix[32], unsigned depth,
-                  struct sum *sum, size_t *count);
+void places_range(const struct places *places, const uint8_t prefix[PLACE_PREFIX_BYTES],
+                  unsigned depth, struct sum *sum, size_t *count);
 
 /* Walks what counts in a range. */
-void places_each(const struct places *places, const uint8_t prefix[32], unsigned depth,
-                 void (*each)(void *ctx, struct record *record), void *ctx);
+void places_each(const struct places *places, const uint8_t prefix[PLACE_PREFIX_BYTES],
+                 unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx);
 
 /* Big-endian. */
 void sum_to_bytes(const struct sum *sum, uint8_t out[32]);

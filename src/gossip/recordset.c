@@ -366,37 +366,16 @@ uint64_t recordset_refused_count(const struct recordset *set) {
     return set->refused_count;
 }
 
-void recordset_range(const struct recordset *set, const uint8_t prefix[32], unsigned depth,
-                     uint8_t sum_out[32], size_t *count) {
+void recordset_range(const struct recordset *set, const uint8_t prefix[PLACE_PREFIX_BYTES],
+                     unsigned depth, uint8_t sum_out[32], size_t *count) {
     struct sum sum;
     places_range(&set->places, prefix, depth, &sum, count);
     sum_to_bytes(&sum, sum_out);
 }
 
-void recordset_each_in(const struct recordset *set, const uint8_t prefix[32], unsigned depth,
-                       void (*each)(void *ctx, struct record *record), void *ctx) {
+void recordset_each_in(const struct recordset *set, const uint8_t prefix[PLACE_PREFIX_BYTES],
+                       unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx) {
     places_each(&set->places, prefix, depth, each, ctx);
-}
-
-struct listing {
-    struct record **out;
-    size_t max;
-    size_t count;
-};
-
-static void listing_add(void *ctx, struct record *record) {
-    struct listing *listing = ctx;
-    if (listing->count < listing->max) {
-        listing->out[listing->count] = record;
-    }
-    listing->count++;
-}
-
-size_t recordset_list(const struct recordset *set, const uint8_t prefix[32], unsigned depth,
-                      struct record **out, size_t max) {
-    struct listing listing = {.out = out, .max = max};
-    places_each(&set->places, prefix, depth, listing_add, &listing);
-    return listing.count;
 }
 
 size_t recordset_slot_of(const struct recordset *set, const uint8_t place[32]) {

@@ -33,6 +33,9 @@
 #include "noise/identity.h"
 #include "wire/record.h"
 
+/* Of a place, what names a range: up to 16 nibbles. */
+#define PLACE_PREFIX_BYTES WIRE_SYNC_PLACE_BYTES
+
 /* One verified record. Counted and immutable. */
 struct record {
     uint32_t reference_count;
@@ -168,16 +171,12 @@ uint64_t recordset_refused_count(const struct recordset *set);
 
 /* The fingerprint of all live records whose place begins with the first `depth` nibbles of prefix,
  * and how many they are. depth 0: all. */
-void recordset_range(const struct recordset *set, const uint8_t prefix[32], unsigned depth,
-                     uint8_t sum[32], size_t *count);
-
-/* Writes up to `max` live records of a range, in order of place; returns how many there are. */
-size_t recordset_list(const struct recordset *set, const uint8_t prefix[32], unsigned depth,
-                      struct record **out, size_t max);
+void recordset_range(const struct recordset *set, const uint8_t prefix[PLACE_PREFIX_BYTES],
+                     unsigned depth, uint8_t sum[32], size_t *count);
 
 /* Walks the live records of a range in order of place; `each` must not change the set. */
-void recordset_each_in(const struct recordset *set, const uint8_t prefix[32], unsigned depth,
-                       void (*each)(void *ctx, struct record *record), void *ctx);
+void recordset_each_in(const struct recordset *set, const uint8_t prefix[PLACE_PREFIX_BYTES],
+                       unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx);
 
 /* Small numbers for bitmaps: each record has a slot, below records_max, for as long as its place is
  * in the set. SIZE_MAX when the place is not in the set; NULL for a slot without a live record. */

@@ -10,13 +10,14 @@
 #include "base/check.h"
 
 #define SYNC_DOMAIN "weft sync 1"
-#define SYNC_CHILDREN ((size_t)16)
-#define FINGERPRINT_SHORT_BYTES ((size_t)8)
-#define LIST_ENTRY_BYTES (32 + FINGERPRINT_SHORT_BYTES)
-#define WANT_ENTRY_BYTES ((size_t)32)
+#define SHORT_BYTES WIRE_SYNC_FINGERPRINT_BYTES
+#define NAME_BYTES WIRE_SYNC_PLACE_BYTES
+#define ENTRY_BYTES WIRE_SYNC_ENTRY_BYTES
 
-/* The largest item with its header: a list of SYNC_LIST_MAX entries at full depth. */
-#define ITEM_BYTES_MAX (2 + 32 + 3 + SYNC_LIST_MAX * LIST_ENTRY_BYTES)
+/* A list's header at full depth, and the largest item that is not cut to the room there is: a list
+ * of SYNC_LIST_MAX entries. */
+#define LIST_HEADER_BYTES (2 + NAME_BYTES + 3)
+#define ITEM_BYTES_MAX (LIST_HEADER_BYTES + SYNC_LIST_MAX * ENTRY_BYTES)
 
 /* Wants that one answered list may lead to, per item written: keeps them on the stack. */
 #define WANTS_PER_ITEM 64
@@ -36,19 +37,18 @@ static struct wire_writer number_writer(uint8_t *bytes, size_t size, uint64_t nu
     return writer;
 }
 
-/* The first 8 bytes of the BLAKE2b-256 of salt and sum. */
-static void short_fingerprint(uint64_t salt, const uint8_t sum[32],
-                              uint8_t out[FINGERPRINT_SHORT_BYTES]) {
+/* The first 4 bytes of the BLAKE2b-256 of salt and sum. */
+static void short_fingerprint(uint64_t salt, const uint8_t sum[32], uint8_t out[SHORT_BYTES]) {
     uint8_t input[8 + 32];
     uint8_t hash[32];
     struct wire_writer writer = number_writer(input, sizeof input, salt);
     wire_write_bytes(&writer, span_of(sum, 32));
     noise_hash(SYNC_DOMAIN, wire_writer_view(&writer), hash);
-    memcpy(out, hash, FINGERPRINT_SHORT_BYTES);
+    memcpy(out, hash, SHORT_BYTES);
 }
 
 /* Writes one nibble of a prefix. */
-static void prefix_set(uint8_t prefix[32], unsigned depth, uint8_t nibble) {
+static void prefix_set(uint8_t prefix[NAME_BYTES], unsigned depth, uint8_t nibble) {
     if (depth % 2 == 0) {
         prefix[depth / 2] = (uint8_t)(nibble << 4);
     } else {
@@ -57,19 +57,19 @@ static void prefix_set(uint8_t prefix[32], unsigned depth, uint8_t nibble) {
 }
 
 /* Zeroes what lies behind the prefix, whatever a peer left there. */
-static void prefix_trim(uint8_t prefix[32], unsigned depth) {
+static void prefix_trim(uint8_t prefix[NAME_BYTES], unsigned depth) {
     unsigned whole = depth / 2;
     if (depth % 2 != 0) {
         prefix[whole] &= 0xf0U;
         whole++;
     }
-    memset(prefix + whole, 0, 32 - whole);
+    memset(prefix + whole, 0, NAME_BYTES - whole);
 }
 
 /* The short fingerprint of a range, and its count. */
 static size_t range_fingerprint(const struct recordset *set, uint64_t salt,
-                                const uint8_t prefix[32], unsigned depth,
-                                uint8_t out[FINGERPRINT_SHORT_BYTES]) {
+                                const uint8_t prefix[NAME_BYTES], unsigned depth,
+                                uint8_t out[SHORT_BYTES]) {
     uint8_t sum[32];
     size_t count;
     recordset_range(set, prefix, depth, sum, &count);
@@ -78,60 +78,78 @@ static size_t range_fingerprint(const struct recordset *set, uint64_t salt,
 }
 
 /* Writes the 16 fingerprints of the children of a range. depth < WIRE_SYNC_DEPTH_MAX. */
-static void write_fingerprints(const struct recordset *set, uint64_t salt, const uint8_t prefix[32],
-                               unsigned depth, struct wire_writer *writer) {
-    uint8_t entries[SYNC_CHILDREN * FINGERPRINT_SHORT_BYTES];
+static void write_fingerprints(const struct recordset *set, uint64_t salt,
+                               const uint8_t prefix[NAME_BYTES], unsigned depth,
+                               struct wire_writer *writer) {
+    uint8_t entries[WIRE_SYNC_CHILDREN * SHORT_BYTES];
     struct wire_sync_item item = {.mode = WIRE_SYNC_FINGERPRINTS, .depth = (uint8_t)depth};
-    memcpy(item.prefix, prefix, 32);
-    uint8_t child[32];
-    memcpy(child, prefix, 32);
-    for (size_t i = 0; i < SYNC_CHILDREN; i++) {
+    memcpy(item.prefix, prefix, NAME_BYTES);
+    uint8_t child[NAME_BYTES];
+    memcpy(child, prefix, NAME_BYTES);
+    for (size_t i = 0; i < WIRE_SYNC_CHILDREN; i++) {
         prefix_set(child, depth, (uint8_t)i);
-        range_fingerprint(set, salt, child, depth + 1, entries + i * FINGERPRINT_SHORT_BYTES);
+        range_fingerprint(set, salt, child, depth + 1, entries + i * SHORT_BYTES);
     }
     item.entries = span_of(entries, sizeof entries);
     wire_sync_item_encode(writer, &item);
 }
 
 void sync_begin(const struct recordset *set, uint64_t salt, struct wire_writer *writer) {
-    const uint8_t everything[32] = {0};
+    const uint8_t everything[NAME_BYTES] = {0};
     wire_write_u64(writer, salt);
     write_fingerprints(set, salt, everything, 0, writer);
 }
 
-/* Writes the list of a range of at most SYNC_LIST_MAX records. */
-static void write_list(const struct answering *a, const uint8_t prefix[32], unsigned depth) {
-    struct record *records[SYNC_LIST_MAX];
-    uint8_t entries[SYNC_LIST_MAX * LIST_ENTRY_BYTES];
-    size_t count = recordset_list(a->set, prefix, depth, records, SYNC_LIST_MAX);
-    ASSERT(count <= SYNC_LIST_MAX);
-    for (size_t i = 0; i < count; i++) {
-        memcpy(entries + i * LIST_ENTRY_BYTES, records[i]->place, 32);
-        short_fingerprint(a->salt, records[i]->fingerprint, entries + i * LIST_ENTRY_BYTES + 32);
+/* How many bytes of the frame are left. */
+static size_t room(const struct answering *a) {
+    size_t limit = a->writer->size < WIRE_BODY_BYTES_MAX ? a->writer->size : WIRE_BODY_BYTES_MAX;
+    return a->writer->len < limit ? limit - a->writer->len : 0;
+}
+
+/* The entries of a list on their way into the frame. */
+struct listing {
+    const struct answering *a;
+    size_t left;
+};
+
+static void listing_add(void *ctx, struct record *record) {
+    struct listing *listing = ctx;
+    if (listing->left == 0) {
+        return;
     }
-    struct wire_sync_item item = {.mode = WIRE_SYNC_LIST,
-                                  .depth = (uint8_t)depth,
-                                  .count = (uint16_t)count,
-                                  .entries = span_of(entries, count * LIST_ENTRY_BYTES)};
-    memcpy(item.prefix, prefix, 32);
+    uint8_t fingerprint[SHORT_BYTES];
+    short_fingerprint(listing->a->salt, record->fingerprint, fingerprint);
+    wire_write_bytes(listing->a->writer, span_of(record->place, NAME_BYTES));
+    wire_write_bytes(listing->a->writer, span_of(fingerprint, sizeof fingerprint));
+    listing->left--;
+}
+
+/* Writes the list of a range that holds `count` records, or as much of it as the frame holds. */
+static void write_list(const struct answering *a, const uint8_t prefix[NAME_BYTES], unsigned depth,
+                       size_t count) {
+    size_t fitting = (room(a) - LIST_HEADER_BYTES) / ENTRY_BYTES;
+    struct listing listing = {.a = a, .left = count < fitting ? count : fitting};
+    struct wire_sync_item item = {
+        .mode = WIRE_SYNC_LIST, .depth = (uint8_t)depth, .count = (uint16_t)listing.left};
+    memcpy(item.prefix, prefix, NAME_BYTES);
     wire_sync_item_encode(a->writer, &item);
+    recordset_each_in(a->set, prefix, depth, listing_add, &listing);
 }
 
 /* Whether one more item surely fits. */
 static bool has_room(const struct answering *a) {
-    size_t limit = a->writer->size < WIRE_BODY_BYTES_MAX ? a->writer->size : WIRE_BODY_BYTES_MAX;
-    return a->writer->len + ITEM_BYTES_MAX + WANTS_PER_ITEM * WANT_ENTRY_BYTES <= limit;
+    return room(a) >= ITEM_BYTES_MAX + WANTS_PER_ITEM * NAME_BYTES;
 }
 
 /* One of the 16 ranges differs. */
-static void answer_child(struct answering *a, const uint8_t prefix[32], unsigned depth,
+static void answer_child(struct answering *a, const uint8_t prefix[NAME_BYTES], unsigned depth,
                          size_t count) {
     if (!has_room(a)) {
         return;
     }
     a->result.has_answer = true;
-    if (count <= SYNC_LIST_MAX) {
-        write_list(a, prefix, depth);
+    if (count <= SYNC_LIST_MAX || depth == WIRE_SYNC_DEPTH_MAX) {
+        write_list(a, prefix, depth, count);
     } else {
         write_fingerprints(a->set, a->salt, prefix, depth, a->writer);
     }
@@ -141,13 +159,13 @@ static enum weft_err answer_fingerprints(struct answering *a, const struct wire_
     if (item->depth >= WIRE_SYNC_DEPTH_MAX) {
         return WEFT_ERR_MALFORMED;
     }
-    uint8_t child[32];
-    memcpy(child, item->prefix, 32);
-    for (size_t i = 0; i < SYNC_CHILDREN; i++) {
-        uint8_t ours[FINGERPRINT_SHORT_BYTES];
+    uint8_t child[NAME_BYTES];
+    memcpy(child, item->prefix, NAME_BYTES);
+    for (size_t i = 0; i < WIRE_SYNC_CHILDREN; i++) {
+        uint8_t ours[SHORT_BYTES];
         prefix_set(child, item->depth, (uint8_t)i);
         size_t count = range_fingerprint(a->set, a->salt, child, item->depth + 1U, ours);
-        const uint8_t *theirs = item->entries.data + i * FINGERPRINT_SHORT_BYTES;
+        const uint8_t *theirs = item->entries.data + i * SHORT_BYTES;
         if (memcmp(ours, theirs, sizeof ours) != 0) {
             answer_child(a, child, item->depth + 1U, count);
         }
@@ -155,38 +173,79 @@ static enum weft_err answer_fingerprints(struct answering *a, const struct wire_
     return WEFT_OK;
 }
 
-/* A list walked side by side with our own records of the range, both in order of place. */
+/* A list walked side by side with our own records of the range, both in order of place. Records
+ * that share a name are matched by fingerprint; each of ours makes up for one of theirs, so that
+ * the name is wanted only of who lists more there. */
 struct matching {
     struct answering *a;
     const struct wire_sync_item *item;
-    size_t next; /* entry of the list not yet passed */
+    size_t next;              /* entry of the list not yet passed */
+    uint8_t held[NAME_BYTES]; /* the name of the record of ours met last */
+    size_t held_count;        /* ours of that name that make up for no entry yet */
     size_t want_count;
-    uint8_t wants[WANTS_PER_ITEM * WANT_ENTRY_BYTES];
+    uint8_t wants[WANTS_PER_ITEM * NAME_BYTES];
 };
 
 static const uint8_t *matching_entry(const struct matching *m) {
-    return m->item->entries.data + m->next * LIST_ENTRY_BYTES;
+    return m->item->entries.data + m->next * ENTRY_BYTES;
 }
 
 static void flush_wants(struct matching *m) {
     if (m->want_count > 0 && has_room(m->a)) {
         struct wire_sync_item item = {.mode = WIRE_SYNC_WANT,
                                       .count = (uint16_t)m->want_count,
-                                      .entries =
-                                          span_of(m->wants, m->want_count * WANT_ENTRY_BYTES)};
+                                      .entries = span_of(m->wants, m->want_count * NAME_BYTES)};
         wire_sync_item_encode(m->a->writer, &item);
         m->a->result.has_answer = true;
     }
     m->want_count = 0;
 }
 
-/* We have nothing at this place of theirs, or nothing that counts. */
-static void matching_want(struct matching *m, const uint8_t *place) {
-    memcpy(m->wants + m->want_count * WANT_ENTRY_BYTES, place, WANT_ENTRY_BYTES);
+static void matching_want(struct matching *m, const uint8_t *name) {
+    uint8_t *end = m->wants + m->want_count * NAME_BYTES;
+    if (m->want_count > 0 && memcmp(end - NAME_BYTES, name, NAME_BYTES) == 0) {
+        return;
+    }
+    memcpy(end, name, NAME_BYTES);
     m->want_count++;
     if (m->want_count == WANTS_PER_ITEM) {
         flush_wants(m);
     }
+}
+
+/* Leaves one entry behind: if nothing of ours makes up for it, we lack it. */
+static void matching_skip(struct matching *m) {
+    const uint8_t *name = matching_entry(m);
+    if (m->held_count > 0 && memcmp(name, m->held, NAME_BYTES) == 0) {
+        m->held_count--;
+    } else {
+        matching_want(m, name);
+    }
+    m->next++;
+}
+
+static void matching_hold(struct matching *m, const uint8_t *place) {
+    if (memcmp(m->held, place, NAME_BYTES) != 0) {
+        memcpy(m->held, place, NAME_BYTES);
+        m->held_count = 0;
+    }
+    m->held_count++;
+}
+
+/* Whether the list has this very record: all entries below its name are passed. */
+static bool matching_has(const struct matching *m, const struct record *record) {
+    uint8_t ours[SHORT_BYTES];
+    short_fingerprint(m->a->salt, record->fingerprint, ours);
+    for (size_t i = m->next; i < m->item->count; i++) {
+        const uint8_t *entry = m->item->entries.data + i * ENTRY_BYTES;
+        if (memcmp(entry, record->place, NAME_BYTES) != 0) {
+            return false;
+        }
+        if (memcmp(entry + NAME_BYTES, ours, sizeof ours) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void give(struct answering *a, struct record *record) {
@@ -196,36 +255,29 @@ static void give(struct answering *a, struct record *record) {
 
 static void matching_pass(void *ctx, struct record *record) {
     struct matching *m = ctx;
-    while (m->next < m->item->count && memcmp(matching_entry(m), record->place, 32) < 0) {
-        matching_want(m, matching_entry(m));
-        m->next++;
+    while (m->next < m->item->count && memcmp(matching_entry(m), record->place, NAME_BYTES) < 0) {
+        matching_skip(m);
     }
-    if (m->next < m->item->count && memcmp(matching_entry(m), record->place, 32) == 0) {
-        uint8_t ours[FINGERPRINT_SHORT_BYTES];
-        short_fingerprint(m->a->salt, record->fingerprint, ours);
-        bool is_same = memcmp(matching_entry(m) + 32, ours, sizeof ours) == 0;
-        m->next++;
-        if (is_same) {
-            return;
-        }
+    matching_hold(m, record->place);
+    if (!matching_has(m, record)) {
+        give(m->a, record); /* they lack it or have another version: a newer one they return */
     }
-    give(m->a, record); /* they lack it or have another version: if a newer one, they return it */
 }
 
 /* Whether a place begins with the item's prefix. */
 static bool is_in_item(const struct wire_sync_item *item, const uint8_t *place) {
-    uint8_t trimmed[32];
-    memcpy(trimmed, place, 32);
+    uint8_t trimmed[NAME_BYTES];
+    memcpy(trimmed, place, NAME_BYTES);
     prefix_trim(trimmed, item->depth);
-    return memcmp(trimmed, item->prefix, 32) == 0;
+    return memcmp(trimmed, item->prefix, NAME_BYTES) == 0;
 }
 
-/* Entries inside the range, strictly increasing: then one walk side by side is enough. */
+/* Entries inside the range, none below the one before: then one walk side by side is enough. */
 static bool list_is_sound(const struct wire_sync_item *item) {
     for (size_t i = 0; i < item->count; i++) {
-        const uint8_t *place = item->entries.data + i * LIST_ENTRY_BYTES;
+        const uint8_t *place = item->entries.data + i * ENTRY_BYTES;
         if (!is_in_item(item, place) ||
-            (i > 0 && memcmp(place - LIST_ENTRY_BYTES, place, 32) >= 0)) {
+            (i > 0 && memcmp(place - ENTRY_BYTES, place, NAME_BYTES) > 0)) {
             return false;
         }
     }
@@ -238,20 +290,21 @@ static enum weft_err answer_list(struct answering *a, const struct wire_sync_ite
     }
     struct matching matching = {.a = a, .item = item};
     recordset_each_in(a->set, item->prefix, item->depth, matching_pass, &matching);
-    for (; matching.next < item->count; matching.next++) {
-        matching_want(&matching, matching_entry(&matching));
+    while (matching.next < item->count) {
+        matching_skip(&matching);
     }
     flush_wants(&matching);
     return WEFT_OK;
 }
 
+static void give_wanted(void *ctx, struct record *record) {
+    give(ctx, record);
+}
+
 static enum weft_err answer_want(struct answering *a, const struct wire_sync_item *item) {
     for (size_t i = 0; i < item->count; i++) {
-        size_t slot = recordset_slot_of(a->set, item->entries.data + i * WANT_ENTRY_BYTES);
-        struct record *record = recordset_live_at(a->set, slot);
-        if (record != NULL) {
-            give(a, record);
-        }
+        const uint8_t *name = item->entries.data + i * NAME_BYTES;
+        recordset_each_in(a->set, name, WIRE_SYNC_DEPTH_MAX, give_wanted, a);
     }
     return WEFT_OK;
 }

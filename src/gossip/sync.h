@@ -14,13 +14,18 @@
  *   |   records wanted                        |
  *   |<----------------------------------------|
  *
- * A list is sent instead of fingerprints when a range holds at most 16 records. It is answered with
- * our records of the range that are not in it or differ from it, and a want for the places we lack,
- * so no list ever answers a list (one marked is_answer is taken like any other). Of a record that
- * differs ours is sent, for a fingerprint does not say whose is newer: who then hears an older
- * version than it has sends its own back.
- * The salt makes the 8-byte fingerprints (BLAKE2b-256 of salt and sum) useless to who prepares
- * collisions.
+ * A list is sent instead of fingerprints when a range holds at most 16 records, or cannot be
+ * divided any further: a place is named by its first 8 bytes. Records that share them (only an
+ * owner's own can be made to, by 2^32 hashes) are sent and wanted together; as a list cannot tell
+ * two of them from two versions of one, it may take a second reconciliation until both sides have
+ * all. A list is answered with our records of the range that are not in it or differ from it,
+ * and a want for the places we lack, so no list ever answers a list (one marked is_answer is taken
+ * like any other). Of a record that differs ours is sent, for a fingerprint does not say whose is
+ * newer: who then hears an older version than it has sends its own back.
+ *
+ * Fingerprints are 4 bytes of the BLAKE2b-256 of salt and sum. The salt, fresh for each
+ * reconciliation, makes them useless to who prepares collisions, and a miss (1 in 2^32) harmless:
+ * digests still differ, so another reconciliation begins, with another salt.
  *
  * Work bound: one SYNC frame in makes at most WIRE_BODY_BYTES_MAX of SYNC out plus the records
  * asked for, which wait in the link's pending set (merged, bounded by the set itself).

@@ -12,9 +12,6 @@
 #define SIGNATURE_BYTES_WIRE 64
 #define CLOSE_TEXT_MAX 200    /* a line in somebody else's log, no more */
 #define REKEY_MESSAGE_MAX 512 /* a KKpsk0 message is 48 bytes; room for a payload some day */
-#define FINGERPRINT_BYTES 8
-#define PLACE_BYTES 32
-#define CHILD_COUNT 16
 #define NUMBER_LIMIT WIRE_VERSION_LIMIT /* sequence numbers stay below, as versions do */
 
 enum weft_err wire_frame_next(struct wire_reader *record, struct wire_frame *out) {
@@ -252,19 +249,19 @@ static void read_prefix(struct wire_reader *items, struct wire_sync_item *out) {
 /* Reads what stands between the prefix and the entries; returns the bytes of the entries. */
 static size_t read_sync_counts(struct wire_reader *items, struct wire_sync_item *out) {
     if (out->mode == WIRE_SYNC_FINGERPRINTS) {
-        wire_demand(items, out->depth < WIRE_SYNC_DEPTH_MAX); /* a single place has no children */
-        return (size_t)CHILD_COUNT * FINGERPRINT_BYTES;
+        wire_demand(items, out->depth < WIRE_SYNC_DEPTH_MAX); /* one name has no children */
+        return WIRE_SYNC_CHILDREN * WIRE_SYNC_FINGERPRINT_BYTES;
     }
     if (out->mode == WIRE_SYNC_LIST) {
         uint8_t answer = wire_read_u8(items);
         wire_demand(items, answer <= 1);
         out->is_answer = answer == 1;
         out->count = wire_read_u16(items);
-        return (size_t)out->count * (PLACE_BYTES + FINGERPRINT_BYTES);
+        return (size_t)out->count * WIRE_SYNC_ENTRY_BYTES;
     }
     wire_demand(items, out->mode == WIRE_SYNC_WANT);
     out->count = wire_read_u16(items);
-    return (size_t)out->count * PLACE_BYTES;
+    return (size_t)out->count * WIRE_SYNC_PLACE_BYTES;
 }
 
 enum weft_err wire_sync_next(struct wire_reader *items, struct wire_sync_item *out) {

@@ -198,11 +198,17 @@ WEFT_MUST_CHECK enum weft_err wire_records_next(struct wire_reader *list, struct
 /* Sync: salt(8) then items to the end; see gossip/sync.h for what they mean.
  *
  *    salt(8) { mode(1) depth(1) prefix((depth+1)/2) ... }
- *      mode 1 fingerprints: 16 x 8 bytes, one for each child range
- *      mode 2 list: answer(1) count(2), count x { place(32) fingerprint(8) }: all I hold there
- *      mode 3 want: count(2), count x place(32): send me these
+ *      mode 1 fingerprints: 16 x 4 bytes, one for each child range
+ *      mode 2 list: answer(1) count(2), count x { place(8) fingerprint(4) }: all I hold there
+ *      mode 3 want: count(2), count x place(8): send me these
+ *
+ * A place is named by its first 8 bytes; records that share them are all meant.
  */
-#define WIRE_SYNC_DEPTH_MAX 64
+#define WIRE_SYNC_CHILDREN ((size_t)16)
+#define WIRE_SYNC_PLACE_BYTES ((size_t)8)
+#define WIRE_SYNC_FINGERPRINT_BYTES ((size_t)4)
+#define WIRE_SYNC_ENTRY_BYTES (WIRE_SYNC_PLACE_BYTES + WIRE_SYNC_FINGERPRINT_BYTES)
+#define WIRE_SYNC_DEPTH_MAX 16 /* the nibbles of a place's name */
 enum wire_sync_mode {
     WIRE_SYNC_FINGERPRINTS = 1,
     WIRE_SYNC_LIST = 2,
@@ -214,11 +220,11 @@ struct wire_sync {
 };
 struct wire_sync_item {
     uint8_t mode;
-    uint8_t depth;       /* nibbles of prefix */
-    uint8_t prefix[32];  /* the first depth nibbles; the rest zero */
-    bool is_answer;      /* list: do not send me your list in return */
-    uint16_t count;      /* list, want: entries */
-    struct span entries; /* 128 bytes; count x 40; count x 32 */
+    uint8_t depth;                         /* nibbles of prefix */
+    uint8_t prefix[WIRE_SYNC_PLACE_BYTES]; /* the first depth nibbles; the rest zero */
+    bool is_answer;                        /* list: do not send me your list in return */
+    uint16_t count;                        /* list, want: entries */
+    struct span entries;                   /* 64 bytes; count x 12; count x 8 */
 };
 
 /* Takes the next item off the items. */

@@ -28,7 +28,7 @@ from hostile import (
 
 FLOOD_MS = 1500
 MANY = 1 << 40
-ASK_ALL = b"\x01\x00" + os.urandom(16 * 8)  # fingerprints of depth 0 that differ everywhere
+ASK_ALL = b"\x01\x00" + os.urandom(16 * 4)  # fingerprints of depth 0 that differ everywhere
 
 
 def sync(*items):
@@ -47,11 +47,11 @@ class Floods(HostileTest):
         asks for what does not exist."""
         a, b, c = self.mesh("--service", "web=127.0.0.1:80")
         attacker = self.announced(a)
-        wants = b"\x03\x00" + struct.pack(">H", 1800) + bytes(32 * 1800)
+        wants = b"\x03\x00" + struct.pack(">H", 7200) + bytes(8 * 7200)
         floods = {
             "heartbeats": 100 * frame(HEARTBEAT, bytes([ANSWER]) + bytes(20)),
             "reconciliations": 4 * sync(ASK_ALL),
-            "many items": sync(*(440 * [ASK_ALL])),
+            "many items": sync(*(880 * [ASK_ALL])),
             "wants": sync(wants),
             "empty records": 1000 * frame(RECORDS),
             "empty heads": 1000 * frame(HEADS),
@@ -158,7 +158,7 @@ class Floods(HostileTest):
         a, b, c = self.mesh("--service", "web=127.0.0.1:80")
         attacker = self.insider(a).dial(a)
         with self.undisturbed(a, b, c, grows=48 * MIB):
-            attacker.say("deaf", 40000, 3000, sync(*(400 * [ASK_ALL])))
+            attacker.say("deaf", 40000, 3000, sync(*(800 * [ASK_ALL])))
 
 
 if __name__ == "__main__":

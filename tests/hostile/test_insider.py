@@ -43,8 +43,8 @@ def sync(*items):
 def bad_bodies():
     """Per kind what is not its layout: {what: frame}."""
     me, you = bytes(16), bytes(range(16))
-    place = bytes(range(32))
-    entry = place + bytes(8)
+    place = bytes(range(8))
+    entry = place + bytes(4)
     return {
         "heartbeat cut": frame(HEARTBEAT, bytes(20)),
         "heartbeat long": frame(HEARTBEAT, bytes(22)),
@@ -68,10 +68,10 @@ def bad_bodies():
         "record cut": frame(RECORDS, struct.pack(">H", 118) + bytes(117)),
         "sync cut": frame(SYNC, bytes(7)),
         "sync of an unknown mode": sync(b"\x09\x00"),
-        "sync of depth 65": sync(b"\x01\x41" + bytes(33 + 128)),
-        "sync fingerprints of depth 64": sync(b"\x01\x40" + bytes(32 + 128)),
+        "sync of depth 17": sync(b"\x01\x11" + bytes(9 + 64)),
+        "sync fingerprints of depth 16": sync(b"\x01\x10" + bytes(8 + 64)),
         "sync list of 65535": sync(b"\x02\x00\x00\xff\xff" + entry),
-        "sync list out of order": sync(b"\x02\x00\x00\x00\x02" + entry + entry),
+        "sync list out of order": sync(b"\x02\x00\x00\x00\x02" + entry + bytes(12)),
         "sync list outside its range": sync(b"\x02\x02\xff\x00\x00\x01" + entry),
         "sync want of 65535": sync(b"\x03\x00\xff\xff" + place),
         "pull of none": frame(PULL, bytes(16) + struct.pack(">QQH", 1, 1, 0)),

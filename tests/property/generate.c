@@ -156,17 +156,18 @@ static void gen_records(struct gen *gen, struct wire_records *out) {
 static void gen_sync_item(struct gen *gen, struct wire_writer *writer) {
     struct wire_sync_item item = {0};
     item.mode = (uint8_t)gen_between(gen, WIRE_SYNC_FINGERPRINTS, WIRE_SYNC_WANT);
-    item.depth = (uint8_t)gen_below(gen, WIRE_SYNC_DEPTH_MAX); /* 64 is for lists; see unit tests */
+    item.depth = (uint8_t)gen_below(gen, WIRE_SYNC_DEPTH_MAX); /* 16 is for lists; see unit tests */
     size_t len = ((size_t)item.depth + 1) / 2;
     if (len > 0) {
         memcpy(item.prefix, gen_bytes(gen, len, len).data, len);
         item.prefix[len - 1] &= item.depth % 2 == 0 ? 0xff : 0xf0;
     }
-    size_t entries = 128;
+    size_t entries = WIRE_SYNC_CHILDREN * WIRE_SYNC_FINGERPRINT_BYTES;
     if (item.mode != WIRE_SYNC_FINGERPRINTS) {
         item.is_answer = item.mode == WIRE_SYNC_LIST && gen_below(gen, 2) == 1;
         item.count = (uint16_t)gen_below(gen, 8);
-        entries = item.count * (item.mode == WIRE_SYNC_LIST ? 40u : 32u);
+        entries = item.count *
+                  (item.mode == WIRE_SYNC_LIST ? WIRE_SYNC_ENTRY_BYTES : WIRE_SYNC_PLACE_BYTES);
     }
     item.entries = gen_bytes(gen, entries, entries);
     wire_sync_item_encode(writer, &item);

@@ -119,7 +119,7 @@ Test(sync, of_equal_sets_is_one_small_message) {
     struct cost cost = reconcile(a, b, 1);
     print("equal", &cost);
     cr_assert_eq(cost.messages, 1);
-    cr_assert_leq(cost.sync_bytes, 150);
+    cr_assert_leq(cost.sync_bytes, 100);
     cr_assert_eq(cost.records, 0);
     recordset_free(a);
     recordset_free(b);
@@ -150,7 +150,7 @@ Test(sync, of_one_difference_costs_little) {
 Test(sync, of_a_hundred_differences_costs_what_differs) {
     struct cost cost = differing(10000, 100);
     print("100 differ", &cost);
-    cr_assert_leq(cost.sync_bytes, 32000);
+    cr_assert_leq(cost.sync_bytes, 12000);
     cr_assert_leq(cost.records, 200);
     cr_assert_leq(cost.messages, 20);
 }
@@ -194,6 +194,37 @@ Test(sync, makes_random_sets_equal_each_time) {
     }
 }
 
+/* A record whose place begins with the same 8 bytes as that of every other made here. */
+static void put_namesake(struct recordset *set, uint32_t owner, uint64_t version) {
+    struct record *record = kit_shaped(owner, 1, 0, 1, version, RECORD_BYTES);
+    memset(record->place, 0x77, WIRE_SYNC_PLACE_BYTES);
+    recordset_set_live(set, &record->owner, true, 0);
+    cr_assert_neq(recordset_put(set, record, 0), RECORDSET_REFUSED);
+    record_unref(record);
+}
+
+Test(sync, of_records_that_share_a_name_ends_equal_at_the_second_time) {
+    struct rng rng = kit_rng(kit_seed());
+    for (int round = 0; round < 200; round++) {
+        struct recordset *sets[2] = {new_set(), new_set()};
+        uint32_t count = 1 + (uint32_t)rng_below(&rng, round % 2 == 0 ? 4 : 60);
+        fill(sets[0], 20);
+        fill(sets[1], 20);
+        for (uint32_t i = 0; i < 2 * count; i++) {
+            if (rng_below(&rng, 3) != 0) {
+                put_namesake(sets[i % 2], 100 + i / 2, 1 + rng_below(&rng, 3));
+            }
+        }
+        (void)reconcile(sets[0], sets[1], rng_next(&rng));
+        (void)reconcile(sets[round / 2 % 2], sets[1 - round / 2 % 2], rng_next(&rng));
+        cr_assert_eq(recordset_digest(sets[0]), recordset_digest(sets[1]), "round %d", round);
+        struct cost cost = reconcile(sets[0], sets[1], rng_next(&rng));
+        cr_assert_eq(cost.messages, 1);
+        recordset_free(sets[0]);
+        recordset_free(sets[1]);
+    }
+}
+
 static void ignore(void *ctx, struct record *record) {
     (void)ctx;
     (void)record;
@@ -209,6 +240,11 @@ static enum weft_err answer_bytes(struct recordset *set, struct span bytes, size
     }
     enum weft_err err = sync_answer(set, &sync, &writer, ignore, NULL, &result);
     *answered = writer.len;
+    if (err == WEFT_OK) {
+        cr_assert(!writer.has_failed);
+        cr_assert_leq(writer.len, WIRE_BODY_BYTES_MAX);
+        cr_assert_eq(wire_sync_decode(wire_writer_view(&writer), &sync), WEFT_OK);
+    }
     return err;
 }
 
@@ -217,10 +253,10 @@ Test(sync, a_frame_of_hostile_items_costs_at_most_one_frame) {
     static uint8_t body[WIRE_BODY_BYTES_MAX];
     fill(set, 5000);
     struct wire_writer writer = wire_writer_of(body, sizeof body);
-    uint8_t lies[128] = {0};
+    uint8_t lies[64];
     memset(lies, 0x5a, sizeof lies);
     wire_write_u64(&writer, 1);
-    while (writer.len + 140 < sizeof body) {
+    while (writer.len + 66 < sizeof body) {
         struct wire_sync_item item = {.mode = WIRE_SYNC_FINGERPRINTS,
                                       .entries = span_of(lies, sizeof lies)};
         wire_sync_item_encode(&writer, &item);
@@ -234,10 +270,10 @@ Test(sync, a_frame_of_hostile_items_costs_at_most_one_frame) {
 Test(sync, refuses_lists_out_of_order_or_out_of_range) {
     struct recordset *set = new_set();
     uint8_t body[400];
-    uint8_t entries[80] = {0};
+    uint8_t entries[2 * WIRE_SYNC_ENTRY_BYTES] = {0};
     size_t answered;
     entries[0] = 2;
-    entries[40] = 1;
+    entries[WIRE_SYNC_ENTRY_BYTES] = 1;
     struct wire_sync_item item = {
         .mode = WIRE_SYNC_LIST, .count = 2, .entries = span_of(entries, sizeof entries)};
     struct wire_writer writer = wire_writer_of(body, sizeof body);
@@ -247,11 +283,57 @@ Test(sync, refuses_lists_out_of_order_or_out_of_range) {
     item.depth = 1;
     item.prefix[0] = 0x70;
     item.count = 1;
-    item.entries.len = 40;
+    item.entries.len = WIRE_SYNC_ENTRY_BYTES;
     writer = wire_writer_of(body, sizeof body);
     wire_write_u64(&writer, 1);
     wire_sync_item_encode(&writer, &item);
     cr_assert_eq(answer_bytes(set, wire_writer_view(&writer), &answered), WEFT_ERR_MALFORMED);
+    recordset_free(set);
+}
+
+Test(sync, a_list_of_one_name_is_cut_to_what_a_frame_holds) {
+    struct recordset *set = new_set();
+    for (uint32_t i = 0; i < 6000; i++) {
+        put_namesake(set, i, 1);
+    }
+    uint8_t body[128];
+    uint8_t lies[WIRE_SYNC_CHILDREN * WIRE_SYNC_FINGERPRINT_BYTES];
+    size_t answered;
+    memset(lies, 0x5a, sizeof lies);
+    struct wire_sync_item item = {.mode = WIRE_SYNC_FINGERPRINTS,
+                                  .depth = WIRE_SYNC_DEPTH_MAX - 1,
+                                  .entries = span_of(lies, sizeof lies)};
+    memset(item.prefix, 0x77, sizeof item.prefix);
+    item.prefix[WIRE_SYNC_PLACE_BYTES - 1] = 0x70;
+    struct wire_writer writer = wire_writer_of(body, sizeof body);
+    wire_write_u64(&writer, 1);
+    wire_sync_item_encode(&writer, &item);
+    cr_assert_eq(answer_bytes(set, wire_writer_view(&writer), &answered), WEFT_OK);
+    cr_assert_gt(answered, WIRE_BODY_BYTES_MAX - 2 * WIRE_SYNC_ENTRY_BYTES);
+    recordset_free(set);
+}
+
+Test(sync, a_want_of_a_name_gives_each_record_that_has_it) {
+    struct recordset *set = new_set();
+    fill(set, 100);
+    put_namesake(set, 200, 1);
+    put_namesake(set, 201, 1);
+    put_namesake(set, 202, 1);
+    uint8_t name[WIRE_SYNC_PLACE_BYTES];
+    uint8_t body[64];
+    uint8_t reply[64];
+    struct wire_sync sync = {.salt = 1};
+    struct sync_result result;
+    memset(name, 0x77, sizeof name);
+    struct wire_sync_item item = {
+        .mode = WIRE_SYNC_WANT, .count = 1, .entries = span_of(name, sizeof name)};
+    struct wire_writer writer = wire_writer_of(body, sizeof body);
+    wire_sync_item_encode(&writer, &item);
+    sync.items = wire_writer_view(&writer);
+    struct wire_writer out = wire_writer_of(reply, sizeof reply);
+    cr_assert_eq(sync_answer(set, &sync, &out, ignore, NULL, &result), WEFT_OK);
+    cr_assert_eq(result.sent_count, 3);
+    cr_assert_not(result.has_answer);
     recordset_free(set);
 }
 

@@ -227,26 +227,29 @@ static bool takes_item(const uint8_t *head, size_t head_len, size_t len) {
     takes_item((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), len)
 
 Test(wire_message, sync_items_are_as_long_as_they_say) {
-    cr_assert(TAKES_ITEM(2 + 128, 1, 0));
-    cr_assert_not(TAKES_ITEM(2 + 127, 1, 0));
+    cr_assert(TAKES_ITEM(2 + 64, 1, 0));
+    cr_assert_not(TAKES_ITEM(2 + 63, 1, 0));
     cr_assert(TAKES_ITEM(5, 2, 0, 0, 0, 0));
-    cr_assert(TAKES_ITEM(45, 2, 0, 1, 0, 1));
-    cr_assert_not(TAKES_ITEM(45, 2, 0, 1, 0, 2));
-    cr_assert_not(TAKES_ITEM(45, 2, 0, 1, 0xff, 0xff));
-    cr_assert(TAKES_ITEM(36, 3, 0, 0, 1));
-    cr_assert_not(TAKES_ITEM(36, 3, 0, 0xff, 0xff));
+    cr_assert(TAKES_ITEM(5 + 12, 2, 0, 1, 0, 1));
+    cr_assert_not(TAKES_ITEM(5 + 11, 2, 0, 1, 0, 1));
+    cr_assert_not(TAKES_ITEM(5 + 12, 2, 0, 1, 0, 2));
+    cr_assert_not(TAKES_ITEM(5 + 12, 2, 0, 1, 0xff, 0xff));
+    cr_assert(TAKES_ITEM(4 + 8, 3, 0, 0, 1));
+    cr_assert_not(TAKES_ITEM(4 + 7, 3, 0, 0, 1));
+    cr_assert_not(TAKES_ITEM(4 + 8, 3, 0, 0xff, 0xff));
 }
 
 Test(wire_message, sync_items_of_unknown_mode_or_depth_are_refused) {
-    cr_assert_not(TAKES_ITEM(130, 0, 0));
-    cr_assert_not(TAKES_ITEM(130, 4, 0));
-    cr_assert_not(TAKES_ITEM(5, 2, 0, 2, 0, 0));          /* an answer is 0 or 1 */
-    cr_assert(TAKES_ITEM(2 + 32 + 3, 2, 64, 0xab));       /* a list of one place */
-    cr_assert_not(TAKES_ITEM(2 + 33 + 3, 2, 65, 0xab));   /* deeper than a place is long */
-    cr_assert_not(TAKES_ITEM(2 + 32 + 128, 1, 64, 0xab)); /* one place has no children */
-    cr_assert(TAKES_ITEM(2 + 1 + 128, 1, 1, 0xa0));
-    cr_assert_not(TAKES_ITEM(2 + 1 + 128, 1, 1, 0xab)); /* half a byte of prefix, all of it set */
-    cr_assert_not(TAKES_ITEM(2 + 128 + 33, 1, 255, 0xab));
+    cr_assert_not(TAKES_ITEM(66, 0, 0));
+    cr_assert_not(TAKES_ITEM(66, 4, 0));
+    cr_assert_not(TAKES_ITEM(5, 2, 0, 2, 0, 0));        /* an answer is 0 or 1 */
+    cr_assert(TAKES_ITEM(2 + 8 + 3, 2, 16, 0xab));      /* a list of one name */
+    cr_assert_not(TAKES_ITEM(2 + 9 + 3, 2, 17, 0xab));  /* deeper than a name is long */
+    cr_assert_not(TAKES_ITEM(2 + 8 + 64, 1, 16, 0xab)); /* one name has no children */
+    cr_assert(TAKES_ITEM(2 + 8 + 64, 1, 15, 0xab));
+    cr_assert(TAKES_ITEM(2 + 1 + 64, 1, 1, 0xa0));
+    cr_assert_not(TAKES_ITEM(2 + 1 + 64, 1, 1, 0xab)); /* half a byte of prefix, all of it set */
+    cr_assert_not(TAKES_ITEM(2 + 64 + 128, 1, 255, 0xab));
 }
 
 Test(wire_message, a_pull_ends_below_the_limit) {
