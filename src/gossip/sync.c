@@ -144,9 +144,6 @@ static bool has_room(const struct answering *a) {
 /* One of the 16 ranges differs. */
 static void answer_child(struct answering *a, const uint8_t prefix[NAME_BYTES], unsigned depth,
                          size_t count) {
-    if (!has_room(a)) {
-        return;
-    }
     a->result.has_answer = true;
     if (count <= SYNC_LIST_MAX || depth == WIRE_SYNC_DEPTH_MAX) {
         write_list(a, prefix, depth, count);
@@ -161,7 +158,7 @@ static enum weft_err answer_fingerprints(struct answering *a, const struct wire_
     }
     uint8_t child[NAME_BYTES];
     memcpy(child, item->prefix, NAME_BYTES);
-    for (size_t i = 0; i < WIRE_SYNC_CHILDREN; i++) {
+    for (size_t i = 0; i < WIRE_SYNC_CHILDREN && has_room(a); i++) {
         uint8_t ours[SHORT_BYTES];
         prefix_set(child, item->depth, (uint8_t)i);
         size_t count = range_fingerprint(a->set, a->salt, child, item->depth + 1U, ours);
@@ -201,6 +198,7 @@ static void flush_wants(struct matching *m) {
     m->want_count = 0;
 }
 
+/* Asks for all that has this name, once. */
 static void matching_want(struct matching *m, const uint8_t *name) {
     uint8_t *end = m->wants + m->want_count * NAME_BYTES;
     if (m->want_count > 0 && memcmp(end - NAME_BYTES, name, NAME_BYTES) == 0) {
@@ -232,16 +230,22 @@ static void matching_hold(struct matching *m, const uint8_t *place) {
     m->held_count++;
 }
 
+/* Whether this entry of the list is there and has the name of the place. */
+static bool matching_names(const struct matching *m, size_t index, const uint8_t *place) {
+    return index < m->item->count &&
+           memcmp(m->item->entries.data + index * ENTRY_BYTES, place, NAME_BYTES) == 0;
+}
+
 /* Whether the list has this very record: all entries below its name are passed. */
 static bool matching_has(const struct matching *m, const struct record *record) {
+    if (!matching_names(m, m->next, record->place)) {
+        return false;
+    }
     uint8_t ours[SHORT_BYTES];
     short_fingerprint(m->a->salt, record->fingerprint, ours);
-    for (size_t i = m->next; i < m->item->count; i++) {
-        const uint8_t *entry = m->item->entries.data + i * ENTRY_BYTES;
-        if (memcmp(entry, record->place, NAME_BYTES) != 0) {
-            return false;
-        }
-        if (memcmp(entry + NAME_BYTES, ours, sizeof ours) == 0) {
+    for (size_t i = m->next; matching_names(m, i, record->place); i++) {
+        const uint8_t *theirs = m->item->entries.data + i * ENTRY_BYTES + NAME_BYTES;
+        if (memcmp(theirs, ours, sizeof ours) == 0) {
             return true;
         }
     }
@@ -287,6 +291,9 @@ static bool list_is_sound(const struct wire_sync_item *item) {
 static enum weft_err answer_list(struct answering *a, const struct wire_sync_item *item) {
     if (!list_is_sound(item)) {
         return WEFT_ERR_MALFORMED;
+    }
+    if (a->result.sent_count > recordset_live_count(a->set)) {
+        return WEFT_OK; /* ranges of an honest frame do not overlap: nothing is asked for twice */
     }
     struct matching matching = {.a = a, .item = item};
     recordset_each_in(a->set, item->prefix, item->depth, matching_pass, &matching);

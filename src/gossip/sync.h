@@ -28,7 +28,8 @@
  * digests still differ, so another reconciliation begins, with another salt.
  *
  * Work bound: one SYNC frame in makes at most WIRE_BODY_BYTES_MAX of SYNC out plus the records
- * asked for, which wait in the link's pending set (merged, bounded by the set itself).
+ * asked for, which wait in the link's pending set (merged, bounded by the set itself). Fingerprints
+ * are passed over once the answer is full, lists once they have led to more records than there are.
  */
 #ifndef GOSSIP_SYNC_H
 #define GOSSIP_SYNC_H

@@ -291,6 +291,25 @@ Test(sync, refuses_lists_out_of_order_or_out_of_range) {
     recordset_free(set);
 }
 
+Test(sync, a_frame_of_lists_that_lack_everything_gives_the_set_twice_at_most) {
+    struct recordset *set = new_set();
+    static uint8_t body[WIRE_BODY_BYTES_MAX];
+    uint8_t reply[64];
+    fill(set, 2000);
+    struct wire_writer writer = wire_writer_of(body, sizeof body);
+    struct wire_sync_item item = {.mode = WIRE_SYNC_LIST};
+    while (writer.len + 5 <= sizeof body) {
+        wire_sync_item_encode(&writer, &item);
+    }
+    struct wire_sync sync = {.salt = 1, .items = wire_writer_view(&writer)};
+    struct wire_writer out = wire_writer_of(reply, sizeof reply);
+    struct sync_result result;
+    cr_assert_eq(sync_answer(set, &sync, &out, ignore, NULL, &result), WEFT_OK);
+    cr_assert_geq(result.sent_count, 2000);
+    cr_assert_leq(result.sent_count, 4000);
+    recordset_free(set);
+}
+
 Test(sync, a_list_of_one_name_is_cut_to_what_a_frame_holds) {
     struct recordset *set = new_set();
     for (uint32_t i = 0; i < 6000; i++) {
