@@ -85,6 +85,26 @@ class Progress:
         return value
 
 
+def descriptors(pid):
+    """What each descriptor of a process is."""
+    for entry in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(f"/proc/{pid}/fd/{entry}")
+
+
+def connected_controls(node):
+    """Connections to the control socket, which come and go with our questions."""
+    with open("/proc/net/unix") as table:
+        rows = [line.split() for line in table if line.rstrip().endswith(str(node.control))]
+    return {f"socket:[{row[6]}]" for row in rows if row[5] == "03"}
+
+
+def lasting_descriptors(node):
+    """What each descriptor of a daemon is, but for connections to its control socket."""
+    control = connected_controls(node)
+    return [name for name in descriptors(node.process.pid) if name not in control]
+
+
 def is_at_rest(status):
     """No stream, and no socket of an application either: those may end a moment later."""
     return status["streams"]["open"] == 0 and status["connections"] == 0

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A thousand real links that come and go leave nothing behind."""
 
-import contextlib
 import os
 import time
 
 import harness
-from real import IS_SANITIZED, RealTest, report
+from real import IS_SANITIZED, RealTest, lasting_descriptors, report
 
 FLOOD = os.environ.get("WEFT_LINK_FLOOD", "link_flood")
 LINKS = 1_000
@@ -50,24 +49,8 @@ class Links(RealTest):
 
     def cost(self):
         self.hub.wait_links(0)
-        pid = self.hub.process.pid
-        control = connected_controls(self.hub)
-        files = [name for name in descriptors(pid) if name not in control]
+        files = lasting_descriptors(self.hub)
         return len(files), self.hub.get("status")["rss_bytes"]
-
-
-def descriptors(pid):
-    """What each descriptor of a process is."""
-    for entry in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            yield os.readlink(f"/proc/{pid}/fd/{entry}")
-
-
-def connected_controls(node):
-    """Connections to the control socket, which come and go with our questions."""
-    with open("/proc/net/unix") as table:
-        rows = [line.split() for line in table if line.rstrip().endswith(str(node.control))]
-    return {f"socket:[{row[6]}]" for row in rows if row[5] == "03"}
 
 
 if __name__ == "__main__":

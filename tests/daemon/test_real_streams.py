@@ -4,7 +4,6 @@
 
 import contextlib
 import hashlib
-import os
 import selectors
 import socket
 import socketserver
@@ -12,7 +11,7 @@ import threading
 
 import harness
 from harness import PATIENCE
-from real import IS_SANITIZED, RealTest, report, write_random
+from real import IS_SANITIZED, RealTest, lasting_descriptors, report, write_random
 
 AT_ONCE = 500
 STREAMS = 1_000 if IS_SANITIZED else 10_000
@@ -118,10 +117,8 @@ class Streams(RealTest):
 
 
 def costs_of(node):
-    """(descriptors, resident bytes) of a daemon. Its control connections come and go, ours among
-    them: the fewest descriptors of several looks are those that stay."""
-    looks = [(node.get("status"), os.listdir(f"/proc/{node.process.pid}/fd")) for _ in range(20)]
-    return min(len(files) for _, files in looks), looks[-1][0]["rss_bytes"]
+    """(descriptors, resident bytes) of a daemon."""
+    return len(lasting_descriptors(node)), node.get("status")["rss_bytes"]
 
 
 class Crowd:
