@@ -106,8 +106,7 @@ class Streams(RealTest):
                 f"{name}: {STREAMS} streams: descriptors {first[name][0]} -> {files},"
                 f" memory {first[name][1]} -> {memory} ({memory - first[name][1]:+})"
             )
-            # Fewer is well: a link given up for its twin at the start lingers for a second.
-            self.assertLessEqual(files, first[name][0], name)
+            self.assertEqual(files, first[name][0], name)
             if not IS_SANITIZED:
                 self.assertLess(memory, first[name][1] + MEMORY_MORE, name)
 
