@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What goes wrong: the scenario's timeline, and chaos, drawn by the seed.
+ */
+#ifndef SIM_FAULT_H
+#define SIM_FAULT_H
+
+#include "sim/world.h"
+
+struct faults;
+
+/* One fault as it happened, for the report. */
+struct fault_done {
+    weft_ns at;
+    weft_ns until; /* WEFT_NEVER while it lasts */
+    enum fault_kind kind;
+    char what[120]; /* "12 nodes: 3 17 20 ..." */
+};
+
+struct faults *faults_new(struct world *world);
+void faults_free(struct faults *faults);
+/* t=0 is now. */
+void faults_begin(struct faults *faults);
+/* Ends all that goes on: the dead start, the cut is healed. LIVENESS: only inside the core, and
+ * nothing new is drawn. */
+void faults_heal(struct faults *faults);
+/* Nodes that count at rest: all that are up in SAFETY; the core in LIVENESS. `out`: node_count. */
+void faults_core(const struct faults *faults, bool *out);
+size_t faults_done(const struct faults *faults, const struct fault_done **out);
+/* How often each kind was begun. */
+uint64_t faults_count(const struct faults *faults, enum fault_kind kind);
+
+#endif
