@@ -73,6 +73,7 @@ static enum weft_err make_gossip(struct core *core) {
     const struct gossip_config config = {
         .identity = core->config.identity,
         .host = &core->host,
+        .pool = core->config.pool,
         .routes = {.ctx = core,
                    .children = ask_children,
                    .digest = ask_digest,

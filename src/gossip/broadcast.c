@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "gossip/pool.h"
 
 #define BROADCAST_DOMAIN "weft broadcast 1"
 #define PULL_DELAY_NS (50 * NS_PER_MS) /* what is on its way may still come */
@@ -281,8 +282,8 @@ enum weft_err broadcast_hear(struct gossip *gossip, struct gossip_link *link, st
     if (!may_verify(gossip, link, &id, now)) {
         return WEFT_OK;
     }
-    if (!identity_verify(&broadcast.key, BROADCAST_DOMAIN, broadcast.signed_part,
-                         broadcast.signature.data)) {
+    if (!record_pool_verify(gossip->config.pool, &broadcast.key, BROADCAST_DOMAIN,
+                            broadcast.signed_part, broadcast.signature.data)) {
         return WEFT_ERR_AUTH;
     }
     struct source *source = source_get(gossip, &id, broadcast.incarnation);

@@ -69,6 +69,7 @@ struct gossip_routes {
 struct gossip_config {
     const struct identity *identity; /* outlives gossip */
     const struct host *host;         /* outlives gossip */
+    struct record_pool *pool;        /* of all gossips of this process (pool.h), or NULL */
     struct gossip_routes routes;
     struct hash_key hash_key;
     uint64_t incarnation; /* of this start, 1 .. 2^63-1; raised by gossip when it must */

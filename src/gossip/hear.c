@@ -7,6 +7,7 @@
 #include "gossip/internal.h"
 
 #include "base/check.h"
+#include "gossip/pool.h"
 
 /* Of one reconciliation, the first so many records are passed on, and a quarter of what we hold: a
  * newcomer that is told everything must not tell it back to all its neighbours, while a bridge
@@ -189,7 +190,7 @@ static enum weft_err hear_one(struct gossip *gossip, struct gossip_link *link, s
     if (!may_verify(gossip, link, &owner, now)) {
         return WEFT_OK;
     }
-    err = record_open(encoded, &record);
+    err = record_pool_open(gossip->config.pool, encoded, &record);
     if (err != WEFT_OK) {
         gossip->counters.records_refused++;
         return err == WEFT_ERR_MEMORY ? WEFT_OK : err;
@@ -237,7 +238,7 @@ static enum weft_err load_verdict(enum recordset_verdict verdict) {
 enum weft_err gossip_load(struct gossip *gossip, struct span encoded, weft_ns absence,
                           weft_ns now) {
     struct record *record;
-    enum weft_err err = record_open(encoded, &record);
+    enum weft_err err = record_pool_open(gossip->config.pool, encoded, &record);
     if (err != WEFT_OK) {
         return err;
     }

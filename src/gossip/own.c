@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "gossip/pool.h"
 
 /* An instance that comes back above us so soon is alive. Longer than a clone stays off (the core's
  * QUARANTINE) and then takes to link again: else it would not be found a second time. */
@@ -30,6 +31,7 @@ static enum weft_err put_own(struct gossip *gossip, const struct wire_record *fi
     if (err != WEFT_OK) {
         return err;
     }
+    record = record_pool_share(gossip->config.pool, record);
     enum recordset_verdict verdict = gossip_take(gossip, record, NULL, now);
     record_unref(record);
     return verdict == RECORDSET_REFUSED ? WEFT_ERR_FULL : WEFT_OK;

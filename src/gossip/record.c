@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "gossip/pool.h"
 
 #define RECORD_DOMAIN "weft record 1"
 #define PLACE_DOMAIN "weft place 1"
@@ -153,6 +154,7 @@ void record_unref(struct record *record) {
     ASSERT(record->reference_count > 0);
     record->reference_count--;
     if (record->reference_count == 0) {
+        record_pool_leave(record);
         free(record);
     }
 }

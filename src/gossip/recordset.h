@@ -36,6 +36,8 @@
 /* Of a place, what names a range: up to 16 nibbles. */
 #define PLACE_PREFIX_BYTES WIRE_SYNC_PLACE_BYTES
 
+struct record_pool;
+
 /* One verified record. Counted and immutable. */
 struct record {
     uint32_t reference_count;
@@ -50,6 +52,10 @@ struct record {
     struct span key;     /* into encoded */
     struct span body;    /* into encoded */
     struct span encoded; /* owned by the record */
+
+    struct record_pool *pool; /* that it is in (pool.h), or NULL */
+    struct record *pool_next; /* in its bucket there */
+    uint64_t pool_hash;
 };
 
 /* Decodes and verifies: WEFT_ERR_MALFORMED, WEFT_ERR_AUTH (bad signature), WEFT_ERR_MEMORY. */

@@ -141,6 +141,7 @@ void net_free(struct net *net) {
         gossip_free(net->nodes[i].gossip);
         identity_fini(&net->nodes[i].identity);
     }
+    record_pool_free(net->pool);
     free(net);
 }
 
@@ -179,6 +180,13 @@ static size_t link_end(const struct net *net, size_t from, uint64_t link) {
     return SIZE_MAX;
 }
 
+/* Hashes a frame into the trace. */
+static void note_frame(struct net *net, size_t from, const struct frame *frame) {
+    const struct hash_key key = {{3}};
+    uint64_t parts[4] = {net->trace, net->now, from, hash_keyed(&key, frame_view(frame))};
+    net->trace = hash_keyed(&key, span_of(parts, sizeof parts));
+}
+
 static void take_outputs(struct net_node *node) {
     struct net *net = node->net;
     struct gossip_output output;
@@ -186,6 +194,7 @@ static void take_outputs(struct net_node *node) {
         size_t to = link_end(net, node->index, output.link.value);
         uint8_t kind = output.frame->data[0];
         net->frames[kind]++;
+        note_frame(net, node->index, output.frame);
         net->bytes += output.frame->len;
         bool is_lost =
             kind == net->lose_kind && net->lose_from == node->index && net->lose_to == to;
@@ -221,6 +230,7 @@ void net_start(struct net *net, size_t at, uint64_t incarnation) {
     node->instance = rng_next(&node->rng) >> 1;
     struct gossip_config config = {.identity = &node->identity,
                                    .host = &node->host,
+                                   .pool = net->pool,
                                    .routes = {.ctx = node,
                                               .children = net_children,
                                               .digest = net_digest,

@@ -9,6 +9,7 @@
 
 #include "base/ring.h"
 #include "base/time.h"
+#include "gossip/pool.h"
 #include "kit.h"
 
 #define NET_NODES_MAX 48
@@ -48,7 +49,9 @@ struct net {
     struct ring flight;
     uint64_t frames[32]; /* sent, by kind */
     uint64_t bytes;
-    size_t room; /* 0: without limit */
+    size_t room;              /* 0: without limit */
+    struct record_pool *pool; /* of all nodes, or NULL; net_free frees it */
+    uint64_t trace;           /* a hash of all frames so far: when, from where, what */
     /* Frames of this kind between two nodes vanish. */
     uint8_t lose_kind;
     size_t lose_from, lose_to;

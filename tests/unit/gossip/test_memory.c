@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 
 #include "base/time.h"
+#include "gossip/pool.h"
 #include "kit.h"
 #include "support/failing_alloc.h"
 
@@ -137,5 +138,34 @@ Test(gossip_memory, what_was_lost_for_want_of_memory_is_made_up_for) {
         cr_assert_eq(recordset_live_count(gossip_records(a.gossip)), 4);
         solo_fini(&a);
         solo_fini(&b);
+    }
+}
+
+#define POOLED 600 /* so many that the pool's table grows twice */
+
+Test(gossip_memory, a_pool_goes_on_with_what_memory_there_is) {
+    const struct hash_key key = {{5}};
+    static struct record *records[POOLED];
+    for (uint32_t i = 0; i < POOLED; i++) {
+        records[i] = kit_shaped(i, 9, 1, 1, 1, 100);
+    }
+    FAILING_ALLOC_EACH(nth) {
+        struct record_pool *pool = record_pool_new(&key, POOLED);
+        cr_assert(pool != NULL || failing_alloc_disarm());
+        for (uint32_t i = 0; i < POOLED; i++) {
+            cr_assert_eq(record_pool_share(pool, records[i]), records[i]);
+        }
+        cr_assert(pool == NULL || record_pool_count(pool) == POOLED);
+        for (uint32_t i = 0; i < POOLED; i++) {
+            struct record *found = NULL;
+            cr_assert(pool == NULL ||
+                      record_pool_open(pool, records[i]->encoded, &found) == WEFT_OK);
+            cr_assert(found == NULL || found == records[i]);
+            record_unref(found);
+        }
+        record_pool_free(pool);
+    }
+    for (uint32_t i = 0; i < POOLED; i++) {
+        record_unref(records[i]);
     }
 }

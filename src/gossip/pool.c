@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Records in chains by a keyed hash of their signature, which no two encodings that are both
+ * genuine share; the whole encoding decides. Genuine messages of other kinds in a table of
+ * hashes, where a newer one takes an older one's place.
+ */
+#include "gossip/pool.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+
+#define BUCKETS_FIRST 256 /* doubled when there are more records */
+#define GENUINE_ROWS 4096 /* of broadcasts: what 10,000 nodes have in flight at a time */
+#define GENUINE_DOMAIN "weft genuine 1"
+
+struct genuine {
+    uint8_t hash[32]; /* zero: a free row */
+};
+
+struct record_pool {
+    struct hash_key key;
+    struct record **buckets;
+    size_t bucket_count; /* a power of two */
+    size_t count;
+    size_t count_max;
+    uint64_t spared;
+    struct genuine genuine[GENUINE_ROWS];
+};
+
+struct record_pool *record_pool_new(const struct hash_key *key, size_t count_max) {
+    ASSERT(count_max >= 1);
+    struct record_pool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL) {
+        return NULL;
+    }
+    pool->key = *key;
+    pool->count_max = count_max;
+    pool->bucket_count = BUCKETS_FIRST;
+    pool->buckets = calloc(BUCKETS_FIRST, sizeof(struct record *));
+    if (pool->buckets == NULL) {
+        free(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+void record_pool_free(struct record_pool *pool) {
+    if (pool == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < pool->bucket_count; i++) {
+        for (struct record *at = pool->buckets[i]; at != NULL; at = at->pool_next) {
+            at->pool = NULL;
+        }
+    }
+    free(pool->buckets);
+    free(pool);
+}
+
+static struct record **bucket_of(const struct record_pool *pool, uint64_t hash) {
+    return &pool->buckets[hash & (pool->bucket_count - 1)];
+}
+
+static void link_in(struct record_pool *pool, struct record *record) {
+    struct record **bucket = bucket_of(pool, record->pool_hash);
+    record->pool_next = *bucket;
+    *bucket = record;
+}
+
+/* Twice the buckets; short of memory it goes on with longer chains. */
+static void grow(struct record_pool *pool) {
+    struct record **old = pool->buckets;
+    size_t count = pool->bucket_count;
+    struct record **buckets = calloc(count * 2, sizeof(struct record *));
+    if (buckets == NULL) {
+        return;
+    }
+    pool->buckets = buckets;
+    pool->bucket_count = count * 2;
+    for (size_t i = 0; i < count; i++) {
+        struct record *at = old[i];
+        while (at != NULL) {
+            struct record *next = at->pool_next;
+            link_in(pool, at);
+            at = next;
+        }
+    }
+    free(old);
+}
+
+/* Of the signature, or of all there is of something shorter. */
+static uint64_t hash_of(const struct record_pool *pool, struct span encoded) {
+    size_t len = encoded.len < SIGNATURE_BYTES ? encoded.len : SIGNATURE_BYTES;
+    return hash_keyed(&pool->key, span_of(encoded.data + (encoded.len - len), len));
+}
+
+static struct record *find(const struct record_pool *pool, uint64_t hash, struct span encoded) {
+    struct record *at = *bucket_of(pool, hash);
+    while (at != NULL && (at->pool_hash != hash || !span_equal(at->encoded, encoded))) {
+        at = at->pool_next;
+    }
+    return at;
+}
+
+static void enter(struct record_pool *pool, uint64_t hash, struct record *record) {
+    if (pool->count >= pool->count_max) {
+        return;
+    }
+    if (pool->count >= pool->bucket_count) {
+        grow(pool);
+    }
+    record->pool = pool;
+    record->pool_hash = hash;
+    link_in(pool, record);
+    pool->count++;
+}
+
+enum weft_err record_pool_open(struct record_pool *pool, struct span encoded, struct record **out) {
+    if (pool == NULL) {
+        return record_open(encoded, out);
+    }
+    uint64_t hash = hash_of(pool, encoded);
+    struct record *known = find(pool, hash, encoded);
+    if (known != NULL) {
+        pool->spared++;
+        *out = record_ref(known);
+        return WEFT_OK;
+    }
+    enum weft_err err = record_open(encoded, out);
+    if (err == WEFT_OK) {
+        enter(pool, hash, *out);
+    }
+    return err;
+}
+
+struct record *record_pool_share(struct record_pool *pool, struct record *record) {
+    if (pool == NULL) {
+        return record;
+    }
+    uint64_t hash = hash_of(pool, record->encoded);
+    struct record *known = find(pool, hash, record->encoded);
+    if (known == NULL) {
+        enter(pool, hash, record);
+        return record;
+    }
+    known = record_ref(known); /* it may be the same one */
+    record_unref(record);
+    return known;
+}
+
+void record_pool_leave(struct record *record) {
+    struct record_pool *pool = record->pool;
+    if (pool == NULL) {
+        return;
+    }
+    struct record **at = bucket_of(pool, record->pool_hash);
+    while (*at != record) {
+        ASSERT(*at != NULL);
+        at = &(*at)->pool_next;
+    }
+    *at = record->pool_next;
+    record->pool = NULL;
+    pool->count--;
+}
+
+/* The row where a message stands if it is remembered, and its hash: over all that verifying
+ * depends on. */
+static struct genuine *row_of(struct record_pool *pool, const struct weft_public_key *key,
+                              const char *domain, struct span signed_bytes, uint8_t hash[32]) {
+    uint8_t input[32 + WEFT_KEY_BYTES];
+    noise_hash(domain, signed_bytes, input);
+    memcpy(input + 32, key->bytes, WEFT_KEY_BYTES);
+    noise_hash(GENUINE_DOMAIN, span_of(input, sizeof input), hash);
+    return &pool->genuine[((size_t)hash[0] << 8 | hash[1]) % GENUINE_ROWS];
+}
+
+bool record_pool_verify(struct record_pool *pool, const struct weft_public_key *key,
+                        const char *domain, struct span message,
+                        const uint8_t signature[SIGNATURE_BYTES]) {
+    if (pool == NULL) {
+        return identity_verify(key, domain, message, signature);
+    }
+    ASSERT(signature == message.data + message.len);
+    uint8_t hash[32];
+    struct span signed_bytes = span_of(message.data, message.len + SIGNATURE_BYTES);
+    struct genuine *row = row_of(pool, key, domain, signed_bytes, hash);
+    if (memcmp(row->hash, hash, sizeof hash) == 0) {
+        pool->spared++;
+        return true;
+    }
+    if (!identity_verify(key, domain, message, signature)) {
+        return false;
+    }
+    memcpy(row->hash, hash, sizeof hash);
+    return true;
+}
+
+size_t record_pool_count(const struct record_pool *pool) {
+    return pool->count;
+}
+
+uint64_t record_pool_spared(const struct record_pool *pool) {
+    return pool->spared;
+}
