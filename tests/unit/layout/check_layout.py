@@ -104,7 +104,7 @@ def include_fault(folder, quote, header):
         allowed = [folder, "base", "weft", *FOLDERS[folder]]
         return None if first in allowed else f"{folder} may not include {first}"
     if quote == '"':
-        return "project includes are spelt from src (or sim/)"
+        return "project includes are spelt from src"
     for start, users in LIBRARIES.items():
         if header.startswith(start):
             return None if folder in users else f"{folder} may not use <{header}>"
