@@ -155,8 +155,27 @@ void record_unref(struct record *record) {
     record->reference_count--;
     if (record->reference_count == 0) {
         record_pool_leave(record);
+        wire_word_unref(record->word);
         free(record);
     }
+}
+
+enum weft_err record_word(struct record *record, struct wire_word **out) {
+    if (record->kind != WIRE_RECORD_PEER || record->is_tombstone) {
+        return WEFT_ERR_INVALID;
+    }
+    enum weft_err err = WEFT_OK;
+    if (record->word == NULL) {
+        struct wire_peer_body body;
+        err = wire_peer_body_decode(record->body, &body);
+        if (err == WEFT_OK) {
+            err = wire_word_new(&record->owner, &body, &record->word);
+        }
+    }
+    if (err == WEFT_OK) {
+        *out = record->word;
+    }
+    return err;
 }
 
 bool record_is_newer(const struct record *a, const struct record *b) {

@@ -32,6 +32,7 @@
 #include "base/hash.h"
 #include "noise/identity.h"
 #include "wire/record.h"
+#include "wire/word.h"
 
 /* Of a place, what names a range: up to 16 nibbles. */
 #define PLACE_PREFIX_BYTES WIRE_SYNC_PLACE_BYTES
@@ -56,6 +57,8 @@ struct record {
     struct record_pool *pool; /* that it is in (pool.h), or NULL */
     struct record *pool_next; /* in its bucket there */
     uint64_t pool_hash;
+
+    struct wire_word *word; /* record_word; NULL until somebody asks */
 };
 
 /* Decodes and verifies: WEFT_ERR_MALFORMED, WEFT_ERR_AUTH (bad signature), WEFT_ERR_MEMORY. */
@@ -66,6 +69,10 @@ WEFT_MUST_CHECK enum weft_err record_sign(const struct identity *identity,
                                           const struct wire_record *fields, struct record **out);
 struct record *record_ref(struct record *record);
 void record_unref(struct record *record);
+/* The links that a peer record lists, parsed once for all who hold the record; borrowed while the
+ * record lives. WEFT_ERR_INVALID for a tombstone or another kind, WEFT_ERR_MALFORMED for a body we
+ * cannot read, WEFT_ERR_MEMORY. */
+WEFT_MUST_CHECK enum weft_err record_word(struct record *record, struct wire_word **out);
 /* Whether (incarnation, version) of a is greater than that of b. */
 bool record_is_newer(const struct record *a, const struct record *b);
 
