@@ -6,7 +6,7 @@
  *
  *   name                    broadcast.latency
  *   what an expect asks     broadcast.latency.p99, .p50, .p90, .p999, .mean, .min, .max, .count,
- * .sum a counter by its bare name
+ *                           .sum; a counter by its bare name, or as a distribution of one sample
  */
 #ifndef SIM_METRICS_H
 #define SIM_METRICS_H
@@ -57,7 +57,9 @@ void metric_each_bucket(const struct metric *metric,
                         void (*each)(void *ctx, int64_t low, int64_t high, uint64_t count),
                         void *ctx);
 
-/* What "NAME" or "NAME.p99" stands for now. False when there is no such metric. */
+/* What "NAME" or "NAME.p99" stands for now. False when there is no such metric, for the bare name
+ * of a distribution, and for a distribution without samples but for .count and .sum. The unit of
+ * .count is UNIT_COUNT. */
 bool metrics_ask(const struct metrics *metrics, const char *question, int64_t *out,
                  enum metric_unit *unit);
 

@@ -32,9 +32,11 @@ enum topology_kind {
     TOPOLOGY_RANDOM_REGULAR, /* degree */
     TOPOLOGY_SMALL_WORLD,    /* Watts and Strogatz: degree, rewired_ppm */
     TOPOLOGY_SCALE_FREE,     /* Barabasi and Albert: degree: links of a newcomer */
-    TOPOLOGY_SITES, /* hubs, fully joined; sites of site_nodes each, dialling site_uplinks hubs */
-    TOPOLOGY_SEED,  /* all dial node 0 (seeds: how many such); discovery does the rest */
-    TOPOLOGY_LIST,  /* edges as given */
+    TOPOLOGY_SITES,  /* hubs, fully joined; sites of site_nodes each, dialling site_uplinks hubs */
+    TOPOLOGY_SEED,   /* all dial node 0 (seeds: how many such); discovery does the rest */
+    TOPOLOGY_HALVES, /* two random regular halves of `degree`, joined by `bridges` edges */
+    TOPOLOGY_LIST,   /* edges as given */
+    TOPOLOGY_KIND_COUNT,
 };
 
 struct scenario_edge {
@@ -50,6 +52,7 @@ struct scenario_topology {
     uint32_t hubs;
     uint32_t site_nodes;
     uint32_t site_uplinks;
+    uint32_t bridges;
     struct scenario_edge *edges; /* LIST */
     size_t edge_count;
 };
@@ -63,20 +66,21 @@ struct scenario_quality {
     uint64_t buffer;       /* bytes on their way unacknowledged: the socket's send buffer */
 };
 
-/* Which nodes a load or a fault concerns. */
+/* Which nodes a load or a fault concerns (plan_pick draws them). */
 enum pick_kind {
     PICK_ALL,
-    PICK_COUNT, /* so many, drawn by the seed */
-    PICK_PPM,   /* this share, drawn by the seed */
+    PICK_COUNT, /* so many of `among`, drawn by the seed */
+    PICK_PPM,   /* this share of `among`, drawn by the seed */
     PICK_LIST,  /* these */
     PICK_HUBS,  /* SITES: the hubs */
     PICK_SITES, /* SITES: all but the hubs */
 };
 struct scenario_pick {
     enum pick_kind kind;
+    enum pick_kind among; /* COUNT, PPM: of ALL, HUBS, SITES or LIST */
     uint32_t count;
     uint32_t ppm;
-    uint32_t *list;
+    uint32_t *list; /* increasing, without repeats */
     size_t list_count;
 };
 
@@ -87,6 +91,7 @@ enum load_kind {
     LOAD_SERVICES,  /* each of `who` offers `count` services; with `every`, one of them changes that
                        often */
     LOAD_STREAMS,   /* each of `who` opens a stream to a service of a random `to` (all: any) */
+    LOAD_KIND_COUNT,
 };
 enum stream_shape {
     SHAPE_UPLOAD,   /* `bytes` to the server, which acknowledges the end */
@@ -94,13 +99,14 @@ enum stream_shape {
     SHAPE_ECHO,     /* `bytes`, sent back as they come */
     SHAPE_PING,     /* `bytes` to and fro, one every `every`, for ever */
     SHAPE_BULK,     /* as much as goes, for ever */
+    SHAPE_COUNT,
 };
 struct scenario_load {
     enum load_kind kind;
     struct scenario_pick who;
     struct scenario_pick to;
     enum stream_shape shape;
-    uint64_t count;     /* 0: no end */
+    uint64_t count;     /* of each of `who`; 0: no end */
     struct range bytes; /* of each message or stream */
     uint64_t every_ns;
     uint64_t at_ns;      /* begins; from t=0 */
@@ -141,13 +147,13 @@ enum lie_kind {
     LIE_GARBAGE = 64, /* frames that are not the protocol */
 };
 
-/* One line of the timeline. */
+/* One line of the timeline. Each repetition draws its nodes anew (a list stays what it is). */
 struct scenario_fault {
     enum fault_kind kind;
     uint64_t at_ns;    /* from t=0 */
     uint64_t span_ns;  /* 0: until healed */
-    uint64_t every_ns; /* the line is repeated that often, `count` times; FLAP: see there */
-    uint64_t count;
+    uint64_t every_ns; /* the line happens `count` times, that far apart; FLAP: see there */
+    uint64_t count;    /* at least 1 */
     struct scenario_pick who;
     struct scenario_pick to; /* CUT, SILENCE, ONE_WAY: the other ends; ALL: any */
     uint32_t ppm;
@@ -181,20 +187,29 @@ enum expect_op {
     EXPECT_AT_LEAST,
     EXPECT_MORE,
 };
-/* "broadcast.latency.p99 <= 300ms": a metric of sim/metrics.h, in its base unit. Ratios are in
- * millionths (0.10 is 100,000). */
+/* What kind of quantity a limit was written as; which metrics it fits is found when it is asked
+ * (sim/expect.h). */
+enum expect_unit {
+    EXPECT_PLAIN, /* "0", "0.10": value in millionths; fits counts and ratios, and 0 fits all */
+    EXPECT_PPM,   /* "0.5%": value in millionths; fits ratios */
+    EXPECT_NS,    /* "300ms" */
+    EXPECT_BYTES, /* "20MB", "1.5KB/s", "90Mbit": bytes, or bytes a second */
+};
+/* "broadcast.latency.p99 <= 300ms": a question for metrics_ask and what is wanted of the answer. */
 struct scenario_expect {
     char text[120]; /* as written */
     char metric[96];
     enum expect_op op;
+    enum expect_unit unit;
     int64_t value;
 };
 
 struct scenario {
     char name[SCENARIO_NAME_MAX + 1];
-    char *about;   /* one sentence or two; owned */
-    char *targets; /* "A1 A2"; owned; "" if none */
-    char *file;    /* where it was read; owned */
+    char *about;          /* one sentence or two; owned */
+    char *targets;        /* "A1 A2"; owned; "" if none */
+    char *file;           /* where it was read; owned */
+    uint32_t suite_seeds; /* seeds of it that each push runs; 0: too long for that */
     uint32_t nodes;
     struct scenario_topology topology;
     bool has_discovery; /* may the connection maker dial what it learned? */
@@ -233,7 +248,9 @@ WEFT_MUST_CHECK enum weft_err scenario_parse(const char *text, size_t len, const
                                              struct scenario **out, struct scenario_error *error);
 void scenario_free(struct scenario *scenario);
 
-const char *fault_kind_name(enum fault_kind kind); /* "crash" ... as in files */
+/* As in files: "crash" ..., "random-regular" ...; "?" for what is none. */
+const char *fault_kind_name(enum fault_kind kind);
 const char *topology_kind_name(enum topology_kind kind);
+const char *load_kind_name(enum load_kind kind);
 
 #endif

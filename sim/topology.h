@@ -9,7 +9,7 @@
 #include "base/rng.h"
 #include "sim/scenario.h"
 
-/* A plan: edges are seeds (a dials b), sorted by (a, b), without repeats. */
+/* A plan: edges are seeds (a dials b), sorted by (a, b), without repeats either way. */
 struct plan {
     uint32_t node_count;
     uint32_t hub_count; /* SITES: nodes 0 .. hub_count-1 are hubs; else 0 */
