@@ -27,6 +27,9 @@ void faults_heal(struct faults *faults);
 /* Nodes that count at rest: all that are up in SAFETY; the core in LIVENESS. `out`: node_count. */
 void faults_core(const struct faults *faults, bool *out);
 size_t faults_done(const struct faults *faults, const struct fault_done **out);
+/* Which faults were ever about this node itself, as their `who`, or its lies: bits 1 << FAULT_x. Who
+ * has none is healthy. */
+uint32_t faults_of(const struct faults *faults, uint32_t node);
 /* How often each kind was begun. */
 uint64_t faults_count(const struct faults *faults, enum fault_kind kind);
 
