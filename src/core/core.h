@@ -239,5 +239,13 @@ size_t core_culprits(const struct core *core, struct core_culprit *out, size_t m
 
 /* A digest of the reachable topology: equal on all nodes of a settled mesh. */
 uint64_t core_topology_digest(const struct core *core);
+/* The digest of the live records that heartbeats carry: equal on all nodes of a settled mesh. */
+uint64_t core_records_digest(const struct core *core);
+size_t core_live_record_count(const struct core *core);
+
+/* What a watcher asks often; each costs at most a lookup. */
+size_t core_reachable_count(const struct core *core); /* without ourselves */
+uint64_t core_computation_count(const struct core *core);
+struct router_path core_path_to(const struct core *core, const struct weft_peer_id *peer);
 
 #endif

@@ -236,3 +236,23 @@ size_t core_culprits(const struct core *core, struct core_culprit *out, size_t m
 uint64_t core_topology_digest(const struct core *core) {
     return router_digest(core->router);
 }
+
+uint64_t core_records_digest(const struct core *core) {
+    return recordset_digest(gossip_records(core->gossip));
+}
+
+size_t core_live_record_count(const struct core *core) {
+    return recordset_live_count(gossip_records(core->gossip));
+}
+
+size_t core_reachable_count(const struct core *core) {
+    return router_reachable_count(core->router);
+}
+
+uint64_t core_computation_count(const struct core *core) {
+    return router_computation_count(core->router);
+}
+
+struct router_path core_path_to(const struct core *core, const struct weft_peer_id *peer) {
+    return router_path_to(core->router, peer);
+}
