@@ -119,6 +119,7 @@ struct liar {
     bool (*send)(void *ctx, uint32_t node, uint32_t to, struct action *action);
 };
 void world_set_liar(struct world *world, uint32_t node, const struct liar *liar); /* NULL: honest */
+bool world_is_liar(const struct world *world, uint32_t node);
 /* Sends a frame from `node` over its link as its core would. Takes the references. */
 void world_inject(struct world *world, uint32_t node, struct link_id link, struct frame *frame,
                   struct frame *payload, enum wire_class class);
