@@ -20,8 +20,12 @@ void checks_free(struct checks *checks);
 bool checks_is_settled(struct checks *checks);
 /* t=0 is now: what traffic and timers are at rest is known. */
 void checks_begin(struct checks *checks);
-/* The state at rest, at the end. */
+/* The state at rest, at the end: looks at the traffic of the rest's last third too, so call it when
+ * `rest_ns` of the scenario is over. */
 void checks_at_rest(struct checks *checks);
+/* Writes what was counted (traffic, loops, redundancy, false downs ...) into the metrics, at the
+ * end; once, however often it is called. */
+void checks_report(struct checks *checks);
 
 struct check_result {
     const char *name; /* "record versions never go back" */
