@@ -68,8 +68,9 @@ void net_dial(struct net *net, uint32_t from, uint32_t to, uint64_t token, weft_
 /* Sends over an open connection; takes references of its own. Dropped if it is gone. */
 void net_send(struct net *net, struct link_id end, struct frame *frame, struct frame *payload,
               weft_ns now);
-/* Bytes that may be sent now without waiting for the wire; 0 when gone. */
-size_t net_room(const struct net *net, struct link_id end, weft_ns now);
+/* Bytes that may be sent now without waiting for the wire; 0 when gone. After a 0 for an open end,
+ * ROOM follows. */
+size_t net_room(struct net *net, struct link_id end, weft_ns now);
 /* Closes one end: what was sent still arrives, then CLOSED at the other. No more events here. */
 void net_close(struct net *net, struct link_id end, weft_ns now);
 bool net_is_open(const struct net *net, struct link_id end);

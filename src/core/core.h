@@ -208,6 +208,11 @@ size_t core_trace_path(struct core *core, const struct weft_peer_id *peer, struc
                        size_t max);
 bool core_target_at(const struct core *core, size_t index, struct dialer_target *out);
 
+/* Walks the records of others that are kept: what a store that followed every SAVE_RECORD and
+ * FORGET_RECORD holds. `each` must not call into the core; it may take references. */
+void core_each_record(const struct core *core, void (*each)(void *ctx, struct record *record),
+                      void *ctx);
+
 struct core_status {
     struct weft_peer_id id;
     uint64_t incarnation;

@@ -256,3 +256,23 @@ uint64_t core_computation_count(const struct core *core) {
 struct router_path core_path_to(const struct core *core, const struct weft_peer_id *peer) {
     return router_path_to(core->router, peer);
 }
+
+struct record_walk {
+    const struct core *core;
+    void (*each)(void *ctx, struct record *record);
+    void *ctx;
+};
+
+static void walk_record(void *ctx, struct record *record, bool is_live) {
+    const struct record_walk *walk = ctx;
+    (void)is_live;
+    if (!weft_peer_id_equal(&record->owner, &walk->core->config.identity->id)) {
+        walk->each(walk->ctx, record);
+    }
+}
+
+void core_each_record(const struct core *core, void (*each)(void *ctx, struct record *record),
+                      void *ctx) {
+    struct record_walk walk = {.core = core, .each = each, .ctx = ctx};
+    recordset_each(gossip_records(core->gossip), walk_record, &walk);
+}

@@ -15,7 +15,6 @@
     2048 /* room for sealed bytes when little is queued: most records of a quiet mesh */
 #define BUDGET_MIN ((size_t)16384)
 #define BUDGET_MAX ((size_t)RECORD_PAYLOAD_MAX)
-#define CARRIER_FLAGS_AT (WIRE_FRAME_HEADER_BYTES + 41)
 /* The most the buffer must hold: a whole record, its length, and all its payloads. */
 #define BUFFERED_MAX (RECORD_LENGTH_BYTES + RECORD_BYTES_MAX + RECORD_PAYLOAD_MAX)
 
@@ -238,7 +237,7 @@ static void add(struct filling *fill, const struct sendq_taken *taken) {
         return;
     }
     if (taken->is_congested) {
-        place[CARRIER_FLAGS_AT] |= WIRE_CARRIER_CONGESTED; /* the copy: frames are shared */
+        place[WIRE_CARRIER_FLAGS_AT] |= WIRE_CARRIER_CONGESTED; /* the copy: frames are shared */
     }
     batch->pieces[batch->piece_count++] = (struct record_piece){
         .data = taken->payload->data, .len = taken->payload->len, .payload = taken->payload};

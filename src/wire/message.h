@@ -114,6 +114,7 @@ struct wire_unicast {
  *    | travel | source | destination | flow | class | flags | length |
  *    +--------+--------+-------------+------+-------+-------+--------+
  */
+#define WIRE_CARRIER_FLAGS_AT (WIRE_FRAME_HEADER_BYTES + 41) /* in an encoded frame */
 #define WIRE_CARRIER_CONGESTED 0x01 /* set by a relay whose queue stands; never cleared */
 #define WIRE_CARRIER_HEADER_BYTES 44
 struct wire_carrier {

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The insides of the world, shared by its files and nobody else:
+ *
+ *   world.c  the clock and what happens next; questions      node.c   a node's life and troubles
+ *   host.c   inputs to a core, and what it wants done        carry.c  links over the network
+ *   store.c  what a node remembers over a restart            memory.c allocations that are refused
+ */
+#ifndef SIM_WORLD_INTERNAL_H
+#define SIM_WORLD_INTERNAL_H
+
+#include "base/check.h"
+#include "base/map.h"
+#include "base/time.h"
+#include "gossip/pool.h"
+#include "link/sendq.h"
+#include "sim/must.h"
+#include "sim/world.h"
+
+#define OBSERVERS_MAX 12
+
+enum world_timer {
+    TIMER_NET,
+    TIMER_NODE, /* a node's deadline, or the end of its being busy */
+    TIMER_LINK, /* a handshake's time is up */
+    TIMER_CALL,
+};
+
+/* How far a connection has come to be a link. Three messages as in Noise XX; in frame mode they
+ * have no content. */
+enum carry_state {
+    CARRY_WAIT_1, /* acceptor: for the dialler's first message */
+    CARRY_WAIT_2, /* dialler: for the answer */
+    CARRY_WAIT_3, /* acceptor: for the third */
+    CARRY_UP,     /* the core was told */
+};
+
+struct carry {
+    struct link_id id;
+    uint32_t node;
+    uint32_t other;
+    enum carry_state state;
+    uint64_t token; /* of the dial; 0: accepted */
+    struct timer timer;
+    struct sendq queue; /* what the network has no room for */
+    bool is_touched;    /* in world->touched */
+    bool is_room_asked; /* the network will say when it has room */
+};
+
+/* What a node's disk holds. */
+struct store {
+    uint64_t incarnation;
+    struct record **records; /* references; of others */
+    size_t count;
+    weft_ns at;     /* when it was written: the world's time */
+    bool is_frozen; /* the disk is full: it stays as it is */
+};
+
+struct node {
+    struct world *world;
+    struct identity identity;
+    enum node_state state;
+    struct core *core;
+    struct rng rng;
+    struct host host;
+    uint64_t incarnation; /* of this life */
+    uint64_t instance;
+    uint64_t starts;
+    struct store store;
+    struct timer timer;
+    weft_ns ahead; /* its clock, before the world's */
+    uint32_t slowness;
+    weft_ns busy_until;
+    bool is_held;
+    uint32_t refused_ppm;
+    struct carry **links; /* in the order they were made */
+    size_t link_count;
+    size_t link_size;
+    struct liar liar;
+    bool is_liar;
+};
+
+/* world_at: kept until it fires. */
+struct call {
+    struct timer timer;
+    void (*call)(void *ctx);
+    void *ctx;
+};
+
+struct world {
+    struct world_options options;
+    const struct scenario *scenario;
+    struct plan plan;
+    struct net *net;
+    struct timers timers;
+    struct metrics *metrics;
+    weft_ns now;
+    uint64_t steps;
+    uint64_t hash;
+    bool is_stopped;
+    struct node *nodes;
+    struct map *by_id; /* peer id -> struct node */
+    struct record_pool *records;
+    struct observer observers[OBSERVERS_MAX];
+    size_t observer_count;
+    struct application application;
+    struct frame *shake[3]; /* the handshake's messages in frame mode */
+    struct carry **touched; /* links of the node that is being pumped, to be told their room */
+    size_t touched_count;
+    size_t touched_size;
+    struct rng memory_rng;
+};
+
+/* Calls one callback of all observers. */
+#define OBSERVE(world, what, ...)                                                                  \
+    for (size_t observe_i = 0; observe_i < (world)->observer_count; observe_i++) {                 \
+        if ((world)->observers[observe_i].what != NULL) {                                          \
+            (world)->observers[observe_i].what((world)->observers[observe_i].ctx, __VA_ARGS__);    \
+        }                                                                                          \
+    }
+
+/* world.c */
+void world_arm(struct world *world, struct timer *timer, weft_ns at);
+void world_mix(struct world *world, uint64_t value);
+void world_mix_bytes(struct world *world, struct span bytes);
+
+/* node.c */
+uint32_t node_index(const struct node *node);
+void node_state_set(struct node *node, enum node_state state);
+void node_hold(struct node *node); /* after its state or busy_until changed */
+void node_init(struct world *world, uint32_t index);
+void node_fini(struct node *node);
+/* "10.A.B.C:9338" of a node, and back. */
+void node_address(uint32_t index, char out[32]);
+bool node_at_address(const struct world *world, const char *endpoint, uint32_t *out);
+
+/* host.c */
+/* Around each call into a node's core, so that its allocations may be refused. */
+void host_enter(struct node *node);
+void host_exit(struct node *node);
+weft_ns host_now(const struct node *node);
+/* Performs what the core wants, re-arms, and counts the work. Nothing happens to a node that is
+ * not up. */
+void host_pump(struct node *node);
+void host_fire(struct node *node); /* its timer */
+void host_net_event(struct world *world, struct net_event *event);
+
+/* carry.c */
+void carry_dial(struct node *node, const struct action *action);
+void carry_event(struct node *node, struct net_event *event);
+void carry_send(struct node *node, struct action *action);
+void carry_close(struct node *node, const struct action *action);
+void carry_timeout(struct world *world, struct timer *timer);
+/* Tells the core what the links touched since have room for; false when none was. */
+bool carry_tell_room(struct node *node);
+/* The process is gone: nobody is told anything. */
+void carry_drop_all(struct node *node);
+struct carry *carry_find(const struct node *node, struct link_id link);
+
+/* store.c */
+void store_save(struct node *node); /* everything, as of now */
+void store_load(struct node *node);
+void store_wipe(struct node *node);
+
+/* memory.c: while `ppm` > 0, so many of the allocations made are refused. */
+void memory_refuse(uint32_t ppm, struct rng *rng);
+
+#endif
