@@ -16,7 +16,7 @@
 
 static void tell_faded(void *ctx, struct record *record) {
     struct gossip *gossip = ctx;
-    size_t slot = recordset_slot_of(gossip->set, record->place);
+    size_t slot = recordset_slot_of(gossip->set, record);
     if (slot != SIZE_MAX) {
         bits_clear(&gossip->news, slot);
     }
@@ -42,7 +42,7 @@ static bool may_pass_on(const struct gossip *gossip, const struct gossip_link *f
 /* Passes a record on that has just come in, or notes that it is to be when its owner is live. */
 static void pass_on(struct gossip *gossip, struct record *record, struct gossip_link *from,
                     weft_ns now) {
-    size_t slot = recordset_slot_of(gossip->set, record->place);
+    size_t slot = recordset_slot_of(gossip->set, record);
     bits_clear(&gossip->news, slot);
     if (!may_pass_on(gossip, from, now)) {
         return;
@@ -101,9 +101,8 @@ enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
 static void owe_no_more(struct gossip *gossip, struct gossip_link *link,
                         const struct weft_peer_id *owner, const struct wire_record *fields) {
     if (link->pending.set_count > 0) {
-        uint8_t place[32];
-        record_place(fields->kind, owner, fields->key, place);
-        bits_clear(&link->pending, recordset_slot_of(gossip->set, place));
+        const struct record *ours = recordset_find(gossip->set, fields->kind, owner, fields->key);
+        bits_clear(&link->pending, recordset_slot_of(gossip->set, ours));
     }
 }
 
@@ -123,14 +122,12 @@ static void tell_directly(struct gossip *gossip, struct gossip_link *link,
 static void answer_older(struct gossip *gossip, struct gossip_link *link,
                          const struct weft_peer_id *owner, const struct wire_record *fields,
                          weft_ns now) {
-    uint8_t place[32];
     bool is_owner = weft_peer_id_equal(owner, &link->peer);
     if (!is_owner && !reconcile_is_running(link, now)) {
         return;
     }
-    record_place(fields->kind, owner, fields->key, place);
-    size_t slot = recordset_slot_of(gossip->set, place);
-    const struct record *ours = recordset_find_place(gossip->set, place);
+    const struct record *ours = recordset_find(gossip->set, fields->kind, owner, fields->key);
+    size_t slot = ours != NULL ? recordset_slot_of(gossip->set, ours) : SIZE_MAX;
     if (recordset_live_at(gossip->set, slot) != NULL) {
         (void)(reconcile_is_running(link, now) && spread_pend(gossip, link, slot, false));
     } else if (ours != NULL) {
@@ -196,8 +193,9 @@ static enum weft_err hear_one(struct gossip *gossip, struct gossip_link *link, s
         return err == WEFT_ERR_MEMORY ? WEFT_OK : err;
     }
     hear_verified(gossip, link, record, now);
-    if (recordset_find_place(gossip->set, record->place) == record) {
-        bits_clear(&link->pending, recordset_slot_of(gossip->set, record->place));
+    size_t slot = recordset_slot_of(gossip->set, record);
+    if (slot != SIZE_MAX && recordset_at(gossip->set, slot) == record) {
+        bits_clear(&link->pending, slot);
     }
     record_unref(record);
     return WEFT_OK;
@@ -245,7 +243,7 @@ enum weft_err gossip_load(struct gossip *gossip, struct span encoded, weft_ns ab
     if (!weft_peer_id_equal(&record->owner, &gossip->config.identity->id)) {
         recordset_vouch(gossip->set, &record->owner, now);
         err = load_verdict(gossip_take(gossip, record, NULL, now));
-        bits_clear(&gossip->news, recordset_slot_of(gossip->set, record->place));
+        bits_clear(&gossip->news, recordset_slot_of(gossip->set, record));
         recordset_set_absence(gossip->set, &record->owner, absence);
     }
     record_unref(record);

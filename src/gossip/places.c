@@ -9,8 +9,7 @@
 
 #include "base/check.h"
 
-#define BUCKET_SIZE_FIRST 4
-#define POINTER_BYTES sizeof(void *)
+#define BUCKET_SIZE_FIRST 6 /* 24 bytes: what the smallest piece of memory holds */
 
 static struct sum sum_of_bytes(const uint8_t bytes[32]) {
     struct sum sum = {{0}};
@@ -48,18 +47,24 @@ static void sum_subtract(struct sum *sum, const struct sum *other) {
 
 void places_fini(struct places *places) {
     for (int i = 0; i < PLACE_BUCKETS; i++) {
-        free(places->buckets[i].entries);
+        free(places->buckets[i].slots);
     }
     memset(places, 0, sizeof *places);
 }
 
-/* The index of the first entry whose place is not below `place`. */
-static size_t bucket_lower(const struct bucket_of_places *bucket, const uint8_t place[32]) {
+static const uint8_t *place_at(const struct bucket_of_places *bucket, const struct slot *slots,
+                               size_t index) {
+    return slots[bucket->slots[index]].record->place;
+}
+
+/* The index of the first slot whose place is not below `place`. */
+static size_t bucket_lower(const struct bucket_of_places *bucket, const struct slot *slots,
+                           const uint8_t place[32]) {
     size_t low = 0;
     size_t high = bucket->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (memcmp(bucket->entries[middle]->record->place, place, 32) < 0) {
+        if (memcmp(place_at(bucket, slots, middle), place, 32) < 0) {
             low = middle + 1;
         } else {
             high = middle;
@@ -68,62 +73,62 @@ static size_t bucket_lower(const struct bucket_of_places *bucket, const uint8_t 
     return low;
 }
 
-static bool bucket_is_at(const struct bucket_of_places *bucket, size_t index,
-                         const uint8_t place[32]) {
-    return index < bucket->count && memcmp(bucket->entries[index]->record->place, place, 32) == 0;
-}
-
-struct entry *places_find(const struct places *places, const uint8_t place[32]) {
+uint32_t places_find(const struct places *places, const struct slot *slots,
+                     const uint8_t place[32]) {
     const struct bucket_of_places *bucket = &places->buckets[place[0]];
-    size_t index = bucket_lower(bucket, place);
-    return bucket_is_at(bucket, index, place) ? bucket->entries[index] : NULL;
+    size_t index = bucket_lower(bucket, slots, place);
+    bool is_there = index < bucket->count && memcmp(place_at(bucket, slots, index), place, 32) == 0;
+    return is_there ? bucket->slots[index] : SLOT_NONE;
 }
 
+/* Grows by a quarter: there are 256 buckets in each of 10,000 sets. */
 static bool bucket_reserve(struct bucket_of_places *bucket) {
     if (bucket->count < bucket->size) {
         return true;
     }
-    size_t size = bucket->size == 0 ? BUCKET_SIZE_FIRST : bucket->size * 2;
-    struct entry **entries = realloc(bucket->entries, size * POINTER_BYTES);
-    if (entries == NULL) {
+    uint32_t size = bucket->size + bucket->size / 4 + BUCKET_SIZE_FIRST;
+    uint32_t *slots = realloc(bucket->slots, size * sizeof *slots);
+    if (slots == NULL) {
         return false;
     }
-    bucket->entries = entries;
+    bucket->slots = slots;
     bucket->size = size;
     return true;
 }
 
-bool places_add(struct places *places, struct entry *entry) {
-    struct bucket_of_places *bucket = &places->buckets[entry->record->place[0]];
+bool places_add(struct places *places, const struct slot *slots, uint32_t slot) {
+    const uint8_t *place = slots[slot].record->place;
+    struct bucket_of_places *bucket = &places->buckets[place[0]];
     if (!bucket_reserve(bucket)) {
         return false;
     }
-    size_t index = bucket_lower(bucket, entry->record->place);
-    ASSERT(!bucket_is_at(bucket, index, entry->record->place) && !entry->is_counted);
-    struct entry **at = bucket->entries + index;
-    memmove(at + 1, at, (bucket->count - index) * POINTER_BYTES);
-    *at = entry;
+    size_t index = bucket_lower(bucket, slots, place);
+    ASSERT(!slots[slot].is_counted);
+    uint32_t *at = bucket->slots + index;
+    memmove(at + 1, at, (bucket->count - index) * sizeof *at);
+    *at = slot;
     bucket->count++;
     return true;
 }
 
-void places_remove(struct places *places, struct entry *entry) {
-    places_set_counted(places, entry, false);
-    struct bucket_of_places *bucket = &places->buckets[entry->record->place[0]];
-    size_t index = bucket_lower(bucket, entry->record->place);
-    ASSERT(index < bucket->count && bucket->entries[index] == entry);
-    struct entry **at = bucket->entries + index;
-    memmove(at, at + 1, (bucket->count - index - 1) * POINTER_BYTES);
+void places_remove(struct places *places, struct slot *slots, uint32_t slot) {
+    const uint8_t *place = slots[slot].record->place;
+    struct bucket_of_places *bucket = &places->buckets[place[0]];
+    size_t index = bucket_lower(bucket, slots, place);
+    ASSERT(index < bucket->count && bucket->slots[index] == slot);
+    places_set_counted(places, &slots[slot], false);
+    uint32_t *at = bucket->slots + index;
+    memmove(at, at + 1, (bucket->count - index - 1) * sizeof *at);
     bucket->count--;
 }
 
-void places_set_counted(struct places *places, struct entry *entry, bool is_counted) {
-    if (entry->is_counted == is_counted) {
+void places_set_counted(struct places *places, struct slot *slot, bool is_counted) {
+    if (slot->is_counted == is_counted) {
         return;
     }
-    struct bucket_of_places *bucket = &places->buckets[entry->record->place[0]];
-    struct sum fingerprint = sum_of_bytes(entry->record->fingerprint);
-    entry->is_counted = is_counted;
+    struct bucket_of_places *bucket = &places->buckets[slot->record->place[0]];
+    struct sum fingerprint = sum_of_bytes(slot->record->fingerprint);
+    slot->is_counted = is_counted;
     if (is_counted) {
         sum_add(&bucket->sum, &fingerprint);
         sum_add(&places->total, &fingerprint);
@@ -137,12 +142,12 @@ void places_set_counted(struct places *places, struct entry *entry, bool is_coun
     }
 }
 
-/* The index of the first entry not below a range. */
-static size_t range_lower(const struct bucket_of_places *bucket,
+/* The index of the first slot not below a range. */
+static size_t range_lower(const struct bucket_of_places *bucket, const struct slot *slots,
                           const uint8_t prefix[PLACE_PREFIX_BYTES]) {
     uint8_t lowest[32] = {0};
     memcpy(lowest, prefix, PLACE_PREFIX_BYTES);
-    return bucket_lower(bucket, lowest);
+    return bucket_lower(bucket, slots, lowest);
 }
 
 /* Whether the first `depth` nibbles of the place are those of the prefix. */
@@ -163,31 +168,32 @@ static void range_buckets(const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned dep
 }
 
 /* Sums a run inside one bucket. */
-static void range_walk(const struct bucket_of_places *bucket,
+static void range_walk(const struct bucket_of_places *bucket, const struct slot *slots,
                        const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned depth, struct sum *sum,
                        size_t *count) {
-    for (size_t i = range_lower(bucket, prefix); i < bucket->count; i++) {
-        const struct entry *entry = bucket->entries[i];
-        if (!is_in_range(entry->record->place, prefix, depth)) {
+    for (size_t i = range_lower(bucket, slots, prefix); i < bucket->count; i++) {
+        const struct slot *slot = &slots[bucket->slots[i]];
+        if (!is_in_range(slot->record->place, prefix, depth)) {
             return;
         }
-        if (entry->is_counted) {
-            struct sum fingerprint = sum_of_bytes(entry->record->fingerprint);
+        if (slot->is_counted) {
+            struct sum fingerprint = sum_of_bytes(slot->record->fingerprint);
             sum_add(sum, &fingerprint);
             (*count)++;
         }
     }
 }
 
-void places_range(const struct places *places, const uint8_t prefix[PLACE_PREFIX_BYTES],
-                  unsigned depth, struct sum *sum, size_t *count) {
+void places_range(const struct places *places, const struct slot *slots,
+                  const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned depth, struct sum *sum,
+                  size_t *count) {
     size_t first;
     size_t bucket_count;
     range_buckets(prefix, depth, &first, &bucket_count);
     memset(sum, 0, sizeof *sum);
     *count = 0;
     if (depth > 2) {
-        range_walk(&places->buckets[first], prefix, depth, sum, count);
+        range_walk(&places->buckets[first], slots, prefix, depth, sum, count);
         return;
     }
     for (size_t i = first; i < first + bucket_count; i++) {
@@ -196,27 +202,28 @@ void places_range(const struct places *places, const uint8_t prefix[PLACE_PREFIX
     }
 }
 
-static void bucket_each(const struct bucket_of_places *bucket,
+static void bucket_each(const struct bucket_of_places *bucket, const struct slot *slots,
                         const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned depth,
                         void (*each)(void *ctx, struct record *record), void *ctx) {
-    size_t from = depth > 2 ? range_lower(bucket, prefix) : 0;
+    size_t from = depth > 2 ? range_lower(bucket, slots, prefix) : 0;
     for (size_t i = from; i < bucket->count; i++) {
-        const struct entry *entry = bucket->entries[i];
-        if (!is_in_range(entry->record->place, prefix, depth)) {
+        const struct slot *slot = &slots[bucket->slots[i]];
+        if (!is_in_range(slot->record->place, prefix, depth)) {
             return;
         }
-        if (entry->is_counted) {
-            each(ctx, entry->record);
+        if (slot->is_counted) {
+            each(ctx, slot->record);
         }
     }
 }
 
-void places_each(const struct places *places, const uint8_t prefix[PLACE_PREFIX_BYTES],
-                 unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx) {
+void places_each(const struct places *places, const struct slot *slots,
+                 const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned depth,
+                 void (*each)(void *ctx, struct record *record), void *ctx) {
     size_t first;
     size_t bucket_count;
     range_buckets(prefix, depth, &first, &bucket_count);
     for (size_t i = first; i < first + bucket_count; i++) {
-        bucket_each(&places->buckets[i], prefix, depth, each, ctx);
+        bucket_each(&places->buckets[i], slots, prefix, depth, each, ctx);
     }
 }

@@ -1,39 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The ordered side of a record set: entries by place in 256 buckets by first byte, each sorted,
- * each with the sum of the fingerprints that count. Also the struct of an entry, shared with
- * recordset.c and nobody else.
+ * The ordered side of a record set: slots by place in 256 buckets by first byte, each sorted, each
+ * with the sum of the fingerprints that count. Also the struct of a slot, shared with the set's
+ * other files (set.h) and nobody else.
  */
 #ifndef GOSSIP_PLACES_H
 #define GOSSIP_PLACES_H
 
-#include "gossip/chain.h"
 #include "gossip/recordset.h"
 
 #define PLACE_BUCKETS 256
+#define SLOT_NONE UINT32_MAX
 
 /* A number modulo 2^256, least significant limb first. */
 struct sum {
     uint64_t limb[4];
 };
 
-struct owner;
+/* What a slot holds: nothing, a record that left the set and waits to be told of, or a record whose
+ * owner is in one of three states (owners.c). */
+enum slot_state {
+    SLOT_FREE,
+    SLOT_EVICTED,
+    SLOT_STRANGER,
+    SLOT_GONE,
+    SLOT_LIVE,
+};
 
-struct entry {
-    struct record *record; /* a reference */
-    struct owner *owner;
-    struct chain all;      /* every entry, in the order they came */
-    struct chain siblings; /* those of the same owner */
-    struct chain strange;  /* those of strangers, the one heard of longest ago first */
-    uint32_t slot;
-    bool is_counted; /* part of the sums */
+struct slot {
+    struct record *record; /* a reference; NULL while free */
+    uint32_t next;    /* its owner's next slot, in a ring; free or evicted: the next of those */
+    uint16_t strange; /* its row in the order of strangers while it is one's */
+    uint8_t state;    /* enum slot_state */
+    bool is_counted;  /* part of the sums */
 };
 
 struct bucket_of_places {
-    struct entry **entries; /* sorted by place */
-    size_t count;
-    size_t size;
-    size_t counted; /* entries that count */
+    uint32_t *slots; /* sorted by place */
+    uint32_t count;
+    uint32_t size;
+    uint32_t counted; /* slots that count */
     struct sum sum;
 };
 
@@ -43,26 +49,29 @@ struct places {
     size_t counted;
 };
 
-/* Frees the arrays, not the entries. Takes zeroed memory. */
+/* Takes zeroed memory. */
 void places_fini(struct places *places);
 
-/* NULL when there is no entry at the place. */
-struct entry *places_find(const struct places *places, const uint8_t place[32]);
+/* The slot whose record has the place, or SLOT_NONE. */
+uint32_t places_find(const struct places *places, const struct slot *slots,
+                     const uint8_t place[32]);
 
-/* Adds an entry whose place is free. False when out of memory, and nothing changed. */
-bool places_add(struct places *places, struct entry *entry);
-void places_remove(struct places *places, struct entry *entry);
+/* Adds a slot whose record's place is free. False when out of memory, and nothing changed. */
+bool places_add(struct places *places, const struct slot *slots, uint32_t slot);
+void places_remove(struct places *places, struct slot *slots, uint32_t slot);
 
-/* Makes an entry count or not. */
-void places_set_counted(struct places *places, struct entry *entry, bool is_counted);
+/* Makes a slot count or not. */
+void places_set_counted(struct places *places, struct slot *slot, bool is_counted);
 
 /* The sum of what counts in a range, and how many that is. */
-void places_range(const struct places *places, const uint8_t prefix[PLACE_PREFIX_BYTES],
-                  unsigned depth, struct sum *sum, size_t *count);
+void places_range(const struct places *places, const struct slot *slots,
+                  const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned depth, struct sum *sum,
+                  size_t *count);
 
 /* Walks what counts in a range. */
-void places_each(const struct places *places, const uint8_t prefix[PLACE_PREFIX_BYTES],
-                 unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx);
+void places_each(const struct places *places, const struct slot *slots,
+                 const uint8_t prefix[PLACE_PREFIX_BYTES], unsigned depth,
+                 void (*each)(void *ctx, struct record *record), void *ctx);
 
 /* Big-endian. */
 void sum_to_bytes(const struct sum *sum, uint8_t out[32]);

@@ -57,7 +57,7 @@ void reconcile_link_up(struct gossip *gossip, struct gossip_link *link, weft_ns 
     struct record *own = recordset_find(gossip->set, WIRE_RECORD_PEER, &gossip->config.identity->id,
                                         span_of(NULL, 0));
     if (own != NULL) { /* so that routes find the link before anything else is compared */
-        (void)spread_pend(gossip, link, recordset_slot_of(gossip->set, own->place), true);
+        (void)spread_pend(gossip, link, recordset_slot_of(gossip->set, own), true);
     }
     weft_ns wait = (is_return ? STALE_WAIT_NS : 0) + (is_first(gossip, link) ? 0 : YIELD_NS);
     arm_sync(gossip, link, time_after(now, wait));
@@ -142,7 +142,7 @@ struct giving {
 
 static void give(void *ctx, struct record *record) {
     struct giving *giving = ctx;
-    size_t slot = recordset_slot_of(giving->gossip->set, record->place);
+    size_t slot = recordset_slot_of(giving->gossip->set, record);
     if (giving->left == 0) {
         giving->is_cut = true;
         return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The record set itself: which of two versions stays, which bound refuses, what an eviction takes.
- * Order and sums are in places.c, who is live in owners.c.
+ * Order and sums are in places.c, who is live in owners.c; set.h says how it all lies in memory.
  */
 #include "gossip/recordset.h"
 
@@ -10,69 +10,48 @@
 #include "base/check.h"
 #include "gossip/set.h"
 
-#define SLOTS_FIRST 64
+#define SLOTS_FIRST 8
 
 enum weft_err recordset_new(const struct recordset_config *config, struct recordset **out) {
-    ASSERT(config->records_max >= 1 && config->records_max < UINT32_MAX);
+    ASSERT(config->records_max >= 1 && config->records_max <= SET_RECORDS_MAX);
     ASSERT(config->owner_records_max >= 1 && config->stranger_records_max >= 1);
     struct recordset *set = calloc(1, sizeof *set);
     if (set == NULL) {
         return WEFT_ERR_MEMORY;
     }
     set->config = *config;
-    chain_init(&set->gone);
-    chain_init(&set->all);
-    chain_init(&set->strangers);
-    chain_init(&set->evicted);
-    set->owners = map_new(config->records_max + RECORDSET_BARE_OWNERS_MAX, &config->hash_key);
-    if (set->owners == NULL) {
-        recordset_free(set);
-        return WEFT_ERR_MEMORY;
+    if (config->stranger_records_max > SET_STRANGERS_MAX) {
+        set->config.stranger_records_max = SET_STRANGERS_MAX;
     }
+    set->slot_free = SLOT_NONE;
+    set->evicted_first = SLOT_NONE;
+    set->evicted_last = SLOT_NONE;
+    asides_init(&set->asides);
+    strangers_init(&set->strangers);
     *out = set;
     return WEFT_OK;
-}
-
-static void entry_free(struct entry *entry) {
-    record_unref(entry->record);
-    free(entry);
-}
-
-static void entries_free(struct chain *head) {
-    while (!chain_is_empty(head)) {
-        struct entry *entry = CHAIN_OF(head->next, struct entry, all);
-        chain_remove(&entry->all);
-        entry_free(entry);
-    }
-}
-
-static void owners_free(struct map *owners) {
-    if (owners == NULL) {
-        return;
-    }
-    for (struct map_entry *at = map_first(owners); at != NULL; at = map_next(at)) {
-        free(map_value(at));
-    }
-    map_free(owners);
 }
 
 void recordset_free(struct recordset *set) {
     if (set == NULL) {
         return;
     }
-    entries_free(&set->evicted);
-    entries_free(&set->all);
-    owners_free(set->owners);
-    places_fini(&set->places);
+    for (uint32_t i = 0; i < set->slot_count; i++) {
+        record_unref(set->slots[i].record);
+    }
     free(set->slots);
+    free(set->cells);
+    free(set->asides.rows);
+    free(set->strangers.rows);
+    places_fini(&set->places);
     free(set);
 }
 
 static bool slots_reserve(struct recordset *set) {
-    if (set->slot_free != 0 || set->slot_count < set->slot_size) {
+    if (set->slot_free != SLOT_NONE || set->slot_count < set->slot_size) {
         return true;
     }
-    size_t size = set->slot_size == 0 ? SLOTS_FIRST : set->slot_size * 2;
+    uint32_t size = set->slot_size + set->slot_size / 4 + SLOTS_FIRST;
     struct slot *slots = realloc(set->slots, size * sizeof *slots);
     if (slots == NULL) {
         return false;
@@ -82,100 +61,104 @@ static bool slots_reserve(struct recordset *set) {
     return true;
 }
 
-/* There must be room: slots_reserve. */
-static void slot_take(struct recordset *set, struct entry *entry) {
-    uint32_t index = set->slot_free - 1;
-    if (set->slot_free != 0) {
-        set->slot_free = set->slots[index].free_next;
+/* There must be room: slots_reserve. Takes a reference of its own. */
+static uint32_t slot_take(struct recordset *set, struct record *record) {
+    uint32_t slot = set->slot_free;
+    if (slot != SLOT_NONE) {
+        set->slot_free = set->slots[slot].next;
     } else {
-        index = (uint32_t)set->slot_count++;
+        slot = set->slot_count++;
     }
-    set->slots[index] = (struct slot){.entry = entry};
-    entry->slot = index;
+    set->slots[slot] = (struct slot){.record = record_ref(record), .next = SLOT_NONE};
+    return slot;
 }
 
-static void slot_give(struct recordset *set, uint32_t index) {
-    set->slots[index] = (struct slot){.free_next = set->slot_free};
-    set->slot_free = index + 1;
+/* Returns the slot's reference to its record. */
+static struct record *slot_give(struct recordset *set, uint32_t slot) {
+    struct record *record = set->slots[slot].record;
+    set->slots[slot] = (struct slot){.next = set->slot_free};
+    set->slot_free = slot;
+    return record;
 }
 
-/* Takes an entry out of everything but memory. */
-static void entry_unlink(struct recordset *set, struct entry *entry) {
-    owner_discount(set, entry);
-    places_remove(&set->places, entry);
-    slot_give(set, entry->slot);
-    chain_remove(&entry->siblings);
-    chain_remove(&entry->all);
-    if (entry->record->kind == WIRE_RECORD_PEER) {
-        entry->owner->incarnation = 0;
-    }
-}
-
-static struct entry *entry_new(struct record *record, struct owner *owner) {
-    struct entry *entry = calloc(1, sizeof *entry);
-    if (entry == NULL) {
-        return NULL;
-    }
-    entry->record = record_ref(record);
-    entry->owner = owner;
-    chain_init(&entry->all);
-    chain_init(&entry->siblings);
-    chain_init(&entry->strange);
-    return entry;
+/* Takes a slot out of everything: its record is all that is left in it. */
+static void slot_unlink(struct recordset *set, struct owner *owner, uint32_t slot) {
+    owner_discount(set, slot);
+    places_remove(&set->places, set->slots, slot);
+    owner_detach(set, owner, slot);
 }
 
 /* A peer record says which incarnation is the present one; that decides what else counts. */
-static void entry_settle(struct recordset *set, struct entry *entry) {
-    if (entry->record->kind == WIRE_RECORD_PEER &&
-        entry->owner->incarnation != entry->record->incarnation) {
-        entry->owner->incarnation = entry->record->incarnation;
-        owner_count_all(set, entry->owner);
+static void slot_settle(struct recordset *set, const struct owner *owner, uint32_t slot,
+                        uint64_t incarnation_before) {
+    if (owner_incarnation(set, owner) != incarnation_before) {
+        owner_count_all(set, owner);
+    } else {
+        owner_count_slot(set, owner, slot);
     }
-    owner_count_entry(set, entry);
 }
 
-static enum recordset_verdict entry_add(struct recordset *set, struct record *record,
-                                        struct owner *owner) {
-    struct entry *entry = entry_new(record, owner);
-    if (entry == NULL) {
+static enum recordset_verdict slot_add(struct recordset *set, struct record *record,
+                                       struct owner *owner) {
+    uint64_t before = owner_incarnation(set, owner);
+    if (!slots_reserve(set) ||
+        (owner->state == SLOT_STRANGER && !strangers_reserve(&set->strangers))) {
         return RECORDSET_REFUSED;
     }
-    if (!slots_reserve(set) || !places_add(&set->places, entry)) {
-        entry_free(entry);
+    uint32_t slot = slot_take(set, record);
+    if (!places_add(&set->places, set->slots, slot)) {
+        record_unref(slot_give(set, slot));
         return RECORDSET_REFUSED;
     }
-    slot_take(set, entry);
-    chain_append(&set->all, &entry->all);
-    chain_append(&owner->entries, &entry->siblings);
-    owner_account(set, entry);
-    entry_settle(set, entry);
+    owner_attach(set, owner, slot);
+    owner_account(set, slot);
+    slot_settle(set, owner, slot, before);
     return RECORDSET_ADDED;
 }
 
-/* Pushes the stranger's record heard of longest ago out; false when there is none but `spared`. */
-static bool evict_stranger(struct recordset *set, const struct entry *spared) {
-    struct chain *link = set->strangers.next;
-    if (spared != NULL && link == &spared->strange) {
-        link = link->next;
+/* Lets a slot wait, as the last, for somebody to be told of its record. */
+static void evicted_append(struct recordset *set, uint32_t slot) {
+    set->slots[slot].state = SLOT_EVICTED;
+    set->slots[slot].next = SLOT_NONE;
+    if (set->evicted_last != SLOT_NONE) {
+        set->slots[set->evicted_last].next = slot;
+    } else {
+        set->evicted_first = slot;
     }
-    if (link == &set->strangers) {
+    set->evicted_last = slot;
+}
+
+struct record *recordset_next_evicted(struct recordset *set) {
+    uint32_t slot = set->evicted_first;
+    if (slot == SLOT_NONE) {
+        return NULL;
+    }
+    set->evicted_first = set->slots[slot].next;
+    if (set->evicted_first == SLOT_NONE) {
+        set->evicted_last = SLOT_NONE;
+    }
+    return slot_give(set, slot);
+}
+
+/* Pushes the stranger's record heard of longest ago out; false when there is none but `spared`. */
+static bool evict_stranger(struct recordset *set, uint32_t spared) {
+    struct owner owner;
+    uint32_t slot = strangers_first(&set->strangers, spared);
+    if (slot == SLOT_NONE || !index_find(set, &set->slots[slot].record->owner, &owner)) {
         return false;
     }
-    struct entry *entry = CHAIN_OF(link, struct entry, strange);
-    struct owner *owner = entry->owner;
-    entry_unlink(set, entry);
-    entry->owner = NULL;
-    chain_append(&set->evicted, &entry->all);
-    owner_drop_idle(set, owner);
+    slot_unlink(set, &owner, slot);
+    evicted_append(set, slot);
+    owner_drop_idle(set, &owner);
     return true;
 }
 
 /* Evicts strangers until `extra` more records of `bytes` more fit all bounds. */
 static bool make_room(struct recordset *set, size_t extra, size_t bytes, bool is_stranger,
-                      const struct entry *spared) {
+                      uint32_t spared) {
     const struct recordset_config *config = &set->config;
     while (set->count + extra > config->records_max || set->bytes + bytes > RECORDSET_BYTES_MAX ||
-           (is_stranger && (set->stranger_count + extra > config->stranger_records_max ||
+           (is_stranger && (set->strangers.count + extra > config->stranger_records_max ||
                             set->stranger_bytes + bytes > RECORDSET_STRANGER_BYTES_MAX))) {
         if (!evict_stranger(set, spared)) {
             return false;
@@ -184,43 +167,50 @@ static bool make_room(struct recordset *set, size_t extra, size_t bytes, bool is
     return true;
 }
 
-static enum recordset_verdict put_update(struct recordset *set, struct entry *entry,
+/* Whether the owner's share has room for `extra` more records of `bytes` more. */
+static bool fits_share(const struct recordset *set, const struct weft_peer_id *id, size_t extra,
+                       size_t bytes) {
+    struct owner owner;
+    size_t count = 0;
+    size_t present = 0;
+    if (extra + bytes > 0 && index_find(set, id, &owner)) {
+        owner_weigh(set, &owner, &count, &present);
+    }
+    return count + extra <= set->config.owner_records_max &&
+           present + bytes <= set->config.owner_bytes_max;
+}
+
+static enum recordset_verdict put_update(struct recordset *set, uint32_t slot,
                                          struct record *record) {
-    struct owner *owner = entry->owner;
-    size_t before = entry->record->encoded.len;
-    size_t after = record->encoded.len;
-    size_t more = after > before ? after - before : 0;
-    if (owner->bytes + more > set->config.owner_bytes_max ||
-        !make_room(set, 0, more, owner->is_stranger, entry)) {
+    struct owner owner;
+    struct record *old = set->slots[slot].record;
+    size_t before = old->encoded.len;
+    size_t more = record->encoded.len > before ? record->encoded.len - before : 0;
+    if (!fits_share(set, &record->owner, 0, more) ||
+        !make_room(set, 0, more, set->slots[slot].state == SLOT_STRANGER, slot) ||
+        !index_find(set, &record->owner, &owner)) {
         return RECORDSET_REFUSED;
     }
-    places_set_counted(&set->places, entry, false);
-    owner_discount(set, entry);
-    record_unref(entry->record);
-    entry->record = record_ref(record);
-    owner_account(set, entry);
-    entry_settle(set, entry);
+    uint64_t incarnation = owner_incarnation(set, &owner);
+    places_set_counted(&set->places, &set->slots[slot], false);
+    owner_discount(set, slot);
+    set->slots[slot].record = record_ref(record);
+    record_unref(old);
+    owner_account(set, slot);
+    slot_settle(set, &owner, slot, incarnation);
     return RECORDSET_UPDATED;
 }
 
 static enum recordset_verdict put_new(struct recordset *set, struct record *record, weft_ns now) {
-    const struct recordset_config *config = &set->config;
+    struct owner owner;
     size_t bytes = record->encoded.len;
-    const struct owner *known = owner_find(set, &record->owner);
-    if (known != NULL && (known->count >= config->owner_records_max ||
-                          known->bytes + bytes > config->owner_bytes_max)) {
+    if (!fits_share(set, &record->owner, 1, bytes) ||
+        !make_room(set, 1, bytes, recordset_is_stranger(set, &record->owner), SLOT_NONE) ||
+        !owner_open(set, &record->owner, now, &owner)) {
         return RECORDSET_REFUSED;
     }
-    if (bytes > config->owner_bytes_max ||
-        !make_room(set, 1, bytes, recordset_is_stranger(set, &record->owner), NULL)) {
-        return RECORDSET_REFUSED;
-    }
-    struct owner *owner = owner_get(set, &record->owner, now); /* room may have dropped `known` */
-    if (owner == NULL) {
-        return RECORDSET_REFUSED;
-    }
-    enum recordset_verdict verdict = entry_add(set, record, owner);
-    owner_drop_idle(set, owner);
+    enum recordset_verdict verdict = slot_add(set, record, &owner);
+    owner_drop_idle(set, &owner);
     return verdict;
 }
 
@@ -231,43 +221,37 @@ static bool is_former(const struct recordset *set, const struct weft_peer_id *ow
 
 static enum recordset_verdict put_by_order(struct recordset *set, struct record *record,
                                            weft_ns now) {
-    struct entry *entry = places_find(&set->places, record->place);
-    if (entry == NULL) {
+    uint32_t slot = index_slot(set, record->kind, &record->owner, record->key);
+    if (slot == SLOT_NONE) {
         return is_former(set, &record->owner, record->kind, record->incarnation)
                    ? RECORDSET_OLDER
                    : put_new(set, record, now);
     }
-    if (record_is_newer(record, entry->record)) {
-        return put_update(set, entry, record);
+    const struct record *known = set->slots[slot].record;
+    if (record_is_newer(record, known)) {
+        return put_update(set, slot, record);
     }
-    if (record_is_newer(entry->record, record)) {
+    if (record_is_newer(known, record)) {
         return RECORDSET_OLDER;
     }
-    int order = memcmp(record->fingerprint, entry->record->fingerprint, 32);
+    int order = memcmp(record->fingerprint, known->fingerprint, 32);
     if (order == 0) {
         return RECORDSET_SAME;
     }
-    return order > 0 ? put_update(set, entry, record) : RECORDSET_OLDER;
+    return order > 0 ? put_update(set, slot, record) : RECORDSET_OLDER;
 }
 
 enum recordset_verdict recordset_put(struct recordset *set, struct record *record, weft_ns now) {
-    entries_free(&set->evicted);
+    while (set->evicted_first != SLOT_NONE) {
+        record_unref(recordset_next_evicted(set));
+    }
+    owner_make_up(set, now);
     enum recordset_verdict verdict = put_by_order(set, record, now);
     if (verdict == RECORDSET_REFUSED) {
         set->refused_count++;
     }
+    strangers_trim(&set->strangers);
     return verdict;
-}
-
-struct record *recordset_next_evicted(struct recordset *set) {
-    if (chain_is_empty(&set->evicted)) {
-        return NULL;
-    }
-    struct entry *entry = CHAIN_OF(set->evicted.next, struct entry, all);
-    struct record *record = entry->record;
-    chain_remove(&entry->all);
-    free(entry);
-    return record;
 }
 
 enum recordset_verdict recordset_judge(const struct recordset *set,
@@ -289,56 +273,58 @@ enum recordset_verdict recordset_judge(const struct recordset *set,
 
 struct record *recordset_find(const struct recordset *set, uint16_t kind,
                               const struct weft_peer_id *owner, struct span key) {
-    uint8_t place[32];
-    record_place(kind, owner, key, place);
-    return recordset_find_place(set, place);
+    uint32_t slot = index_slot(set, kind, owner, key);
+    return slot != SLOT_NONE ? set->slots[slot].record : NULL;
 }
 
 struct record *recordset_find_place(const struct recordset *set, const uint8_t place[32]) {
-    const struct entry *entry = places_find(&set->places, place);
-    return entry != NULL ? entry->record : NULL;
+    uint32_t slot = places_find(&set->places, set->slots, place);
+    return slot != SLOT_NONE ? set->slots[slot].record : NULL;
 }
 
-/* Drops the owner's entries that are of an incarnation below `incarnation`; all if it is 0. */
-static void drop_entries(struct recordset *set, struct owner *owner, uint64_t incarnation,
+/* Drops the owner's records that are of an incarnation below `incarnation`; all if it is 0. */
+static void drop_records(struct recordset *set, struct owner *owner, uint64_t incarnation,
                          void (*each)(void *ctx, struct record *record), void *ctx) {
-    struct chain *link = owner->entries.next;
-    while (link != &owner->entries) {
-        struct entry *entry = CHAIN_OF(link, struct entry, siblings);
-        link = link->next;
-        if (incarnation != 0 && (entry->record->kind == WIRE_RECORD_PEER ||
-                                 entry->record->incarnation >= incarnation)) {
-            continue;
+    uint32_t last = owner->tail;
+    uint32_t next = last != SLOT_NONE ? set->slots[last].next : SLOT_NONE;
+    for (uint32_t slot = next; slot != SLOT_NONE; slot = next) {
+        struct record *record = set->slots[slot].record;
+        next = slot != last ? set->slots[slot].next : SLOT_NONE;
+        if (incarnation == 0 ||
+            (record->kind != WIRE_RECORD_PEER && record->incarnation < incarnation)) {
+            each(ctx, record);
+            slot_unlink(set, owner, slot);
+            record_unref(slot_give(set, slot));
         }
-        each(ctx, entry->record);
-        entry_unlink(set, entry);
-        entry_free(entry);
     }
 }
 
 void recordset_drop_owner(struct recordset *set, const struct weft_peer_id *id,
                           void (*each)(void *ctx, struct record *record), void *ctx) {
-    struct owner *owner = owner_find(set, id);
-    if (owner == NULL || owner->is_live) {
+    struct owner owner;
+    if (!index_find(set, id, &owner) || owner.state == SLOT_LIVE) {
         return;
     }
-    drop_entries(set, owner, 0, each, ctx);
-    owner_drop_idle(set, owner);
+    drop_records(set, &owner, 0, each, ctx);
+    owner_drop_idle(set, &owner);
+    strangers_trim(&set->strangers);
 }
 
 void recordset_drop_former(struct recordset *set, const struct weft_peer_id *id,
                            void (*each)(void *ctx, struct record *record), void *ctx) {
-    struct owner *owner = owner_find(set, id);
-    if (owner != NULL && owner->incarnation != 0) {
-        drop_entries(set, owner, owner->incarnation, each, ctx);
+    struct owner owner;
+    if (index_find(set, id, &owner) && owner_incarnation(set, &owner) != 0) {
+        drop_records(set, &owner, owner_incarnation(set, &owner), each, ctx);
     }
 }
 
 void recordset_each(const struct recordset *set,
                     void (*each)(void *ctx, struct record *record, bool is_live), void *ctx) {
-    for (struct chain *link = set->all.next; link != &set->all; link = link->next) {
-        const struct entry *entry = CHAIN_OF(link, struct entry, all);
-        each(ctx, entry->record, entry->owner->is_live);
+    for (uint32_t i = 0; i < set->slot_count; i++) {
+        const struct slot *slot = &set->slots[i];
+        if (slot->state >= SLOT_STRANGER) {
+            each(ctx, slot->record, slot->state == SLOT_LIVE);
+        }
     }
 }
 
@@ -369,26 +355,28 @@ uint64_t recordset_refused_count(const struct recordset *set) {
 void recordset_range(const struct recordset *set, const uint8_t prefix[PLACE_PREFIX_BYTES],
                      unsigned depth, uint8_t sum_out[32], size_t *count) {
     struct sum sum;
-    places_range(&set->places, prefix, depth, &sum, count);
+    places_range(&set->places, set->slots, prefix, depth, &sum, count);
     sum_to_bytes(&sum, sum_out);
 }
 
 void recordset_each_in(const struct recordset *set, const uint8_t prefix[PLACE_PREFIX_BYTES],
                        unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx) {
-    places_each(&set->places, prefix, depth, each, ctx);
+    places_each(&set->places, set->slots, prefix, depth, each, ctx);
 }
 
-size_t recordset_slot_of(const struct recordset *set, const uint8_t place[32]) {
-    const struct entry *entry = places_find(&set->places, place);
-    return entry != NULL ? entry->slot : SIZE_MAX;
+size_t recordset_slot_of(const struct recordset *set, const struct record *record) {
+    uint32_t slot = index_slot(set, record->kind, &record->owner, record->key);
+    return slot != SLOT_NONE ? slot : SIZE_MAX;
+}
+
+struct record *recordset_at(const struct recordset *set, size_t slot) {
+    return slot < set->slot_count && set->slots[slot].state >= SLOT_STRANGER
+               ? set->slots[slot].record
+               : NULL;
 }
 
 struct record *recordset_live_at(const struct recordset *set, size_t slot) {
-    if (slot >= set->slot_count || set->slots[slot].entry == NULL ||
-        !set->slots[slot].entry->is_counted) {
-        return NULL;
-    }
-    return set->slots[slot].entry->record;
+    return slot < set->slot_count && set->slots[slot].is_counted ? set->slots[slot].record : NULL;
 }
 
 size_t recordset_slot_count(const struct recordset *set) {

@@ -82,10 +82,11 @@ struct recordset;
  * what a stranger sends, except strangers' records by strangers' records. */
 struct recordset_config {
     struct hash_key hash_key;
-    size_t records_max;          /* 65,536 in all */
+    size_t records_max;          /* 65,536 in all; at most 2^20 */
     size_t owner_records_max;    /* 1,024 of one owner */
     size_t owner_bytes_max;      /* 256 KiB of one owner */
-    size_t stranger_records_max; /* 2,048 of strangers: beyond, the one heard of longest ago goes */
+    size_t stranger_records_max; /* 2,048 of strangers: beyond, the one heard of longest ago goes;
+                                    taken for 65,534 when it is more */
 };
 
 /* Bytes of encoded records in all: 20,000 of 500 bytes are 10 MB, so this is far from any honest
@@ -167,8 +168,9 @@ bool recordset_next_faded(const struct recordset *set, weft_ns before, struct we
 /* The owner that has not been live for longest, and since when; false when all are live. */
 bool recordset_gone_since(const struct recordset *set, weft_ns *since, struct weft_peer_id *out);
 
-/* Walks all records, or one owner's, in the order they first came; `each` must not change the set.
- */
+/* Walks all records in the order of their slots, which is that in which they came but where one
+ * took the place of one that went; or one owner's, its peer record first, then the others in the
+ * order they came. `each` must not change the set. */
 void recordset_each(const struct recordset *set,
                     void (*each)(void *ctx, struct record *record, bool is_live), void *ctx);
 void recordset_each_of(const struct recordset *set, const struct weft_peer_id *owner,
@@ -191,9 +193,11 @@ void recordset_range(const struct recordset *set, const uint8_t prefix[PLACE_PRE
 void recordset_each_in(const struct recordset *set, const uint8_t prefix[PLACE_PREFIX_BYTES],
                        unsigned depth, void (*each)(void *ctx, struct record *record), void *ctx);
 
-/* Small numbers for bitmaps: each record has a slot, below records_max, for as long as its place is
- * in the set. SIZE_MAX when the place is not in the set; NULL for a slot without a live record. */
-size_t recordset_slot_of(const struct recordset *set, const uint8_t place[32]);
+/* Small numbers for bitmaps: each record has a slot for as long as its place is in the set; a newer
+ * version keeps it. SIZE_MAX when the record's place is not in the set; NULL for a slot without a
+ * live record. */
+size_t recordset_slot_of(const struct recordset *set, const struct record *record);
+struct record *recordset_at(const struct recordset *set, size_t slot);
 struct record *recordset_live_at(const struct recordset *set, size_t slot);
 size_t recordset_slot_count(const struct recordset *set); /* slots in use are below this */
 

@@ -103,7 +103,7 @@ bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, b
 }
 
 void spread_record(struct gossip *gossip, struct record *record, const struct gossip_link *except) {
-    size_t slot = recordset_slot_of(gossip->set, record->place);
+    size_t slot = recordset_slot_of(gossip->set, record);
     if (slot == SIZE_MAX || gossip->link_count == 0) {
         return;
     }
@@ -118,7 +118,7 @@ void spread_record(struct gossip *gossip, struct record *record, const struct go
 
 static void spread_one_news(void *ctx, struct record *record, bool is_live) {
     struct gossip *gossip = ctx;
-    size_t slot = recordset_slot_of(gossip->set, record->place);
+    size_t slot = recordset_slot_of(gossip->set, record);
     if (is_live && bits_test(&gossip->news, slot) && recordset_live_at(gossip->set, slot) != NULL) {
         bits_clear(&gossip->news, slot);
         spread_record(gossip, record, NULL);

@@ -169,3 +169,84 @@ Test(gossip_memory, a_pool_goes_on_with_what_memory_there_is) {
         record_unref(records[i]);
     }
 }
+
+Test(gossip_memory, an_owner_is_gone_even_when_there_is_no_memory_to_note_since_when) {
+    struct recordset_config config = kit_bounds();
+    struct recordset *set = NULL;
+    struct weft_peer_id id = kit_owner(1);
+    struct weft_peer_id other = kit_owner(2);
+    struct weft_peer_id found;
+    weft_ns since = 0;
+    struct record *record = kit_shaped(1, 1, 0, 1, 1, 100);
+    cr_assert_eq(recordset_new(&config, &set), WEFT_OK);
+    recordset_set_live(set, &id, true, 1);
+    cr_assert_eq(recordset_put(set, record, 1), RECORDSET_ADDED);
+    failing_alloc_arm(1);
+    recordset_set_live(set, &id, false, 2);
+    cr_assert(failing_alloc_disarm());
+    cr_assert_not(recordset_is_live(set, &id));
+    cr_assert_not(recordset_is_stranger(set, &id));
+    cr_assert_eq(recordset_digest(set), 0);
+    cr_assert_eq(recordset_stale_count(set), 1);
+    cr_assert_eq(recordset_absence(set, &id, 9), 0, "unknown");
+    cr_assert_not(recordset_gone_since(set, &since, &found));
+    failing_alloc_arm(1);
+    recordset_set_live(set, &other, false, 5);
+    cr_assert(failing_alloc_disarm());
+    recordset_set_live(set, &other, false, 6); /* of no effect but that it is made up for */
+    cr_assert(recordset_gone_since(set, &since, &found));
+    cr_assert(weft_peer_id_equal(&found, &id));
+    cr_assert_eq(since, 6);
+    recordset_set_live(set, &id, true, 7);
+    cr_assert_not(recordset_gone_since(set, &since, &found));
+    cr_assert_neq(recordset_digest(set), 0);
+    recordset_free(set);
+    record_unref(record);
+}
+
+static void drop_one(void *ctx, struct record *record) {
+    (void)ctx;
+    (void)record;
+}
+
+/* Strangers come, are pushed out, become live, go and fade. */
+static void set_life(struct recordset *set, struct record *const *records, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        (void)recordset_put(set, records[i], i);
+    }
+    for (uint32_t i = 0; i < count; i += 2) {
+        recordset_set_live(set, &records[i]->owner, true, count);
+        recordset_vouch(set, &records[i + 1]->owner, count);
+        (void)recordset_put(set, records[i], count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        recordset_set_live(set, &records[i]->owner, false, count + 1);
+        recordset_drop_owner(set, &records[i]->owner, drop_one, NULL);
+    }
+}
+
+Test(gossip_memory, a_set_of_records_is_whole_whichever_allocation_fails) {
+    static struct record *records[40];
+    struct recordset_config config = kit_bounds();
+    config.stranger_records_max = 20;
+    for (uint32_t i = 0; i < 40; i++) {
+        records[i] = kit_shaped(i, 1, 0, 1, 1, 100);
+    }
+    FAILING_ALLOC_EACH(nth) {
+        struct recordset *set = NULL;
+        if (recordset_new(&config, &set) != WEFT_OK) {
+            continue;
+        }
+        set_life(set, records, 40);
+        (void)failing_alloc_disarm();
+        cr_assert_eq(recordset_count(set), 0);
+        cr_assert_eq(recordset_bytes(set), 0);
+        cr_assert_eq(recordset_digest(set), 0);
+        cr_assert_eq(recordset_stale_count(set), 0);
+        recordset_free(set);
+    }
+    for (uint32_t i = 0; i < 40; i++) {
+        cr_assert_eq(records[i]->reference_count, 1);
+        record_unref(records[i]);
+    }
+}
