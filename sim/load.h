@@ -19,6 +19,8 @@ void load_begin(struct load *load);
 void load_end(struct load *load);
 /* Streams and acknowledged messages that have not ended yet; what is frozen for want of a path. */
 size_t load_unfinished(const struct load *load);
+/* The same of those whose ends are both in the core: `is_core` by node; NULL: all. */
+size_t load_unfinished_among(const struct load *load, const bool *is_core);
 /* The first breach: bytes that differ from those written, a message delivered twice ...; false when
  * there is none. The text is the load's. */
 bool load_breach(const struct load *load, const char **invariant, const char **detail);

@@ -63,14 +63,14 @@ struct flow_end;
 struct load_node {
     struct load *load;
     uint32_t index;
-    uint32_t life;      /* how often it started */
-    bool is_up;         /* up, perhaps paused */
-    bool is_server;     /* of streams */
-    uint8_t hops;       /* of the broadcast frame it is being given */
-    weft_ns up_since;   /* of this life */
-    weft_ns down_at;    /* of the last life; 0: never */
-    weft_ns lied_at;    /* when it was last seen to be a liar; 0: never */
-    uint64_t number;    /* of its last unicast */
+    uint32_t life;            /* how often it started */
+    bool is_up;               /* up, perhaps paused */
+    bool is_server;           /* of streams */
+    uint8_t hops;             /* of the broadcast frame it is being given */
+    weft_ns up_since;         /* of this life */
+    weft_ns down_at;          /* of the last life; 0: never */
+    weft_ns lied_at;          /* when it was last seen to be a liar; 0: never */
+    uint64_t number;          /* of its last unicast */
     struct unicast *unicasts; /* ring, by number */
     uint32_t unicast_size;    /* power of two; 0: sends none */
     struct flow_end *ends;
@@ -161,11 +161,9 @@ struct flow_end {
     struct load_node *node;
     enum flow_side side;
     struct stream_id stream;
-    uint64_t written;
     uint64_t read;
     uint8_t header[FLOW_HEADER_BYTES];
-    bool has_finished; /* its own direction */
-    bool has_end;      /* read the other's end */
+    bool has_end;          /* read the other's end */
     struct flow_end *next; /* of the node */
     struct flow_end **at;  /* what points at it */
 };
@@ -193,8 +191,8 @@ struct flow {
     bool was_attached;
     bool is_rated;
     struct flow_end *ends[2]; /* NULL: not there yet, or gone */
-    uint64_t finals[2]; /* what each side wrote in all, once it finished or went */
-    bool is_final[2];
+    uint64_t written[2];      /* by each side, in all; outlives its end */
+    bool has_finished[2];
     struct flow *next;
     struct flow **at;
 };
@@ -208,6 +206,7 @@ struct slot {
     struct rng rng;
     uint64_t opened;
     bool is_armed; /* a call is due */
+    bool is_ping;  /* and it is for a ping */
 };
 
 /* The streams of one entry of the scenario's load. */
@@ -224,7 +223,7 @@ struct stream_load {
 struct flows {
     struct map *ends; /* by node and stream id */
     struct flow *first;
-    uint64_t id; /* of the last */
+    uint64_t id;               /* of the last */
     struct stream_load *loads; /* by the scenario's index; slot_count 0 for others */
     uint64_t *rates;           /* of bulk flows, bytes a second */
     size_t rate_count;
@@ -241,18 +240,27 @@ void flows_report(struct load *load);
 /* Who opens streams when (load_stream.c). */
 void streams_begin(struct load *load, size_t spec);
 void streams_end(struct load *load, size_t spec);
-/* The slot's stream has ended, well or not. */
-void slot_free_for_next(struct slot *slot, bool was_well);
-/* Calls back when the next ping is due. */
-void slot_wake(struct slot *slot, weft_ns at);
+/* The slot's stream has ended, well or not, or its client went. */
+void slot_is_free(struct slot *slot, bool was_well);
+/* Asks the next ping at a time, if the stream is still there then. */
+void slot_ping_at(struct slot *slot, weft_ns at);
+/* Takes down how fast a bulk flow was, once. */
+void flows_rate(struct flow *flow);
 
-/* One stream (load_flow.c). NULL when it could not be opened. */
+/* One stream and its ends (load_flow.c). NULL when it could not be opened now. */
 struct flow *flow_open(struct slot *slot, uint32_t server, uint64_t bytes);
+/* PING, BULK: writes no more, and ends. */
 void flow_stop(struct flow *flow);
-/* Writes what is due. */
-void flow_write(struct flow *flow, enum flow_side side);
-void flow_ping(struct flow *flow);
-void flow_name(uint32_t server, char out[WEFT_NAME_MAX + 1]);
+void flow_server_name(uint32_t server, char out[WEFT_NAME_MAX + 1]);
+/* The server's end has read the header: whose it is. False if the stream was reset for it. */
+bool flow_attach(struct flow_end *end);
+
+/* The bytes of a stream (load_bytes.c). */
+void end_write(struct flow_end *end);
+/* False when the end is gone. */
+bool end_read(struct flow_end *end);
+void flow_header(uint64_t id, uint8_t out[FLOW_HEADER_BYTES]);
+bool flow_of_header(const uint8_t header[FLOW_HEADER_BYTES], uint64_t *id);
 
 /* --- the whole --- */
 
@@ -291,7 +299,7 @@ struct load {
     weft_ns begun_at;
     weft_ns ended_at; /* WEFT_NEVER: not yet */
     bool has_begun;
-    bool may_lack_memory; /* the scenario may refuse memory to nodes: then resets are honest */
+    bool may_lack_memory;  /* the scenario may refuse memory to nodes: then resets are honest */
     const char *invariant; /* NULL: none is broken */
     char detail[240];
 };
@@ -301,7 +309,7 @@ __attribute__((format(printf, 3, 4))) void load_break(struct load *load, const c
                                                       const char *format, ...);
 /* Up and not held: its application runs. */
 bool load_node_runs(const struct load *load, uint32_t node);
-weft_ns load_draw_bytes(const struct range *range, struct rng *rng);
+uint64_t load_draw_bytes(const struct range *range, struct rng *rng);
 /* Fills with what a key means at an offset, the same whenever it is asked. */
 void load_fill(uint64_t key, uint64_t offset, uint8_t *out, size_t len);
 
