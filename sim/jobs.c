@@ -87,7 +87,7 @@ _Noreturn static void work_off(const struct jobs *jobs, int answer_out, FILE *sa
     (void)dup2(fileno(said), STDERR_FILENO);
     size_t len = work(ctx, answer);
     ASSERT(len <= sizeof(answer));
-    _exit(write(answer_out, answer, len) == (ssize_t)len ? 0 : MUST_EXIT_STATUS);
+    exit(write(answer_out, answer, len) == (ssize_t)len ? 0 : MUST_EXIT_STATUS);
 }
 
 void jobs_start(struct jobs *jobs, uint64_t tag,

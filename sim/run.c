@@ -198,6 +198,7 @@ void run_finish(struct run *run) {
         rest(run);
     }
     load_report(run->load);
+    checks_report(run->checks);
     run->expects = must(calloc(scenario->expect_count + 1, sizeof(run->expects[0])));
     for (size_t i = 0; i < scenario->expect_count; i++) {
         evaluate(run, &scenario->expects[i], &run->expects[i]);
