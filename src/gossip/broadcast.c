@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "gossip/pool.h"
 
 #define BROADCAST_DOMAIN "weft broadcast 1"
 #define PULL_DELAY_NS (50 * NS_PER_MS) /* what is on its way may still come */

@@ -119,12 +119,20 @@ bool gossip_channel_unicast(struct gossip *gossip, const struct weft_peer_id *so
     return true;
 }
 
-/* Whether a message went through here lately; remembers it if not. */
+/* Whether a message went through here lately; remembers it if not. What cannot be remembered, for
+ * want of memory, counts as repeated: it would go round in circles. */
 static bool is_repeated(struct gossip *gossip, const struct wire_gossip *message) {
     struct span named = span_of(message->channel.data,
                                 (size_t)(message->payload.data - message->channel.data) +
                                     message->payload.len); /* name and payload lie side by side */
     uint64_t hash = hash_keyed(&gossip->config.hash_key, named);
+    if (gossip->repeats == NULL) {
+        gossip->repeats = calloc(REPEATS_MAX, sizeof *gossip->repeats);
+    }
+    if (gossip->repeats == NULL) {
+        gossip->counters.dropped++;
+        return true;
+    }
     for (size_t i = 0; i < REPEATS_MAX; i++) {
         if (gossip->repeats[i] == hash) {
             return true;

@@ -45,6 +45,17 @@ static enum weft_err maps_init(struct gossip *gossip) {
     return is_whole ? WEFT_OK : WEFT_ERR_MEMORY;
 }
 
+/* The pool's scratch, or one of our own. */
+static enum weft_err scratch_init(struct gossip *gossip) {
+    if (gossip->config.pool != NULL) {
+        gossip->scratch = record_pool_scratch(gossip->config.pool);
+        return WEFT_OK;
+    }
+    gossip->own_scratch = malloc(SCRATCH_BYTES);
+    gossip->scratch = gossip->own_scratch;
+    return gossip->scratch != NULL ? WEFT_OK : WEFT_ERR_MEMORY;
+}
+
 static void gossip_init(struct gossip *gossip, const struct gossip_config *config) {
     uint8_t seed[32];
     gossip->config = *config;
@@ -70,6 +81,9 @@ enum weft_err gossip_new(const struct gossip_config *config, struct gossip **out
     }
     gossip_init(gossip, config);
     enum weft_err err = maps_init(gossip);
+    if (err == WEFT_OK) {
+        err = scratch_init(gossip);
+    }
     if (err == WEFT_OK) {
         err = recordset_new(&config->records, &gossip->set);
     }
@@ -125,6 +139,9 @@ void gossip_free(struct gossip *gossip) {
     channels_free(gossip->channels);
     bits_fini(&gossip->news);
     recordset_free(gossip->set);
+    free(gossip->repeats);
+    free(gossip->culprits);
+    free(gossip->own_scratch);
     free(gossip);
 }
 
@@ -266,8 +283,14 @@ bool gossip_tell(struct gossip *gossip, enum gossip_event_kind kind, struct reco
     return true;
 }
 
-/* When the neighbour was last named; a fresh row if it was not. */
+/* When the neighbour was last named; a fresh row if it was not. NULL when out of memory. */
 static struct culprit *culprit_row(struct gossip *gossip, const struct weft_peer_id *peer) {
+    if (gossip->culprits == NULL) {
+        gossip->culprits = calloc(CULPRITS_MAX, sizeof *gossip->culprits);
+    }
+    if (gossip->culprits == NULL) {
+        return NULL;
+    }
     for (size_t i = 0; i < CULPRITS_MAX; i++) {
         struct culprit *row = &gossip->culprits[i];
         if (row->is_set && weft_peer_id_equal(&row->peer, peer)) {
@@ -283,7 +306,7 @@ static struct culprit *culprit_row(struct gossip *gossip, const struct weft_peer
 void gossip_blame(struct gossip *gossip, const struct weft_peer_id *peer, const char *detail,
                   weft_ns now) {
     struct culprit *row = culprit_row(gossip, peer);
-    if (row->is_set && time_since(row->at, now) < CULPRIT_NS) {
+    if (row == NULL || (row->is_set && time_since(row->at, now) < CULPRIT_NS)) {
         return;
     }
     struct gossip_event event = {.kind = GOSSIP_CULPRIT, .peer = *peer, .detail = detail};
@@ -298,6 +321,10 @@ bool gossip_next_event(struct gossip *gossip, struct gossip_event *out) {
         if (out->kind != GOSSIP_NOTHING) {
             return true;
         }
+    }
+    if (gossip->events.size > EVENTS_KEPT) { /* after a burst */
+        ring_fini(&gossip->events);
+        ring_init(&gossip->events, sizeof(struct gossip_event), EVENTS_MAX);
     }
     return false;
 }

@@ -7,7 +7,6 @@
 #include "gossip/internal.h"
 
 #include "base/check.h"
-#include "gossip/pool.h"
 
 /* Of one reconciliation, the first so many records are passed on, and a quarter of what we hold: a
  * newcomer that is told everything must not tell it back to all its neighbours, while a bridge

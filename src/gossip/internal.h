@@ -21,6 +21,7 @@
 #include "gossip/bits.h"
 #include "gossip/chain.h"
 #include "gossip/gossip.h"
+#include "gossip/pool.h"
 #include "gossip/sync.h"
 
 #define LINKS_MAX 4096    /* links of one node: far beyond what core admits */
@@ -40,7 +41,9 @@
 #define REPEATS_MAX 1024       /* hashes of relayed channel gossip */
 #define SURROGATE_QUEUE_MAX 16 /* frames of one channel without gossiper waiting for a link */
 #define WINDOW 1024            /* sequence numbers remembered per source */
-#define PULL_BACK_MAX 64       /* earlier broadcasts asked for when a source is first heard of */
+#define SCRATCH_BYTES RECORD_POOL_SCRATCH_BYTES /* the largest frame, header and all */
+#define EVENTS_KEPT 64   /* room for events that is kept while there are none */
+#define PULL_BACK_MAX 64 /* earlier broadcasts asked for when a source is first heard of */
 
 #define STRANGER_BURST                                                                             \
     20000 /* a newcomer to a mesh of 10,000 hears as many records of strangers                     \
@@ -158,12 +161,13 @@ struct gossip {
     size_t recent_bytes;
 
     struct map *channels; /* name -> struct channel */
-    uint64_t repeats[REPEATS_MAX];
+    uint64_t *repeats;    /* REPEATS_MAX; NULL until something is relayed */
     size_t repeat_next;
 
-    struct culprit culprits[CULPRITS_MAX];
+    struct culprit *culprits; /* CULPRITS_MAX; NULL until somebody is blamed */
     size_t culprit_next;
-    uint8_t scratch[WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX];
+    uint8_t *scratch;     /* SCRATCH_BYTES: the frame in the making */
+    uint8_t *own_scratch; /* the same, unless it is the pool's */
 };
 
 /* gossip.c */
@@ -245,7 +249,7 @@ struct frame *pending_take_frame(struct gossip *gossip, struct gossip_link *link
 void pending_free(struct gossip_link *link);
 
 /* output.c */
-/* A frame in the making, in gossip.scratch. */
+/* A frame in the making, in the scratch: one at a time. */
 struct making {
     struct wire_writer writer;
     size_t begin;

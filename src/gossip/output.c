@@ -10,7 +10,7 @@
 #include "base/check.h"
 
 struct making output_begin(struct gossip *gossip, enum wire_kind kind) {
-    struct making making = {.writer = wire_writer_of(gossip->scratch, sizeof gossip->scratch)};
+    struct making making = {.writer = wire_writer_of(gossip->scratch, SCRATCH_BYTES)};
     making.begin = wire_frame_begin(&making.writer, kind, 0);
     return making;
 }

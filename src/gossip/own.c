@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "gossip/pool.h"
 
 /* An instance that comes back above us so soon is alive. Longer than a clone stays off (the core's
  * QUARANTINE) and then takes to link again: else it would not be found a second time. */

@@ -26,6 +26,7 @@ struct record_pool {
     size_t count_max;
     uint64_t spared;
     struct genuine genuine[GENUINE_ROWS];
+    uint8_t scratch[RECORD_POOL_SCRATCH_BYTES];
 };
 
 struct record_pool *record_pool_new(const struct hash_key *key, size_t count_max) {
@@ -194,6 +195,10 @@ bool record_pool_verify(struct record_pool *pool, const struct weft_public_key *
     }
     memcpy(row->hash, hash, sizeof hash);
     return true;
+}
+
+uint8_t *record_pool_scratch(struct record_pool *pool) {
+    return pool->scratch;
 }
 
 size_t record_pool_count(const struct record_pool *pool) {

@@ -18,7 +18,8 @@
 /* An empty pool of at most count_max (>= 1) records; NULL when out of memory. */
 struct record_pool *record_pool_new(const struct hash_key *key, size_t count_max);
 
-/* Its records live on, in no pool. Takes NULL. */
+/* Its records live on, in no pool; gossips that were given it may then only be freed. Takes NULL.
+ */
 void record_pool_free(struct record_pool *pool);
 
 /* As record_open. `pool` may be NULL: then it is that. */
@@ -38,6 +39,11 @@ void record_pool_leave(struct record *record);
 bool record_pool_verify(struct record_pool *pool, const struct weft_public_key *key,
                         const char *domain, struct span message,
                         const uint8_t signature[SIGNATURE_BYTES]);
+
+/* Room to build one frame in, for all who use the pool: none of them keeps anything there from one
+ * call to the next. */
+#define RECORD_POOL_SCRATCH_BYTES (WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX)
+uint8_t *record_pool_scratch(struct record_pool *pool);
 
 size_t record_pool_count(const struct record_pool *pool);
 /* Signature checks that were spared. */

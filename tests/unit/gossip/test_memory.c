@@ -85,8 +85,10 @@ static void live(struct solo *a, struct solo *b, const struct wire_frame *former
     (void)!gossip_channel_broadcast(a->gossip, "c", span_of("hello", 5), a->now);
     (void)!gossip_channel_send(a->gossip, "c", span_of("hello", 5), a->now);
     exchange(a, b);
+    const struct wire_frame broken = {.kind = WIRE_RECORDS, .body = span_of("?", 1)};
     (void)!gossip_frame(a->gossip, (struct link_id){1}, former, a->now);
     exchange(a, b);
+    cr_assert_eq(gossip_frame(a->gossip, (struct link_id){1}, &broken, a->now), WEFT_ERR_MALFORMED);
     gossip_link_down(a->gossip, (struct link_id){1}, a->now);
     gossip_set_live(a->gossip, &b->identity.id, false, a->now);
     a->now += 700 * NS_PER_S;

@@ -10,6 +10,7 @@
 
 #include <criterion/criterion.h>
 
+#include "gossip/pool.h"
 #include "kit.h"
 
 #define SERVICE 2
@@ -450,6 +451,35 @@ Test(set, a_settled_record_costs_little_besides_itself) {
     cr_assert_eq(back, settled, "what only absent owners need is given back");
     recordset_free(set);
     free_many();
+}
+
+#define LINKS 8
+#define BYTES_OF_A_GOSSIP_MAX (24 * 1024)
+
+Test(set, a_gossip_that_knows_nobody_costs_little) {
+    struct solo solo;
+    const struct hash_key key = {{1}};
+    struct record_pool *pool = record_pool_new(&key, 100);
+    memset(&solo, 0, sizeof solo);
+    kit_identity(1, &solo.identity);
+    solo.rng = kit_rng(1);
+    solo.host = kit_host(&solo.rng);
+    solo.now = 1;
+    struct gossip_config config = solo_config(&solo, 1, 1);
+    config.pool = pool;
+    size_t before = heap_bytes();
+    cr_assert_eq(gossip_new(&config, &solo.gossip), WEFT_OK);
+    solo_publish(&solo, "name", 1);
+    for (uint32_t i = 0; i < LINKS; i++) {
+        solo_link(&solo, 1 + i, 2 + i);
+    }
+    cr_assert_eq(solo_events(&solo, GOSSIP_RECORD), 1);
+    (void)solo_outputs(&solo, 1, WIRE_RECORDS);
+    size_t bytes = heap_bytes() - before;
+    fprintf(stderr, "gossip of %d links: %zu bytes\n", LINKS, bytes);
+    cr_assert_leq(bytes, BYTES_OF_A_GOSSIP_MAX);
+    solo_fini(&solo);
+    record_pool_free(pool);
 }
 
 Test(set, one_with_many_records_is_found_by_key_and_goes_at_once) {
