@@ -250,6 +250,10 @@ void world_set_liar(struct world *world, uint32_t index, const struct liar *liar
     node->liar = liar != NULL ? *liar : (struct liar){0};
 }
 
+bool world_is_liar(const struct world *world, uint32_t index) {
+    return world->nodes[index].is_liar;
+}
+
 void world_each_link(const struct world *world, uint32_t index,
                      void (*each)(void *ctx, struct link_id link, uint32_t other), void *ctx) {
     const struct node *node = &world->nodes[index];
