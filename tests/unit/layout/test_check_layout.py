@@ -88,6 +88,13 @@ class Includes(Tree):
         fault = "sim has a clock and a network of its own and may not use <time.h>"
         self.refuses("sim/main.c", "#include <time.h>\n", fault)
 
+    def test_one_file_of_the_simulator_shows_real_time(self):
+        self.accepts("sim/progress.c", "#include <time.h>\n")
+        self.refuses("sim/progress.c", "#include <sys/socket.h>\n",
+                     "sim has a clock and a network of its own and may not use <sys/socket.h>")
+        self.refuses("src/core/progress.c", "#include <time.h>\n",
+                     "core does no I/O and may not use <time.h>")
+
     def test_assert_is_refused_everywhere(self):
         fault = "<assert.h> is off in release builds; use base/check.h"
         for path in ("src/base/x.c", "src/node/x.c", "src/cli/x.c", "sim/x.c", "include/weft/x.h"):
