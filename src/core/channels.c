@@ -47,6 +47,7 @@ enum weft_err core_channel_unicast(struct core *core, const char *name,
     if (key == NULL) {
         return WEFT_ERR_NOT_FOUND;
     }
+    core_watch(core, peer);
     return streams_message(core->streams, peer, key, span_of_text(name), payload, now);
 }
 
@@ -64,5 +65,6 @@ enum weft_err core_ping(struct core *core, const struct weft_peer_id *peer, uint
     if (!router_path_to(core->router, peer).is_reachable) {
         return WEFT_ERR_UNREACHABLE;
     }
+    core_watch(core, peer);
     return streams_ping(core->streams, peer, key, token, now);
 }

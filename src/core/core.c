@@ -52,6 +52,7 @@ static enum weft_err make_router(struct core *core) {
         .self = core->config.identity->id,
         .hash_key = fresh_hash_key(core),
         .peers_max = core->config.peers_max,
+        .pool = core->config.graphs,
     };
     return router_new(&config, &core->router);
 }
@@ -127,10 +128,7 @@ static enum weft_err make_maps(struct core *core) {
         err = make_map(core, core->config.peers_max, &core->blocked);
     }
     if (err == WEFT_OK) {
-        err = make_map(core, core->config.peers_max, &core->shaken);
-    }
-    if (err == WEFT_OK) {
-        err = make_map(core, core->config.peers_max, &core->attached);
+        err = make_map(core, core->config.peers_max, &core->watched);
     }
     if (err == WEFT_OK) {
         err = make_map(core, 4 * core->config.peers_max, &core->services);
@@ -194,8 +192,7 @@ void core_free(struct core *core) {
     core_blocked_free(core);
     core_services_free(core);
     core_links_free(core);
-    map_free(core->shaken);
-    map_free(core->attached);
+    core_watched_free(core);
     streams_free(core->streams);
     gossip_free(core->gossip);
     dialer_free(core->dialer);

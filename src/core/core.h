@@ -44,6 +44,7 @@ struct core_config {
     weft_ns fade_after;
     size_t peers_max;
     struct record_pool *pool; /* shared by all cores of a process (gossip/pool.h); NULL: none */
+    struct graph_pool *graphs; /* likewise (router/pool.h) */
 };
 
 /* 1 s heartbeats, degree 8, 512 links, discovery on, 60 s hold, 24 h fade, 16,384 peers. */

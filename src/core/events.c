@@ -3,6 +3,8 @@
  * What gossip learned goes to the routes, the connection maker and the registry; what changed in
  * the routes goes to gossip and the streams.
  */
+#include <stdlib.h>
+
 #include "core/internal.h"
 
 /* Takes a culprit out of the list, or, if it is new, makes room for it; a known one's count. */
@@ -49,7 +51,12 @@ static void learn_peer(struct core *core, struct record *record) {
         forget_peer(core, &record->owner);
         return;
     }
-    if (router_set_peer(core->router, &record->owner, &body, core->now) != WEFT_OK) {
+    struct wire_word *word = NULL;
+    enum weft_err err = record_word(record, &word);
+    if (err == WEFT_OK) {
+        err = router_set_peer(core->router, word, core->now);
+    }
+    if (err != WEFT_OK) {
         core->frames_dropped[CORE_DROP_MEMORY]++;
         return;
     }
@@ -103,67 +110,18 @@ static void gossip_event(struct core *core, const struct gossip_event *event) {
     }
 }
 
-/* Who hangs on our graph by the records just heard is live at once, so that its records are passed
- * on without waiting for routes at every hop. */
-static void take_attached(struct core *core) {
-    struct weft_peer_id peer;
-    while (router_next_attached(core->router, &peer)) {
-        if (!weft_peer_id_equal(&peer, &core->config.identity->id) &&
-            map_add(core->attached, peer_span(&peer), core) == WEFT_OK) {
-            gossip_set_live(core->gossip, &peer, true, core->now);
-        }
-    }
-}
-
-/* After a computation: those that turned out not to be reached, of which no change tells. */
-static void settle_attached(struct core *core) {
-    struct map_entry *entry = map_first(core->attached);
-    while (entry != NULL) {
-        struct weft_peer_id peer;
-        memcpy(peer.bytes, map_key(entry).data, sizeof(peer.bytes));
-        entry = map_next(entry);
-        (void)map_remove(core->attached, peer_span(&peer));
-        if (!router_path_to(core->router, &peer).is_reachable) {
-            gossip_set_live(core->gossip, &peer, false, core->now);
-        }
-    }
-}
-
-void core_gossip_events(struct core *core) {
-    struct gossip_event event;
-    take_attached(core);
-    while (gossip_next_event(core->gossip, &event)) {
-        gossip_event(core, &event);
-        record_unref(event.record);
-        take_attached(core);
-    }
-}
-
+/* What a peer calls itself; read off its record, for a path would cost a computation. */
 static const char *name_of(const struct core *core, const struct weft_peer_id *peer,
                            char out[WEFT_NAME_MAX + 1]) {
-    struct core_peer_view view;
-    if (!core_find_peer(core, peer, &view) ||
-        !span_to_text(view.body.name, out, WEFT_NAME_MAX + 1)) {
+    const struct record *record =
+        recordset_find(gossip_records(core->gossip), WIRE_RECORD_PEER, peer, (struct span){0});
+    struct wire_peer_body body;
+    if (record == NULL || record->is_tombstone ||
+        wire_peer_body_decode(record->body, &body) != WEFT_OK ||
+        !span_to_text(body.name, out, WEFT_NAME_MAX + 1)) {
         (void)span_to_text(span_of_text("?"), out, WEFT_NAME_MAX + 1);
     }
     return out;
-}
-
-static void trace_reach(struct core *core, const struct router_change *change) {
-    char name[WEFT_NAME_MAX + 1];
-    char text[WEFT_PEER_ID_TEXT];
-    weft_peer_id_format(&change->peer, text);
-    if (change->after.is_reachable) {
-        trace(&core->host, TRACE_INFO, "peer-up", "peer=%s id=%s hops=%u",
-              name_of(core, &change->peer, name), text, change->after.hops);
-    } else {
-        trace(&core->host, TRACE_INFO, "peer-down", "peer=%s id=%s",
-              name_of(core, &change->peer, name), text);
-    }
-}
-
-static bool is_same_way(const struct router_path *a, const struct router_path *b) {
-    return a->is_reachable && b->is_reachable && a->trail == b->trail;
 }
 
 static void save_one(void *ctx, struct record *record, bool is_live) {
@@ -176,83 +134,148 @@ static void save_owner(struct core *core, const struct weft_peer_id *owner) {
     recordset_each_of(gossip_records(core->gossip), owner, save_one, core);
 }
 
-static void route_changed(struct core *core, const struct router_change *change) {
-    bool is_live = change->after.is_reachable;
-    bool was_shaken = map_remove(core->shaken, peer_span(&change->peer)) != NULL;
-    if (weft_peer_id_equal(&change->peer, &core->config.identity->id)) {
-        return;
-    }
-    core_unblock_peer(core, &change->peer);
-    if (is_live != change->before.is_reachable) {
-        gossip_set_live(core->gossip, &change->peer, is_live, core->now);
-        trace_reach(core, change);
-    }
-    if (!is_live) {
-        save_owner(core, &change->peer);
-        streams_route(core->streams, &change->peer, STREAM_ROUTE_NONE, core->now);
-    } else {
-        streams_route(core->streams, &change->peer,
-                      was_shaken || !is_same_way(&change->before, &change->after)
-                          ? STREAM_ROUTE_CHANGED
-                          : STREAM_ROUTE_SAME,
-                      core->now);
+static void reach_changed(struct core *core, const struct weft_peer_id *peer, bool is_reached) {
+    char name[WEFT_NAME_MAX + 1];
+    char text[WEFT_PEER_ID_TEXT];
+    weft_peer_id_format(peer, text);
+    gossip_set_live(core->gossip, peer, is_reached, core->now);
+    trace(&core->host, TRACE_INFO, is_reached ? "peer-up" : "peer-down", "peer=%s id=%s",
+          name_of(core, peer, name), text);
+    if (!is_reached) {
+        save_owner(core, peer);
     }
 }
 
-/* Peers whose way is as it was, but whose first link died and came back: what was under way is
- * lost. */
-static void settle_shaken(struct core *core) {
-    struct map_entry *entry = map_first(core->shaken);
+/* Who hangs on our graph by the records just heard is live at once, so that its records are passed
+ * on without waiting for routes at every hop. */
+static void reach_events(struct core *core) {
+    struct weft_peer_id peer;
+    bool is_reached = false;
+    bool is_any = false;
+    while (router_next_reach(core->router, &peer, &is_reached)) {
+        reach_changed(core, &peer, is_reached);
+        is_any = true;
+    }
+    if (is_any) {
+        trace(&core->host, TRACE_DEBUG, "reach", "peers=%zu", router_reachable_count(core->router));
+    }
+}
+
+void core_gossip_events(struct core *core) {
+    struct gossip_event event;
+    reach_events(core);
+    while (gossip_next_event(core->gossip, &event)) {
+        gossip_event(core, &event);
+        record_unref(event.record);
+        reach_events(core);
+    }
+}
+
+/* Of a peer that is no longer watched streams know nothing but that there is no way. */
+static void watch_end(struct core *core, struct watched *watched) {
+    (void)map_remove(core->watched, peer_span(&watched->peer));
+    streams_route(core->streams, &watched->peer, STREAM_ROUTE_NONE, core->now);
+    core->has_watched_last = false;
+    free(watched);
+}
+
+/* Ends the watch of peers without a session. */
+static void watched_sweep(struct core *core) {
+    struct map_entry *entry = map_first(core->watched);
     while (entry != NULL) {
-        struct weft_peer_id peer;
-        memcpy(peer.bytes, map_key(entry).data, sizeof(peer.bytes));
+        struct watched *watched = map_value(entry);
         entry = map_next(entry);
-        (void)map_remove(core->shaken, peer_span(&peer));
-        if (router_path_to(core->router, &peer).is_reachable) {
-            streams_route(core->streams, &peer, STREAM_ROUTE_CHANGED, core->now);
+        if (!streams_has_session(core->streams, &watched->peer)) {
+            watch_end(core, watched);
         }
     }
 }
 
+static void watched_note(struct watched *watched, const struct router_path *path) {
+    watched->next_hop = path->next_hop;
+    watched->trail = path->trail;
+    watched->is_reachable = path->is_reachable;
+    watched->is_shaken = false;
+}
+
+static struct watched *watch_begin(struct core *core, const struct weft_peer_id *peer) {
+    if (map_count(core->watched) >= core->config.peers_max) {
+        watched_sweep(core); /* what claimed to be of many peers */
+    }
+    struct watched *watched = calloc(1, sizeof(*watched));
+    if (watched != NULL) {
+        watched->peer = *peer;
+    }
+    if (watched == NULL || map_add(core->watched, peer_span(peer), watched) != WEFT_OK) {
+        core->frames_dropped[CORE_DROP_MEMORY]++;
+        free(watched);
+        return NULL;
+    }
+    return watched;
+}
+
+void core_watch(struct core *core, const struct weft_peer_id *peer) {
+    if (core->has_watched_last && weft_peer_id_equal(&core->watched_last, peer)) {
+        return;
+    }
+    if (map_find(core->watched, peer_span(peer)) == NULL) {
+        struct watched *watched = watch_begin(core, peer);
+        if (watched == NULL) {
+            return;
+        }
+        const struct router_path path = router_path_to(core->router, peer);
+        watched_note(watched, &path);
+        if (path.is_reachable) {
+            streams_route(core->streams, peer, STREAM_ROUTE_SAME, core->now);
+        }
+    }
+    core->watched_last = *peer;
+    core->has_watched_last = true;
+}
+
+void core_watched_free(struct core *core) {
+    if (core->watched != NULL) {
+        for (struct map_entry *entry = map_first(core->watched); entry != NULL;
+             entry = map_next(entry)) {
+            free(map_value(entry));
+        }
+    }
+    map_free(core->watched);
+}
+
+/* Tells streams if the way is another, or as it was over a first link that died and came back: then
+ * what was under way is lost. */
+static void watched_update(struct core *core, struct watched *watched) {
+    const struct router_path path = router_path_to(core->router, &watched->peer);
+    bool is_same = path.is_reachable == watched->is_reachable && path.trail == watched->trail &&
+                   !watched->is_shaken;
+    watched_note(watched, &path);
+    if (!is_same) {
+        core_unblock_peer(core, &watched->peer);
+        streams_route(core->streams, &watched->peer,
+                      path.is_reachable ? STREAM_ROUTE_CHANGED : STREAM_ROUTE_NONE, core->now);
+    }
+}
+
 void core_route_events(struct core *core) {
-    struct router_change change;
-    bool is_reach_changed = false;
     if (router_deadline(core->router) > core->now || !router_update(core->router, core->now)) {
         return;
     }
-    while (router_next_change(core->router, &change)) {
-        is_reach_changed |= change.before.is_reachable != change.after.is_reachable;
-        route_changed(core, &change);
-    }
-    if (is_reach_changed) {
-        trace(&core->host, TRACE_DEBUG, "reach", "peers=%zu", router_reachable_count(core->router));
-    }
-    settle_shaken(core);
-    settle_attached(core);
-}
-
-struct shaken {
-    struct core *core;
-    const struct weft_peer_id *neighbour;
-};
-
-static void shake(void *ctx, struct record *record, bool is_live) {
-    const struct shaken *shaken = ctx;
-    struct core *core = shaken->core;
-    if (record->kind != WIRE_RECORD_PEER || !is_live) {
-        return;
-    }
-    struct router_path path = router_path_to(core->router, &record->owner);
-    if (!path.is_reachable || !weft_peer_id_equal(&path.next_hop, shaken->neighbour)) {
-        return;
-    }
-    streams_route(core->streams, &record->owner, STREAM_ROUTE_NONE, core->now);
-    if (map_add(core->shaken, peer_span(&record->owner), core) == WEFT_ERR_MEMORY) {
-        core->frames_dropped[CORE_DROP_MEMORY]++;
+    reach_events(core);
+    watched_sweep(core);
+    for (struct map_entry *entry = map_first(core->watched); entry != NULL;
+         entry = map_next(entry)) {
+        watched_update(core, map_value(entry));
     }
 }
 
 void core_paths_shaken(struct core *core, const struct weft_peer_id *neighbour) {
-    struct shaken shaken = {.core = core, .neighbour = neighbour};
-    recordset_each(gossip_records(core->gossip), shake, &shaken);
+    for (struct map_entry *entry = map_first(core->watched); entry != NULL;
+         entry = map_next(entry)) {
+        struct watched *watched = map_value(entry);
+        if (watched->is_reachable && weft_peer_id_equal(&watched->next_hop, neighbour)) {
+            streams_route(core->streams, &watched->peer, STREAM_ROUTE_NONE, core->now);
+            watched->is_shaken = true;
+        }
+    }
 }

@@ -111,6 +111,16 @@ struct blocked {
     struct link_id link;
 };
 
+/* A peer that streams have to do with: told when the way there changes. Of all others nobody asks,
+ * so that their changes cost no computation. */
+struct watched {
+    struct weft_peer_id peer;
+    struct weft_peer_id next_hop;
+    uint64_t trail;
+    bool is_reachable; /* as streams were told last, but for what is shaken */
+    bool is_shaken;    /* its first link died since */
+};
+
 /* One service of the registry: who offers it. */
 struct service {
     char name_space[WEFT_NAME_MAX + 1];
@@ -140,8 +150,9 @@ struct core {
     struct map *neighbours; /* peer id -> struct core_link: the one link in use for each */
     struct map *attempts;   /* stream id -> struct attempt */
     struct map *blocked;    /* peer id -> struct blocked */
-    struct map *shaken; /* peer id -> the core: their first link died since routes were computed */
-    struct map *attached; /* peer id -> the core: live ahead of the computation */
+    struct map *watched;    /* peer id -> struct watched */
+    struct weft_peer_id watched_last; /* the one asked for last: packets come in rows */
+    bool has_watched_last;
     struct map *services; /* "namespace/name" -> struct service */
 
     char name[WEFT_NAME_MAX + 1];
@@ -205,6 +216,9 @@ void core_clone_seen(struct core *core, const struct record *other);
 void core_gossip_events(struct core *core);
 void core_route_events(struct core *core);
 void core_culprit(struct core *core, const struct weft_peer_id *peer, const char *detail);
+/* Before streams hear of a peer: from now on they are told of its way. */
+void core_watch(struct core *core, const struct weft_peer_id *peer);
+void core_watched_free(struct core *core);
 /* What was sent to peers behind this neighbour may be lost. */
 void core_paths_shaken(struct core *core, const struct weft_peer_id *neighbour);
 

@@ -74,6 +74,7 @@ static enum weft_err attempt_open(struct core *core, struct attempt *attempt) {
         .name_space = span_of_text(attempt->name_space),
         .name = span_of_text(attempt->name),
     };
+    core_watch(core, &attempt->peer);
     enum weft_err err =
         streams_open(core->streams, &attempt->peer, key, &service, core->now, &attempt->stream);
     if (err != WEFT_OK) {
@@ -118,8 +119,12 @@ void core_stream_reset(struct core *core, struct stream_id stream, enum wire_res
 /* Asks the next provider; false when there is none left. */
 static bool retarget(struct core *core, struct attempt *attempt) {
     const struct weft_public_key *key = next_provider(core, attempt);
-    return key != NULL && streams_retarget(core->streams, attempt->stream, &attempt->peer, key,
-                                           core->now) == WEFT_OK;
+    if (key == NULL) {
+        return false;
+    }
+    core_watch(core, &attempt->peer);
+    return streams_retarget(core->streams, attempt->stream, &attempt->peer, key, core->now) ==
+           WEFT_OK;
 }
 
 static void push_event(struct core *core, const struct stream_event *event) {

@@ -92,7 +92,13 @@ void core_own_changed(struct core *core, enum own_change change) {
     struct wire_peer_body body;
     struct span encoded = encode_self(core, bytes, sizeof(bytes));
     ASSERT(encoded.len > 0 && wire_peer_body_decode(encoded, &body) == WEFT_OK);
-    if (router_set_peer(core->router, &core->config.identity->id, &body, core->now) != WEFT_OK) {
+    struct wire_word *word = NULL;
+    enum weft_err err = wire_word_new(&core->config.identity->id, &body, &word);
+    if (err == WEFT_OK) {
+        err = router_set_peer(core->router, word, core->now);
+    }
+    wire_word_unref(word);
+    if (err != WEFT_OK) {
         trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-routes");
     }
     weft_ns gap = change == OWN_LOST ? 0 : PUBLISH_GAP;

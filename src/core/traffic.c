@@ -94,6 +94,7 @@ static void unicast_in(struct core *core, struct core_link *link, struct span bo
         return;
     }
     if (is_ours(core, &unicast.destination)) {
+        core_watch(core, &unicast.source);
         streams_packet(core->streams, &unicast.source, unicast.packet, false, core->now);
         return;
     }
@@ -116,6 +117,7 @@ static void carrier_in(struct core *core, struct core_link *link, struct span bo
     }
     if (is_ours(core, &carrier.destination)) {
         bool is_congested = (carrier.flags & WIRE_CARRIER_CONGESTED) != 0;
+        core_watch(core, &carrier.source);
         streams_packet(core->streams, &carrier.source, payload, is_congested, core->now);
         return;
     }
@@ -205,8 +207,8 @@ void core_link_frame(struct core *core, struct link_id id, const struct wire_fra
 
 /* Which link a packet of our own takes; NULL when there is none now. */
 static struct core_link *link_towards(const struct core *core, const struct weft_peer_id *peer) {
-    struct router_path path = router_path_to(core->router, peer);
-    return path.is_reachable ? core_neighbour(core, &path.next_hop) : NULL;
+    struct weft_peer_id next_hop;
+    return router_next_hop(core->router, peer, &next_hop) ? core_neighbour(core, &next_hop) : NULL;
 }
 
 static void block(struct core *core, const struct weft_peer_id *peer,

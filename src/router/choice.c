@@ -26,7 +26,7 @@ static size_t attempt_count(const struct dialer *dialer) {
 }
 
 static bool target_is_reachable(const struct target *target, const struct router *router) {
-    return target->is_peer_known && router_path_to(router, &target->peer).is_reachable;
+    return target->is_peer_known && router_reaches(router, &target->peer);
 }
 
 /* Whether links are missing. Those whose far end is about to trim them count only for the bound on

@@ -87,15 +87,10 @@ static void search_init(struct search *search, uint32_t node_count, uint32_t sou
     entry_set(search, 1, (struct path_entry){.cost_us = 0, .node = source});
 }
 
-static void node_settle(const struct path_graph *graph, struct path_node *nodes, uint32_t source,
-                        uint32_t index) {
-    if (index == source) {
-        return;
-    }
-    uint32_t parent = nodes[index].parent;
-    nodes[index].first = parent == source ? index : nodes[parent].first;
-    if (graph->tags != NULL) {
-        nodes[index].trail = 3 * nodes[parent].trail + graph->tags[index]; /* 3: order counts */
+static void node_settle(struct path_node *nodes, uint32_t source, uint32_t index) {
+    if (index != source) {
+        uint32_t parent = nodes[index].parent;
+        nodes[index].first = parent == source ? index : nodes[parent].first;
     }
 }
 
@@ -106,7 +101,7 @@ void path_compute(const struct path_graph *graph, uint32_t source, struct path_e
     search_init(&search, graph->node_count, source);
     while (search.count > 0) {
         uint32_t nearest = search_pop(&search);
-        node_settle(graph, nodes, source, nearest);
+        node_settle(nodes, source, nearest);
         for (uint32_t i = graph->rows[nearest]; i < graph->rows[nearest + 1]; i++) {
             search_offer(&search, nearest, &graph->arcs[i]);
         }

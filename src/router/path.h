@@ -27,8 +27,6 @@ struct path_graph {
     uint32_t node_count;
     uint32_t *rows; /* node_count + 1 */
     struct path_arc *arcs;
-    uint64_t
-        *tags; /* a hash of each node's id, for trails; may be NULL: trails are then all zero */
 };
 
 /* What a computation says of one node. */
@@ -37,7 +35,6 @@ struct path_node {
     uint32_t hops;
     uint32_t parent; /* the last node before this one; PATH_NONE for the source and the unreached */
     uint32_t first;  /* the first node after the source; the source itself for the source */
-    uint64_t trail;  /* a hash of the nodes from the source to here */
     uint32_t place;  /* while computing: 1-based index in the heap, 0 if not there */
 };
 

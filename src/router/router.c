@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The router's front: when to compute, and the answers from what was computed last.
+ * The router's front: when a change is due, and the answers, computed if they are stale.
  */
 #include "router/router.h"
 
@@ -9,13 +9,11 @@
 #include "base/check.h"
 #include "base/time.h"
 #include "router/attach.h"
-#include "router/changes.h"
-#include "router/topology.h"
 #include "router/trees.h"
 
 /* News of one event come close together: the records of all who saw it. */
 #define SETTLE_NS (10 * NS_PER_MS)
-/* Computations of a storm keep this apart; more than the settling, little for whoever waits ... */
+/* What is due in a storm keeps this apart; more than the settling, little for whoever waits ... */
 #define BRISK_NS (100 * NS_PER_MS)
 /* ... for as many as a mesh of 50 needs to form; then this far: within what B6 allows. */
 #define BRISK_COUNT 8
@@ -28,14 +26,14 @@
 struct router {
     struct topology topology;
     struct routes routes;
-    struct changes changes;
     struct trees trees;
-    struct ring attached; /* ids for router_next_attached; at most peers_max */
-    weft_ns due;          /* when to compute next; WEFT_NEVER if nothing changed */
-    weft_ns computed_at;  /* the last computation; means nothing while there was none */
-    weft_ns changed_at;   /* the last change */
-    uint32_t storm;       /* computations since the last quiet, but for those of our own losses */
-    bool is_loss;         /* the next computation is for a loss of ours: it uses up nobody's turn */
+    bool is_stale;      /* whoever asks computes first */
+    bool was_due;       /* updated_at means something */
+    bool is_loss;       /* the next update is for a loss of ours: it uses up nobody's turn */
+    weft_ns due;        /* when the next update is; WEFT_NEVER if nothing changed */
+    weft_ns updated_at; /* the last one that was not for a loss of ours */
+    weft_ns changed_at; /* the last change */
+    uint32_t storm;     /* updates since the last quiet, but for those of our own losses */
     uint64_t computation_count;
 };
 
@@ -45,9 +43,7 @@ enum weft_err router_new(const struct router_config *config, struct router **out
     if (router == NULL) {
         return WEFT_ERR_MEMORY;
     }
-    topology_init(&router->topology, &config->self, config->peers_max);
-    ring_init(&router->attached, sizeof(struct weft_peer_id), config->peers_max + 1);
-    router->routes.self = PATH_NONE;
+    topology_init(&router->topology, &config->self, config->peers_max, config->pool);
     router->due = WEFT_NEVER;
     *out = router;
     return WEFT_OK;
@@ -57,29 +53,27 @@ void router_free(struct router *router) {
     if (router == NULL) {
         return;
     }
-    ring_fini(&router->attached);
     trees_clear(&router->trees);
-    changes_fini(&router->changes);
     routes_fini(&router->routes);
     topology_fini(&router->topology);
     free(router);
 }
 
-/* When the pace of the storm allows the next computation. */
+/* When the pace of the storm allows the next update. */
 static weft_ns paced(const struct router *router, weft_ns now) {
     if (router->storm == 0) {
         return time_after(now, SETTLE_NS);
     }
     weft_ns gap = router->storm <= BRISK_COUNT ? BRISK_NS : CALM_NS;
-    weft_ns allowed = time_after(router->computed_at, gap);
+    weft_ns allowed = time_after(router->updated_at, gap);
     weft_ns settled = time_after(now, SETTLE_NS);
     return allowed > settled ? allowed : settled;
 }
 
 /* A new link of ours waits for nothing but the brisk pace. */
 static weft_ns paced_gain(const struct router *router, weft_ns now) {
-    weft_ns allowed = time_after(router->computed_at, BRISK_NS);
-    return router->computation_count > 0 && allowed > now ? allowed : now;
+    weft_ns allowed = time_after(router->updated_at, BRISK_NS);
+    return router->was_due && allowed > now ? allowed : now;
 }
 
 static void change_take(struct router *router, const struct topology_change *change, bool is_ours,
@@ -102,18 +96,15 @@ static void change_take(struct router *router, const struct topology_change *cha
     router->due = time_min(router->due, due);
 }
 
-enum weft_err router_set_peer(struct router *router, const struct weft_peer_id *peer,
-                              const struct wire_peer_body *body, weft_ns now) {
+enum weft_err router_set_peer(struct router *router, struct wire_word *word, weft_ns now) {
     struct topology_change change;
-    bool is_new = topology_find(&router->topology, peer) == TOPOLOGY_NONE;
-    enum weft_err err = topology_set(&router->topology, peer, body, &change);
-    if (err != WEFT_OK) {
-        return err;
+    bool is_first_word = router->topology.self_slot == TOPOLOGY_NONE &&
+                         weft_peer_id_equal(&word->owner, &router->topology.self);
+    enum weft_err err = topology_set(&router->topology, word, &change);
+    if (err == WEFT_OK) {
+        change_take(router, &change, is_first_word, now);
     }
-    bool is_first_word = is_new && weft_peer_id_equal(peer, &router->topology.self);
-    change_take(router, &change, is_first_word, now);
-    attach_spread(&router->topology, topology_find(&router->topology, peer), &router->attached);
-    return WEFT_OK;
+    return err;
 }
 
 void router_remove_peer(struct router *router, const struct weft_peer_id *peer, weft_ns now) {
@@ -121,90 +112,139 @@ void router_remove_peer(struct router *router, const struct weft_peer_id *peer, 
     change_take(router, &change, false, now);
 }
 
-/* Computes into fresh memory and takes it over only when all of it is there. */
-static enum weft_err router_compute(struct router *router) {
-    struct routes routes = {0};
-    struct changes changes = {0};
-    enum weft_err err = routes_init(&routes, &router->topology);
-    if (err == WEFT_OK) {
-        err = changes_build(&router->changes, &router->routes, &routes, &changes);
+bool router_next_reach(struct router *router, struct weft_peer_id *peer, bool *is_reached) {
+    struct topology_reach reach;
+    if (!ring_pop(&router->topology.reach, &reach)) {
+        return false;
     }
-    if (err != WEFT_OK) {
-        routes_fini(&routes);
-        return err;
-    }
-    trees_clear(&router->trees);
-    changes_fini(&router->changes);
-    routes_fini(&router->routes);
-    router->routes = routes;
-    router->changes = changes;
-    attach_reset(&router->topology, &router->routes);
-    return WEFT_OK;
+    *peer = reach.peer;
+    *is_reached = reach.is_reached;
+    return true;
 }
 
-bool router_next_attached(struct router *router, struct weft_peer_id *out) {
-    return ring_pop(&router->attached, out);
+bool router_reaches(const struct router *router, const struct weft_peer_id *peer) {
+    uint32_t slot = topology_find(&router->topology, peer);
+    return slot != TOPOLOGY_NONE && router->topology.parents[slot] != TOPOLOGY_NONE;
+}
+
+static void routes_drop(struct router *router) {
+    trees_clear(&router->trees);
+    routes_fini(&router->routes);
 }
 
 bool router_update(struct router *router, weft_ns now) {
     if (router->due > now || router->due == WEFT_NEVER) {
         return false;
     }
-    if (router_compute(router) != WEFT_OK) {
-        router->due = time_after(now, MEMORY_RETRY_NS);
-        return false;
+    enum weft_err err = attach_settle(&router->topology);
+    router->due = err == WEFT_OK ? WEFT_NEVER : time_after(now, MEMORY_RETRY_NS);
+    router->is_stale = true;
+    router->was_due = true;
+    if (router->topology.pool != NULL) {
+        routes_drop(router); /* ten thousand cores must not each hold a graph of its own time */
     }
-    router->due = WEFT_NEVER;
-    router->computation_count++;
     if (!router->is_loss) {
-        router->computed_at = now;
+        router->updated_at = now;
         router->storm += router->storm <= BRISK_COUNT ? 1 : 0;
     }
     router->is_loss = false;
     return true;
 }
 
-bool router_next_change(struct router *router, struct router_change *out) {
-    return changes_next(&router->changes, out);
-}
-
 weft_ns router_deadline(const struct router *router) {
     return router->due;
+}
+
+/* The graph as known now, from the pool if there is one that has it. */
+static enum weft_err graph_get(struct topology *topology, struct frozen **out) {
+    enum weft_err err = attach_settle(topology);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    *out = topology->pool != NULL ? graph_pool_find(topology->pool, &topology->key) : NULL;
+    if (*out != NULL) {
+        return WEFT_OK;
+    }
+    err = frozen_new(topology, out);
+    if (err == WEFT_OK && topology->pool != NULL) {
+        graph_pool_put(topology->pool, &topology->key, *out);
+    }
+    return err;
+}
+
+/* Freezes the graph anew; short of memory the former routes hold until somebody asks again. */
+static void routes_renew(struct router *router) {
+    struct frozen *graph = NULL;
+    if (router->topology.self_slot == TOPOLOGY_NONE) {
+        routes_drop(router); /* without our own word nothing is reached */
+        router->is_stale = false;
+    } else if (graph_get(&router->topology, &graph) == WEFT_OK) {
+        routes_drop(router);
+        routes_init(&router->routes, graph, &router->topology.self);
+        router->computation_count++;
+        router->is_stale = false;
+    }
+}
+
+/* The routes with their graph, or NULL if there are none. */
+static struct routes *graph_asked(struct router *router) {
+    if (router->is_stale) {
+        routes_renew(router);
+    }
+    return router->routes.graph != NULL ? &router->routes : NULL;
+}
+
+/* The routes with our own tree, or NULL if there are none. */
+static struct routes *tree_asked(struct router *router) {
+    struct routes *routes = graph_asked(router);
+    return routes != NULL && routes_compute(routes) == WEFT_OK ? routes : NULL;
 }
 
 static bool is_self(const struct router *router, const struct weft_peer_id *peer) {
     return weft_peer_id_equal(peer, &router->topology.self);
 }
 
-struct router_path router_path_to(const struct router *router, const struct weft_peer_id *peer) {
+struct router_path router_path_to(struct router *router, const struct weft_peer_id *peer) {
     if (is_self(router, peer)) {
         return (struct router_path){.is_reachable = true, .next_hop = *peer};
     }
-    return routes_path(&router->routes, routes_find(&router->routes, peer));
+    const struct routes *routes = tree_asked(router);
+    uint32_t node = routes != NULL ? frozen_find(routes->graph, peer) : PATH_NONE;
+    return node != PATH_NONE ? routes_path(routes, node) : (struct router_path){0};
+}
+
+bool router_next_hop(struct router *router, const struct weft_peer_id *peer,
+                     struct weft_peer_id *out) {
+    const struct routes *routes = tree_asked(router);
+    uint32_t node = routes != NULL ? frozen_find(routes->graph, peer) : PATH_NONE;
+    if (node == PATH_NONE || node == routes->self) {
+        return false;
+    }
+    *out = *routes_next_hop(routes, node);
+    return true;
 }
 
 size_t router_children(struct router *router, const struct weft_peer_id *source,
                        struct weft_peer_id *out, size_t max) {
-    const struct routes *routes = &router->routes;
-    uint32_t node = routes_find(routes, source);
-    if (node == PATH_NONE || routes->nodes[node].cost_us == PATH_UNREACHED) {
-        return 0;
-    }
-    const struct tree *tree = trees_get(&router->trees, routes, node);
-    size_t count = tree == NULL ? 0 : tree->child_count;
+    const struct routes *routes = graph_asked(router);
+    uint32_t node = routes != NULL ? frozen_find(routes->graph, source) : PATH_NONE;
+    const struct tree *tree = node != PATH_NONE ? trees_get(&router->trees, routes, node) : NULL;
+    size_t count = tree != NULL ? tree->child_count : 0;
     count = count < max ? count : max;
     for (size_t i = 0; i < count; i++) {
-        out[i] = routes->ids[tree->children[i]];
+        out[i] = routes->graph->ids[tree->children[i]];
     }
     return count;
 }
 
-uint64_t router_digest(const struct router *router) {
-    return router->routes.digest;
+uint64_t router_digest(struct router *router) {
+    const struct routes *routes = graph_asked(router);
+    return routes != NULL ? routes->graph->digest : 0;
 }
 
 size_t router_reachable_count(const struct router *router) {
-    return router->routes.reachable_count;
+    const struct topology *topology = &router->topology;
+    return topology->attached_count - (topology->self_slot != TOPOLOGY_NONE ? 1 : 0);
 }
 
 uint64_t router_computation_count(const struct router *router) {
@@ -213,37 +253,40 @@ uint64_t router_computation_count(const struct router *router) {
 
 size_t router_degree(const struct router *router, const struct weft_peer_id *peer) {
     uint32_t slot = topology_find(&router->topology, peer);
-    return slot == TOPOLOGY_NONE ? 0 : router->topology.peers[slot].mutual_count;
+    return slot == TOPOLOGY_NONE ? 0 : topology_degree(&router->topology, slot);
 }
 
 bool router_can_spare(const struct router *router, const struct weft_peer_id *neighbour) {
-    return topology_is_reached_around(&router->topology,
-                                      topology_find(&router->topology, neighbour));
+    uint32_t slot = topology_find(&router->topology, neighbour);
+    return slot != TOPOLOGY_NONE && attach_is_reached_around(&router->topology, slot);
 }
 
 size_t router_peers_behind(const struct router *router, const struct weft_peer_id *neighbour) {
-    uint32_t node = routes_find(&router->routes, neighbour);
-    return node == PATH_NONE ? 0 : router->routes.behind[node];
+    const struct routes *routes = &router->routes;
+    bool is_there = !router->is_stale && routes->parents != NULL;
+    uint32_t node = is_there ? frozen_find(routes->graph, neighbour) : PATH_NONE;
+    return node != PATH_NONE ? routes_behind(routes, node) : 0;
 }
 
 size_t router_trace(struct router *router, const struct weft_peer_id *peer,
                     struct weft_peer_id *out, size_t max) {
-    const struct routes *routes = &router->routes;
-    uint32_t node = routes_find(routes, peer);
-    if (node == PATH_NONE || routes->nodes[node].cost_us == PATH_UNREACHED ||
-        routes->nodes[node].hops >= max) {
+    const struct routes *routes = tree_asked(router);
+    uint32_t node = routes != NULL ? frozen_find(routes->graph, peer) : PATH_NONE;
+    if (node == PATH_NONE) {
         return 0;
     }
-    size_t count = (size_t)routes->nodes[node].hops + 1;
-    for (size_t i = count; i > 0; i--) {
-        out[i - 1] = routes->ids[node];
-        node = routes->nodes[node].parent;
+    size_t hops = node != routes->self ? routes_path(routes, node).hops : 0;
+    if (hops >= max) {
+        return 0;
     }
-    return count;
+    for (size_t i = hops + 1; i > 0; i--) {
+        out[i - 1] = routes->graph->ids[node];
+        node = routes->parents[node];
+    }
+    return hops + 1;
 }
 
-enum forward_verdict router_forward(const struct router *router,
-                                    const struct weft_peer_id *destination,
+enum forward_verdict router_forward(struct router *router, const struct weft_peer_id *destination,
                                     const struct wire_travel *travel,
                                     struct weft_peer_id *next_hop) {
     if (is_self(router, destination)) {
@@ -252,10 +295,5 @@ enum forward_verdict router_forward(const struct router *router,
     if (travel->hops == 0) {
         return FORWARD_NO_HOPS;
     }
-    struct router_path path = router_path_to(router, destination);
-    if (!path.is_reachable) {
-        return FORWARD_NO_ROUTE;
-    }
-    *next_hop = path.next_hop;
-    return FORWARD_SEND;
+    return router_next_hop(router, destination, next_hop) ? FORWARD_SEND : FORWARD_NO_ROUTE;
 }

@@ -5,29 +5,43 @@
  * that source's own shortest-path tree, which every node computes alike from the same graph (ties
  * fall to fewer hops, then to the smaller peer id), so a settled mesh delivers over n-1 sends.
  *
- * Routes are computed when asked and only after a change: the first change after quiet 10 ms later,
- * in a storm of changes after 100 ms, then 600 ms (B6).
+ * Who is reached, and by which path, are two questions. The first is answered at any time from a
+ * spanning tree that is kept as words come (attach.h): router_next_reach tells who came and who
+ * went. The second, and all that belongs to it (next hops, costs, trees, the digest), is computed
+ * only when somebody asks, and only if something changed since: a node that forwards nothing
+ * computes nothing.
  *
- *   quiet --change--> due in 10 ms --compute--> recent --change--> 100 ms after the last
- * computation, ^                                           |                beyond 8 of those 1 s
- * after it
- *     +----------------- no change for 2 s -------+
+ * A change makes routes *stale* not at once but when it is due, so that one event's changes make
+ * one computation: the first change after quiet 10 ms later, in a storm of changes after 100 ms,
+ * then 600 ms (B6). Until then the former answers hold. Losses are looked into at the same moment.
  *
- * The loss of a link of our own is computed at once: nothing may be sent to a dead link. A new link
- * of our own waits only until the last computation is 100 ms old (A5).
+ *   fresh --change--> due in 10 ms --router_update--> stale --somebody asks--> fresh
+ *                     in a storm 100 ms after the last one was due, beyond 8 of those 600 ms;
+ *                     quiet for 2 s, and the storm is over
+ *
+ * The loss of a link of our own is due at once: nothing may be sent to a dead link. A new link of
+ * our own waits only until the last one due is 100 ms past (A5).
+ *
+ *   needs only the spanning tree        router_next_reach, router_reaches, router_reachable_count,
+ *                                       router_degree, router_can_spare
+ *   makes stale routes be computed      router_path_to, router_next_hop, router_forward,
+ *                                       router_children, router_digest, router_trace
+ *   answers from what is there          router_peers_behind
  */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
 
 #include "base/hash.h"
-#include "wire/record.h"
+#include "router/pool.h"
+#include "wire/message.h"
 
 struct router;
 
 struct router_config {
     struct weft_peer_id self;
     struct hash_key hash_key;
-    size_t peers_max; /* nodes in the graph, reachable or not: 16,384 by default */
+    size_t peers_max;        /* nodes in the graph, reachable or not: 16,384 by default */
+    struct graph_pool *pool; /* shared by all cores of a process, outlives them; NULL: none */
 };
 
 /* How a peer is reached. */
@@ -39,71 +53,72 @@ struct router_path {
     uint64_t trail; /* a hash of the nodes crossed: differs when the path goes another way */
 };
 
-/* What a computation changed for one peer. */
-struct router_change {
-    struct weft_peer_id peer;
-    struct router_path before; /* all zero if it was not known */
-    struct router_path after;
-};
-
 WEFT_MUST_CHECK enum weft_err router_new(const struct router_config *config, struct router **out);
 void router_free(struct router *router);
 
-/* Takes a peer's own word about its links; replaces what it said before. Links to peers we have no
- * word from are kept and count once those list them too. A word that moves no two-way link and no
- * cost of one asks for no computation. WEFT_ERR_FULL beyond peers_max or the bound on links in all
- * (nothing changes; see router/topology.h), WEFT_ERR_MEMORY. Our own first word is computed at
- * once. */
-WEFT_MUST_CHECK enum weft_err router_set_peer(struct router *router,
-                                              const struct weft_peer_id *peer,
-                                              const struct wire_peer_body *body, weft_ns now);
+/* Takes a peer's own word about its links, by reference; replaces what it said before. Links to
+ * peers we have no word from are kept and count once those list them too. A word that moves no
+ * two-way link and no cost of one makes nothing stale. WEFT_ERR_FULL beyond peers_max or the bound
+ * on links in all (nothing changes; see router/topology.h), WEFT_ERR_MEMORY. Our own first word is
+ * due at once. */
+WEFT_MUST_CHECK enum weft_err router_set_peer(struct router *router, struct wire_word *word,
+                                              weft_ns now);
 
 /* Forgets a peer's word (its record faded). */
 void router_remove_peer(struct router *router, const struct weft_peer_id *peer, weft_ns now);
 
-/* Takes the next peer that came to hang on our graph by what was set, ahead of the computation that
- * will tell its path; one that turns out not to be reached after all was told by no change, so the
- * caller looks again after router_update. Cost: what is newly attached. */
-bool router_next_attached(struct router *router, struct weft_peer_id *out);
+/* Takes the next peer that came to be reached, or is no longer; in order, ourselves excepted. Those
+ * who come are told as soon as their word is set, ahead of any path to them; those who go when
+ * router_update, or a computation that somebody asked for, has found that nothing leads to them,
+ * except for one whose own word was removed: at once. */
+bool router_next_reach(struct router *router, struct weft_peer_id *peer, bool *is_reached);
 
-/* Computes if a computation is due; true if it did. Changes then wait in router_next_change. */
+/* Whether a peer is reached: as router_next_reach told last. Cost: one look-up. */
+bool router_reaches(const struct router *router, const struct weft_peer_id *peer);
+
+/* If a change is due: finds who is lost and makes the routes stale; true if so. Whoever keeps what
+ * a path was then asks again. */
 bool router_update(struct router *router, weft_ns now);
 
-/* Takes the next change of the last computation; false when there are no more. A change not taken
- * before the next computation is merged with that one's. */
-bool router_next_change(struct router *router, struct router_change *out);
-
-/* When router_update has something to do next; WEFT_NEVER if nothing changed since. */
+/* When router_update has something to do next; WEFT_NEVER if nothing changed since the last. */
 weft_ns router_deadline(const struct router *router);
 
-/* The path as last computed; is_reachable false for a peer we do not know. Cost: one lookup. */
-struct router_path router_path_to(const struct router *router, const struct weft_peer_id *peer);
+/* The path; is_reachable false for a peer we do not know, or short of memory. Cost: one look-up and
+ * the length of the path. */
+struct router_path router_path_to(struct router *router, const struct weft_peer_id *peer);
+
+/* The neighbour that the path to another peer begins with; false if there is no path. Cost: one
+ * look-up. */
+bool router_next_hop(struct router *router, const struct weft_peer_id *peer,
+                     struct weft_peer_id *out);
 
 /* The neighbours that we must pass a broadcast of `source` to: our children in its tree. At most
  * `max` are written; returns how many. Trees are computed on demand and cached, 64 at most, until
- * the next computation. */
+ * the graph changes. */
 size_t router_children(struct router *router, const struct weft_peer_id *source,
                        struct weft_peer_id *out, size_t max);
 
-/* A digest of the reachable graph (peers, two-way links, costs) as last computed: equal digests
- * mean equal trees. */
-uint64_t router_digest(const struct router *router);
+/* A digest of the graph (peers reached, two-way links, costs): equal digests mean equal trees. 0
+ * before we spoke. */
+uint64_t router_digest(struct router *router);
 
-/* Peers reachable now, without ourselves. */
+/* Peers reached, without ourselves. */
 size_t router_reachable_count(const struct router *router);
 
-/* How many computations were made: B6, A5. */
+/* How many computations were made: B6, A5. One found in the pool counts like one made. */
 uint64_t router_computation_count(const struct router *router);
 
 /* How many two-way links a peer has; 0 if unknown. */
 size_t router_degree(const struct router *router, const struct weft_peer_id *peer);
 
 /* Whether the mesh stays whole for us without our link to `neighbour`: it, too, is reached another
- * way. The connection maker asks before it trims. Cost: one breadth-first walk. */
+ * way. The connection maker asks before it trims. Cost: usually a few look-ups, at worst a walk of
+ * what is reached through that neighbour alone. */
 bool router_can_spare(const struct router *router, const struct weft_peer_id *neighbour);
 
 /* For each neighbour, the share of the reachable peers whose path begins there: gossip favours
- * those behind which more of the mesh lies. 0 for no neighbour. */
+ * those behind which more of the mesh lies. 0 for no neighbour, and for all while the routes are
+ * stale or nobody asked for a path: a preference is not worth a computation. */
 size_t router_peers_behind(const struct router *router, const struct weft_peer_id *neighbour);
 
 /* The whole path to a peer, ourselves first, the peer last; 0 if there is none or it is longer than
@@ -118,8 +133,7 @@ enum forward_verdict {
     FORWARD_NO_ROUTE, /* drop: no path */
     FORWARD_NO_HOPS,  /* drop: the hop limit ran out */
 };
-enum forward_verdict router_forward(const struct router *router,
-                                    const struct weft_peer_id *destination,
+enum forward_verdict router_forward(struct router *router, const struct weft_peer_id *destination,
                                     const struct wire_travel *travel,
                                     struct weft_peer_id *next_hop);
 

@@ -1,44 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What one computation found: the graph as it was at that moment, frozen and numbered in order of
- * peer id, our own tree over it, and what follows. Broadcast trees are computed from the same
- * frozen graph, so that they are those which the digest names even while newer records wait.
+ * What one computation found: the frozen graph, shared where there is a pool, and our own tree over
+ * it at 6 bytes a peer: the parent, and by which of our links the path begins. Cost, hops and trail
+ * of a path are read off the graph on the way from the peer to us, when somebody asks.
  */
 #ifndef ROUTER_ROUTES_H
 #define ROUTER_ROUTES_H
 
-#include "router/path.h"
+#include "router/frozen.h"
 #include "router/router.h"
-#include "router/topology.h"
-
-/* What a hop through a peer that is leaving costs on top: it is used only if nothing else is left.
- */
-#define ROUTES_LEAVING_US 1000000
 
 struct routes {
-    struct path_graph graph;  /* peers that have a mutual link, and ourselves */
-    struct weft_peer_id *ids; /* of each node, in increasing order */
-    struct path_node *nodes;  /* our own tree */
-    uint32_t *behind;         /* of a neighbour: how many peers' paths begin with it */
-    struct path_entry *heap;  /* scratch for any computation over this graph */
-    struct path_node *tree;   /* scratch for the trees of others */
-    uint32_t self;            /* our node; PATH_NONE if we have not spoken yet */
-    uint32_t reachable_count; /* without ourselves */
-    uint64_t digest;
+    struct frozen *graph; /* NULL before the first computation */
+    uint32_t self;        /* our node */
+    uint32_t *parents; /* of each node; NULL until the tree is asked for; the three are one block */
+    uint32_t *behind;  /* by our own link: how many peers' paths begin with it */
+    uint16_t *firsts;  /* of each node: by which of our links its path begins */
 };
 
-/* Computes from the graph as known; numbers the topology's peers (rank). WEFT_ERR_MEMORY. */
-WEFT_MUST_CHECK enum weft_err routes_init(struct routes *routes, struct topology *topology);
-/* Takes zeroed memory. */
+/* Takes over a reference to the graph; ourselves must be in it. */
+void routes_init(struct routes *routes, struct frozen *graph, const struct weft_peer_id *self);
+/* Takes zeroed memory; leaves it so. */
 void routes_fini(struct routes *routes);
 
-/* The node of a peer, or PATH_NONE. Cost: a binary search. */
-uint32_t routes_find(const struct routes *routes, const struct weft_peer_id *peer);
+/* Computes our own tree unless it is there. WEFT_ERR_MEMORY. */
+WEFT_MUST_CHECK enum weft_err routes_compute(struct routes *routes);
 
-/* The path to a node; all zero if it is PATH_NONE or unreached. */
+/* The questions below need the tree. */
+
+/* The path to a node. Cost: its links. */
 struct router_path routes_path(const struct routes *routes, uint32_t node);
 
-/* Computes the tree of another source into routes->tree. */
-void routes_compute_tree(const struct routes *routes, uint32_t source);
+/* The neighbour that a path to another node begins with. */
+const struct weft_peer_id *routes_next_hop(const struct routes *routes, uint32_t node);
+
+/* How many peers' paths begin with a neighbour; 0 for any other node. */
+uint32_t routes_behind(const struct routes *routes, uint32_t node);
 
 #endif

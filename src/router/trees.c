@@ -12,7 +12,8 @@ void trees_clear(struct trees *trees) {
     for (uint32_t i = 0; i < trees->count; i++) {
         free(trees->items[i].children);
     }
-    trees->count = 0;
+    free(trees->items);
+    *trees = (struct trees){0};
 }
 
 static struct tree *tree_find(struct trees *trees, uint32_t source) {
@@ -37,35 +38,42 @@ static struct tree *tree_place(struct trees *trees) {
     return oldest;
 }
 
-/* Which of our neighbours the tree in routes->tree hangs below us; the array has room for all. */
-static uint32_t children_collect(const struct routes *routes, uint32_t *children) {
-    uint32_t count = 0;
-    const struct path_graph *graph = &routes->graph;
-    for (uint32_t i = graph->rows[routes->self]; i < graph->rows[routes->self + 1]; i++) {
-        uint32_t neighbour = graph->arcs[i].to;
-        if (routes->tree[neighbour].parent == routes->self) {
-            children[count++] = neighbour;
-        }
+/* Our children in a tree, in memory of their own; NULL when out of it. */
+static uint32_t *children_new(const struct routes *routes, uint32_t source, uint32_t *count) {
+    const uint32_t *rows = routes->graph->paths.rows;
+    size_t neighbour_count = rows[routes->self + 1] - rows[routes->self];
+    uint32_t *children = malloc((neighbour_count + 1) * sizeof *children);
+    if (children != NULL &&
+        frozen_children(routes->graph, source, routes->self, children, count) != WEFT_OK) {
+        free(children);
+        return NULL;
     }
-    return count;
+    return children;
+}
+
+static struct tree *tree_make(struct trees *trees, const struct routes *routes, uint32_t source) {
+    if (trees->items == NULL) {
+        trees->items = calloc(TREES_MAX, sizeof *trees->items);
+    }
+    uint32_t count = 0;
+    uint32_t *children = trees->items != NULL ? children_new(routes, source, &count) : NULL;
+    if (children == NULL) {
+        return NULL;
+    }
+    struct tree *tree = tree_place(trees);
+    *tree = (struct tree){.source = source, .children = children, .child_count = count};
+    return tree;
 }
 
 const struct tree *trees_get(struct trees *trees, const struct routes *routes, uint32_t source) {
-    ASSERT(routes->self != PATH_NONE && source < routes->graph.node_count);
+    ASSERT(source < routes->graph->paths.node_count);
     struct tree *tree = tree_find(trees, source);
     trees->lookup_count++;
     if (tree == NULL) {
-        uint32_t self = routes->self;
-        size_t neighbour_count = routes->graph.rows[self + 1] - routes->graph.rows[self];
-        uint32_t *children = malloc((neighbour_count + 1) * sizeof *children);
-        if (children == NULL) {
-            return NULL;
-        }
-        routes_compute_tree(routes, source);
-        tree = tree_place(trees);
-        *tree = (struct tree){.source = source, .children = children};
-        tree->child_count = children_collect(routes, children);
+        tree = tree_make(trees, routes, source);
     }
-    tree->used_at = trees->lookup_count;
+    if (tree != NULL) {
+        tree->used_at = trees->lookup_count;
+    }
     return tree;
 }

@@ -488,6 +488,10 @@ struct streams_counters streams_count(const struct streams *streams) {
     return counters;
 }
 
+bool streams_has_session(const struct streams *streams, const struct weft_peer_id *peer) {
+    return session_find(streams, peer) != NULL;
+}
+
 enum aead_cipher streams_cipher(const struct streams *streams, const struct weft_peer_id *peer) {
     const struct session *session = session_find(streams, peer);
     return session == NULL || session->current == NULL ? (enum aead_cipher)0

@@ -209,6 +209,9 @@ struct streams_counters {
 };
 struct streams_counters streams_count(const struct streams *streams);
 
+/* Whether there is a session with a peer, established or not: then it must hear of routes. */
+bool streams_has_session(const struct streams *streams, const struct weft_peer_id *peer);
+
 /* The cipher of the session with a peer, 0 if there is none. For status. */
 enum aead_cipher streams_cipher(const struct streams *streams, const struct weft_peer_id *peer);
 

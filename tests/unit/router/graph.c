@@ -79,8 +79,13 @@ void graph_distances(const struct graph *graph, uint64_t out[GRAPH_MAX][GRAPH_MA
 }
 
 struct router *graph_router(const struct graph *graph, uint32_t self) {
+    return graph_router_pooled(graph, self, NULL);
+}
+
+struct router *graph_router_pooled(const struct graph *graph, uint32_t self,
+                                   struct graph_pool *pool) {
     struct router *router = NULL;
-    struct router_config config = {.self = graph->ids[self], .peers_max = 16384};
+    struct router_config config = {.self = graph->ids[self], .peers_max = 16384, .pool = pool};
     cr_assert_eq(router_new(&config, &router), WEFT_OK);
     return router;
 }
@@ -103,7 +108,10 @@ enum weft_err graph_say(struct router *router, const struct weft_peer_id *peer,
     cr_assert_not_null(buffer);
     struct wire_peer_source source = {.links = links, .link_count = link_count, .flags = flags};
     struct wire_peer_body body = graph_body(buffer, &source);
-    enum weft_err err = router_set_peer(router, peer, &body, now);
+    struct wire_word *word = NULL;
+    cr_assert_eq(wire_word_new(peer, &body, &word), WEFT_OK);
+    enum weft_err err = router_set_peer(router, word, now);
+    wire_word_unref(word);
     free(buffer);
     return err;
 }

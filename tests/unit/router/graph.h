@@ -44,6 +44,9 @@ void graph_distances(const struct graph *graph, uint64_t out[GRAPH_MAX][GRAPH_MA
 
 /* A router of node `self` that knows nothing yet. */
 struct router *graph_router(const struct graph *graph, uint32_t self);
+/* The same, which shares what it computes. */
+struct router *graph_router_pooled(const struct graph *graph, uint32_t self,
+                                   struct graph_pool *pool);
 
 /* Tells a router what one node says of itself; fails the test if it refuses. */
 void graph_tell(const struct graph *graph, struct router *router, uint32_t node, weft_ns now);
@@ -55,7 +58,7 @@ enum weft_err graph_say(struct router *router, const struct weft_peer_id *peer,
                         const struct wire_peer_link *links, uint32_t link_count, uint32_t flags,
                         weft_ns now);
 
-/* Lets time pass until the router has computed; returns when. */
+/* Lets time pass until what changed is due; returns when. */
 weft_ns graph_settle(struct router *router);
 
 /* Encodes and decodes a body with these links and addresses; borrowed from `buffer`. */

@@ -17,9 +17,11 @@ static void random_fill(void *ctx, uint8_t *out, size_t len) {
 struct word {
     uint8_t bytes[1000];
     struct wire_peer_body body;
+    struct wire_word *parsed;
 };
 
-static void word_make(struct word *word, const struct wire_peer_link *link) {
+static void word_make(struct word *word, const struct weft_peer_id *owner,
+                      const struct wire_peer_link *link) {
     static const char *const addresses[] = {"10.0.0.1:1", "10.0.0.2:1"};
     struct wire_peer_source source = {.name = "n",
                                       .software = "",
@@ -30,6 +32,7 @@ static void word_make(struct word *word, const struct wire_peer_link *link) {
     struct wire_writer writer = wire_writer_of(word->bytes, sizeof word->bytes);
     wire_peer_body_encode(&writer, &source);
     cr_assert_eq(wire_peer_body_decode(wire_writer_view(&writer), &word->body), WEFT_OK);
+    cr_assert_eq(wire_word_new(owner, &word->body, &word->parsed), WEFT_OK);
 }
 
 static void words_make(struct word words[2], struct weft_peer_id ids[2]) {
@@ -38,8 +41,13 @@ static void words_make(struct word words[2], struct weft_peer_id ids[2]) {
     }
     for (uint32_t i = 0; i < 2; i++) {
         struct wire_peer_link link = {.peer = ids[1 - i], .cost_us = 5};
-        word_make(&words[i], &link);
+        word_make(&words[i], &ids[i], &link);
     }
+}
+
+static void words_free(struct word words[2]) {
+    wire_word_unref(words[0].parsed);
+    wire_word_unref(words[1].parsed);
 }
 
 Test(memory, a_router_that_cannot_be_made_says_so) {
@@ -61,12 +69,12 @@ Test(memory, a_word_that_finds_no_room_changes_nothing_and_may_be_said_again) {
         struct router_config config = {.self = ids[0], .peers_max = 10};
         enum weft_err err = router_new(&config, &router);
         for (uint32_t i = 0; i < 2 && err == WEFT_OK; i++) {
-            err = router_set_peer(router, &ids[i], &words[i].body, 0);
+            err = router_set_peer(router, words[i].parsed, 0);
         }
         bool has_failed = failing_alloc_disarm();
         cr_assert(err == WEFT_OK || (err == WEFT_ERR_MEMORY && has_failed));
         for (uint32_t i = 0; i < 2 && router != NULL; i++) {
-            cr_assert_eq(router_set_peer(router, &ids[i], &words[i].body, 0), WEFT_OK);
+            cr_assert_eq(router_set_peer(router, words[i].parsed, 0), WEFT_OK);
         }
         if (router != NULL) {
             cr_assert(router_update(router, 0));
@@ -74,37 +82,103 @@ Test(memory, a_word_that_finds_no_room_changes_nothing_and_may_be_said_again) {
         }
         router_free(router);
     }
+    words_free(words);
 }
 
-Test(memory, a_computation_that_finds_no_room_keeps_the_old_routes_and_comes_back) {
+Test(memory, a_word_that_cannot_be_parsed_for_want_of_room_says_so) {
+    struct word words[2];
+    struct weft_peer_id ids[2];
+    words_make(words, ids);
+    FAILING_ALLOC_EACH(nth) {
+        struct wire_word *word = NULL;
+        enum weft_err err = wire_word_new(&ids[0], &words[0].body, &word);
+        cr_assert_eq(err != WEFT_OK, failing_alloc_disarm());
+        wire_word_unref(word);
+    }
+    words_free(words);
+}
+
+/* Asks everything once; whether all answers were there. */
+static bool ask_all(struct router *router, const struct weft_peer_id ids[2]) {
+    struct weft_peer_id child;
+    struct weft_peer_id trace[2];
+    bool is_there = router_path_to(router, &ids[1]).is_reachable;
+    is_there &= router_next_hop(router, &ids[1], &child);
+    is_there &= router_children(router, &ids[0], &child, 1) == 1;
+    is_there &= router_trace(router, &ids[1], trace, 2) == 2;
+    is_there &= router_digest(router) != 0;
+    cr_assert_not(router_can_spare(router, &ids[1]));
+    return is_there;
+}
+
+static void asked_while_failing(struct graph_pool *pool, const struct word words[2],
+                                const struct weft_peer_id ids[2], uint64_t nth) {
+    struct router *router = NULL;
+    struct router_config config = {.self = ids[0], .peers_max = 10, .pool = pool};
+    cr_assert_eq(router_new(&config, &router), WEFT_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        cr_assert_eq(router_set_peer(router, words[i].parsed, 0), WEFT_OK);
+    }
+    cr_assert(router_update(router, 0));
+    failing_alloc_arm(nth);
+    bool is_there = ask_all(router, ids);
+    bool has_failed = failing_alloc_disarm();
+    cr_assert(is_there || has_failed);
+    cr_assert(ask_all(router, ids), "what failed is tried again when asked again");
+    router_free(router);
+}
+
+Test(memory, a_computation_that_finds_no_room_is_made_when_asked_again) {
     struct word words[2];
     struct weft_peer_id ids[2];
     words_make(words, ids);
     FAILING_ALLOC_EACH(nth) {
         failing_alloc_disarm(); /* only the computation is to fail */
-        struct router *router = NULL;
-        struct router_config config = {.self = ids[0], .peers_max = 10};
-        cr_assert_eq(router_new(&config, &router), WEFT_OK);
-        for (uint32_t i = 0; i < 2; i++) {
-            cr_assert_eq(router_set_peer(router, &ids[i], &words[i].body, 0), WEFT_OK);
-        }
+        asked_while_failing(NULL, words, ids, nth);
+        struct hash_key key = {{1}};
+        struct graph_pool *pool = graph_pool_new(&key);
+        cr_assert_not_null(pool);
+        asked_while_failing(pool, words, ids, nth);
+        graph_pool_free(pool);
         failing_alloc_arm(nth);
-        bool has_computed = router_update(router, 0);
-        struct weft_peer_id child;
-        size_t children = router_children(router, &ids[0], &child, 1);
-        bool can_spare = router_can_spare(router, &ids[1]);
+        pool = graph_pool_new(&key);
+        graph_pool_free(pool);
+    }
+    words_free(words);
+}
+
+/* Neighbours 0 - 1 - 2, and 1 goes: 2 must be told lost sooner or later. */
+Test(memory, a_loss_that_finds_no_room_is_told_later) {
+    FAILING_ALLOC_EACH(nth) {
+        failing_alloc_disarm();
+        struct graph graph = {.count = 3, .ids = {graph_id(0), graph_id(1), graph_id(2)}};
+        struct weft_peer_id peer;
+        bool is_reached = false;
+        struct router *router = graph_router(&graph, 0);
+        graph_link(&graph, 0, 1, 1);
+        graph_link(&graph, 1, 2, 1);
+        for (uint32_t i = 0; i < 3; i++) {
+            graph_tell(&graph, router, i, 0);
+        }
+        while (router_next_reach(router, &peer, &is_reached)) {
+        }
+        graph_unlink(&graph, 0, 1);
+        graph_tell(&graph, router, 0, 0);
+        failing_alloc_arm(nth);
+        cr_assert(router_update(router, 0));
         bool has_failed = failing_alloc_disarm();
-        cr_assert_not(can_spare);
-        cr_assert(children == 1 || has_failed);
-        if (!has_computed) {
-            cr_assert_eq(router_reachable_count(router), 0);
+        if (router_deadline(router) != WEFT_NEVER) {
+            cr_assert(has_failed);
             cr_assert_eq(router_deadline(router), NS_PER_S);
             cr_assert(router_update(router, NS_PER_S));
         }
-        cr_assert_eq(router_reachable_count(router), 1);
-        cr_assert_eq(router_children(router, &ids[0], &child, 1), 1);
-        struct router_change change;
-        cr_assert(router_next_change(router, &change));
+        int lost = 0;
+        while (router_next_reach(router, &peer, &is_reached)) {
+            cr_assert_not(is_reached);
+            lost++;
+        }
+        cr_assert_eq(lost, 2);
+        cr_assert_eq(router_reachable_count(router), 0);
         router_free(router);
     }
 }
@@ -151,4 +225,5 @@ Test(memory, a_dialer_drops_what_finds_no_room_and_leaks_nothing) {
         dialer_free(dialer);
     }
     router_free(router);
+    words_free(words);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * When routes are computed: soon after the first change, at once when a link of our own is lost,
- * seldom in a storm; and what a computation says has changed.
+ * When a change is due: soon after the first, at once when a link of our own is lost, seldom in a
+ * storm; and that nothing is computed until somebody asks.
  */
 #include <criterion/criterion.h>
 
@@ -32,12 +32,6 @@ static void line_init(struct line *line) {
 static void line_flap(struct line *line) {
     line->graph.costs[2][3] ^= 1;
     graph_tell(&line->graph, line->router, 2, line->now);
-}
-
-static void drain(struct router *router) {
-    struct router_change change;
-    while (router_next_change(router, &change)) {
-    }
 }
 
 Test(pacing, computes_at_once_after_our_own_first_word) {
@@ -95,6 +89,7 @@ Test(pacing, computes_at_most_twice_a_second_in_a_steady_storm) {
     for (int i = 0; i < 6000; i++) {
         line_flap(&line);
         if (router_update(line.router, line.now)) {
+            (void)router_digest(line.router); /* somebody always asks */
             cr_assert(last == 0 || line.now - last >= 100 * NS_PER_MS, "A5");
             last = line.now;
         }
@@ -170,82 +165,61 @@ Test(pacing, a_word_that_moves_no_path_asks_for_no_computation) {
     router_free(line.router);
 }
 
-/* Applies changes to what was known: `paths` then equals what the router says. */
-static void changes_apply(struct line *line, struct router_path paths[4]) {
-    struct router_change change;
-    while (router_next_change(line->router, &change)) {
-        uint32_t node = graph_find(&line->graph, &change.peer);
-        cr_assert_lt(node, 4);
-        cr_assert_eq(change.before.is_reachable, paths[node].is_reachable);
-        cr_assert_eq(change.before.cost_us, paths[node].cost_us);
-        cr_assert_eq(change.before.hops, paths[node].hops);
-        paths[node] = change.after;
-    }
-    for (uint32_t i = 1; i < 4; i++) {
-        struct router_path path = router_path_to(line->router, &line->graph.ids[i]);
-        cr_assert_eq(paths[i].is_reachable, path.is_reachable);
-        cr_assert_eq(paths[i].cost_us, path.cost_us);
-        cr_assert(weft_peer_id_equal(&paths[i].next_hop, &path.next_hop));
-    }
-}
-
-Test(changes, lead_from_each_state_to_the_next) {
+Test(asking, computes_nothing_until_somebody_asks) {
     struct line line;
     line_init(&line);
-    struct router_path paths[4] = {{0}};
-    struct rng rng = graph_rng(4711);
-    for (int i = 0; i < 300; i++) {
-        if (i % 3 == 0) { /* else leave some untaken, to be merged */
-            changes_apply(&line, paths);
-        }
-        uint32_t a = (uint32_t)rng_below(&rng, 4);
-        uint32_t b = (uint32_t)rng_below(&rng, 4);
-        if (a != b) {
-            graph_link(&line.graph, a, b, (uint32_t)rng_below(&rng, 4));
-        }
-        graph_tell(&line.graph, line.router, a, line.now);
-        graph_tell(&line.graph, line.router, b, line.now);
-        if (rng_below(&rng, 5) == 0) {
-            router_remove_peer(line.router, &line.graph.ids[1 + rng_below(&rng, 3)], line.now);
-        }
-        line.now += 5 * NS_PER_S;
-        (void)router_update(line.router, line.now);
-        struct router_change one;
-        if (i % 7 == 0 && router_next_change(line.router, &one)) {
-            paths[graph_find(&line.graph, &one.peer)] = one.after;
-        }
+    uint64_t before = router_computation_count(line.router);
+    for (int i = 0; i < 10; i++) {
+        line_flap(&line);
+        line.now = graph_settle(line.router);
+        cr_expect_eq(router_reachable_count(line.router), 3);
+        cr_expect(router_reaches(line.router, &line.graph.ids[3]));
+        cr_expect_eq(router_peers_behind(line.router, &line.graph.ids[1]), 0);
     }
+    cr_expect_eq(router_computation_count(line.router), before);
+    cr_expect_eq(router_path_to(line.router, &line.graph.ids[3]).hops, 3);
+    cr_expect_eq(router_peers_behind(line.router, &line.graph.ids[1]), 3);
+    (void)router_path_to(line.router, &line.graph.ids[2]);
+    cr_expect_neq(router_digest(line.router), 0);
+    cr_expect_eq(router_computation_count(line.router), before + 1, "one for all questions");
     router_free(line.router);
 }
 
-Test(changes, that_came_and_went_untaken_are_not_told) {
+Test(asking, gets_the_former_answers_until_the_change_is_due) {
     struct line line;
     line_init(&line);
-    drain(line.router);
-    graph_unlink(&line.graph, 0, 1);
-    graph_tell(&line.graph, line.router, 0, line.now);
-    graph_settle(line.router);
+    cr_expect_eq(router_path_to(line.router, &line.graph.ids[3]).hops, 3);
+    graph_link(&line.graph, 1, 3, 1);
+    graph_tell(&line.graph, line.router, 1, line.now);
+    graph_tell(&line.graph, line.router, 3, line.now);
+    cr_expect_eq(router_path_to(line.router, &line.graph.ids[3]).hops, 3);
+    cr_expect(router_update(line.router, line.now + 10 * NS_PER_MS));
+    cr_expect_eq(router_path_to(line.router, &line.graph.ids[3]).hops, 2);
+    router_free(line.router);
+}
+
+/* Two ways of the same cost and length are told apart. */
+Test(asking, sees_by_the_trail_that_a_path_goes_another_way) {
+    struct line line;
+    line_init(&line);
     graph_link(&line.graph, 0, 1, 10);
-    graph_tell(&line.graph, line.router, 0, line.now);
-    graph_settle(line.router);
-    struct router_change change;
-    cr_expect_not(router_next_change(line.router, &change));
-    router_free(line.router);
-}
-
-Test(changes, name_each_peer_once_in_order_with_before_and_after) {
-    struct line line;
-    line_init(&line);
-    struct router_change last = {0};
-    struct router_change change;
-    int count = 0;
-    while (router_next_change(line.router, &change)) {
-        cr_expect(count == 0 || weft_peer_id_compare(&last.peer, &change.peer) < 0);
-        cr_expect_not(change.before.is_reachable);
-        cr_expect(change.after.is_reachable);
-        last = change;
-        count++;
+    graph_link(&line.graph, 1, 3, 10);
+    graph_unlink(&line.graph, 2, 3);
+    for (uint32_t i = 0; i < 4; i++) {
+        graph_tell(&line.graph, line.router, i, line.now);
     }
-    cr_expect_eq(count, 3);
+    line.now = graph_settle(line.router);
+    struct router_path first = router_path_to(line.router, &line.graph.ids[3]);
+    graph_unlink(&line.graph, 1, 3);
+    graph_link(&line.graph, 0, 2, 10);
+    graph_link(&line.graph, 2, 3, 10);
+    for (uint32_t i = 0; i < 4; i++) {
+        graph_tell(&line.graph, line.router, i, line.now);
+    }
+    line.now = graph_settle(line.router);
+    struct router_path second = router_path_to(line.router, &line.graph.ids[3]);
+    cr_expect_eq(first.cost_us, second.cost_us);
+    cr_expect_eq(first.hops, second.hops);
+    cr_expect_neq(first.trail, second.trail);
     router_free(line.router);
 }

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Freezing words into rows of arcs.
+ */
+#include "router/frozen.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+
+#define INDEX_BITS_MAX 20
+
+/* SplitMix64's finaliser (Steele, Lea, Flood 2014): every bit of the input moves every bit out. */
+static uint64_t mix(uint64_t word) {
+    word ^= word >> 30;
+    word *= 0xbf58476d1ce4e5b9;
+    word ^= word >> 27;
+    word *= 0x94d049bb133111eb;
+    return word ^ word >> 31;
+}
+
+/* The id's bytes in a fixed order, so that machines of either endianness agree. */
+static uint64_t id_mix(const struct weft_peer_id *id) {
+    uint64_t high = 0;
+    uint64_t low = 0;
+    for (size_t i = 0; i < 8; i++) {
+        high = high << 8 | id->bytes[i];
+        low = low << 8 | id->bytes[8 + i];
+    }
+    return mix(mix(high) + low);
+}
+
+/* Sums one hash per peer and arc: a sum has no order. A liar who finds a collision makes some
+ * frames travel a tree that others do not share; repair makes good for that. */
+static uint64_t digest_of(const struct frozen *graph) {
+    const struct path_graph *paths = &graph->paths;
+    uint64_t digest = 0;
+    for (uint32_t u = 0; u < paths->node_count; u++) {
+        digest += graph->tags[u];
+        for (uint32_t i = paths->rows[u]; i < paths->rows[u + 1]; i++) {
+            uint64_t pair = 3 * graph->tags[u] + graph->tags[paths->arcs[i].to];
+            digest += mix(pair ^ mix(paths->arcs[i].cost_us));
+        }
+    }
+    return digest;
+}
+
+static uint32_t index_of(const struct frozen *graph, const struct weft_peer_id *id) {
+    uint32_t head = (uint32_t)id->bytes[0] << 24 | (uint32_t)id->bytes[1] << 16 |
+                    (uint32_t)id->bytes[2] << 8 | id->bytes[3];
+    return (uint32_t)((uint64_t)head >> (32 - graph->index_bits));
+}
+
+/* About one id in each bucket, as ids are hashes; where a liar made them alike, a search of log
+ * steps is left. */
+static void index_build(struct frozen *graph) {
+    uint32_t node = 0;
+    for (uint32_t bucket = 0; bucket <= (uint32_t)1 << graph->index_bits; bucket++) {
+        while (node < graph->paths.node_count && index_of(graph, &graph->ids[node]) < bucket) {
+            node++;
+        }
+        graph->starts[bucket] = node;
+    }
+}
+
+uint32_t frozen_find(const struct frozen *graph, const struct weft_peer_id *peer) {
+    uint32_t bucket = index_of(graph, peer);
+    uint32_t low = graph->starts[bucket];
+    uint32_t high = graph->starts[bucket + 1];
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = weft_peer_id_compare(&graph->ids[middle], peer);
+        if (order == 0) {
+            return middle;
+        }
+        low = order < 0 ? middle + 1 : low;
+        high = order < 0 ? high : middle;
+    }
+    return PATH_NONE;
+}
+
+uint32_t frozen_cost(const struct frozen *graph, uint32_t from, uint32_t to) {
+    uint32_t low = graph->paths.rows[from];
+    uint32_t high = graph->paths.rows[from + 1];
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        uint32_t at = graph->paths.arcs[middle].to;
+        if (at == to) {
+            return graph->paths.arcs[middle].cost_us;
+        }
+        low = at < to ? middle + 1 : low;
+        high = at < to ? high : middle;
+    }
+    return 0;
+}
+
+static enum weft_err frozen_reserve(struct frozen *graph, uint32_t node_count, size_t link_count) {
+    while (((uint32_t)1 << graph->index_bits) < node_count && graph->index_bits < INDEX_BITS_MAX) {
+        graph->index_bits++;
+    }
+    size_t bucket_count = ((size_t)1 << graph->index_bits) + 1;
+    graph->paths.node_count = node_count;
+    graph->paths.rows = malloc(((size_t)node_count + 1) * sizeof *graph->paths.rows);
+    graph->paths.arcs = malloc((link_count + 1) * sizeof *graph->paths.arcs);
+    graph->ids = malloc(((size_t)node_count + 1) * sizeof *graph->ids);
+    graph->tags = malloc(((size_t)node_count + 1) * sizeof *graph->tags);
+    graph->starts = malloc(bucket_count * sizeof *graph->starts);
+    bool is_whole = graph->paths.rows != NULL && graph->paths.arcs != NULL && graph->ids != NULL &&
+                    graph->tags != NULL && graph->starts != NULL;
+    return is_whole ? WEFT_OK : WEFT_ERR_MEMORY;
+}
+
+/* The words of the attached in order of id; returns how many links they list. */
+static size_t words_collect(const struct topology *topology, const struct wire_word **words) {
+    uint32_t count = 0;
+    size_t link_count = 0;
+    for (uint32_t i = 0; i < topology->count; i++) {
+        uint32_t slot = topology->order[i];
+        if (topology->parents[slot] != TOPOLOGY_NONE) {
+            words[count++] = topology->words[slot];
+            link_count += topology->words[slot]->link_count;
+        }
+    }
+    ASSERT(count == topology->attached_count);
+    return link_count;
+}
+
+/* Writes a word's links to nodes as arcs, mutual or not; returns where the next word's begin. */
+static uint32_t row_write(struct frozen *graph, const struct wire_word *word, uint32_t next) {
+    uint32_t extra_us = (word->flags & WIRE_PEER_LEAVING) != 0 ? FROZEN_LEAVING_US : 0;
+    for (uint32_t i = 0; i < word->link_count; i++) {
+        uint32_t to = frozen_find(graph, &word->links[i].peer);
+        if (to != PATH_NONE) {
+            uint32_t room_us = UINT32_MAX - word->links[i].cost_us;
+            uint32_t cost_us = word->links[i].cost_us + (extra_us < room_us ? extra_us : room_us);
+            graph->paths.arcs[next++] = (struct path_arc){.to = to, .cost_us = cost_us};
+        }
+    }
+    return next;
+}
+
+static void rows_write(struct frozen *graph, const struct wire_word **words) {
+    uint32_t next = 0;
+    for (uint32_t u = 0; u < graph->paths.node_count; u++) {
+        graph->paths.rows[u] = next;
+        next = row_write(graph, words[u], next);
+    }
+    graph->paths.rows[graph->paths.node_count] = next;
+}
+
+/* Marks arcs that the far end does not return by a cost of 0. Rows are sorted and are walked in
+ * order, so that a cursor in each far row only goes forward. */
+static void one_way_mark(struct path_graph *paths, uint32_t *cursors) {
+    memcpy(cursors, paths->rows, paths->node_count * sizeof *cursors);
+    for (uint32_t u = 0; u < paths->node_count; u++) {
+        for (uint32_t i = paths->rows[u]; i < paths->rows[u + 1]; i++) {
+            uint32_t to = paths->arcs[i].to;
+            uint32_t end = paths->rows[to + 1];
+            uint32_t at = cursors[to];
+            while (at < end && paths->arcs[at].to < u) {
+                at++;
+            }
+            cursors[to] = at;
+            if (at == end || paths->arcs[at].to != u) {
+                paths->arcs[i].cost_us = 0;
+            }
+        }
+    }
+}
+
+/* Closes the gaps of the marked. */
+static void one_way_drop(struct path_graph *paths) {
+    uint32_t next = 0;
+    uint32_t from = 0;
+    for (uint32_t u = 0; u < paths->node_count; u++) {
+        uint32_t end = paths->rows[u + 1];
+        paths->rows[u] = next;
+        for (; from < end; from++) {
+            if (paths->arcs[from].cost_us != 0) {
+                paths->arcs[next++] = paths->arcs[from];
+            }
+        }
+    }
+    paths->rows[paths->node_count] = next;
+}
+
+static enum weft_err frozen_freeze(struct frozen *graph, const struct wire_word **words) {
+    uint32_t *cursors = malloc(((size_t)graph->paths.node_count + 1) * sizeof *cursors);
+    if (cursors == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    for (uint32_t u = 0; u < graph->paths.node_count; u++) {
+        graph->ids[u] = words[u]->owner;
+        graph->tags[u] = id_mix(&graph->ids[u]);
+    }
+    index_build(graph);
+    rows_write(graph, words);
+    one_way_mark(&graph->paths, cursors);
+    one_way_drop(&graph->paths);
+    graph->digest = digest_of(graph);
+    free(cursors);
+    return WEFT_OK;
+}
+
+static enum weft_err frozen_fill(struct frozen *graph, const struct topology *topology) {
+    const struct wire_word **words =
+        malloc(((size_t)topology->attached_count + 1) * sizeof(struct wire_word *));
+    if (words == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    size_t link_count = words_collect(topology, words);
+    enum weft_err err = frozen_reserve(graph, topology->attached_count, link_count);
+    if (err == WEFT_OK) {
+        err = frozen_freeze(graph, words);
+    }
+    free(words);
+    return err;
+}
+
+enum weft_err frozen_new(const struct topology *topology, struct frozen **out) {
+    ASSERT(topology->orphan_count == 0 && topology->attached_count > 0);
+    struct frozen *graph = calloc(1, sizeof *graph);
+    if (graph == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    graph->reference_count = 1;
+    enum weft_err err = frozen_fill(graph, topology);
+    if (err != WEFT_OK) {
+        frozen_unref(graph); /* takes half-built objects */
+        return err;
+    }
+    *out = graph;
+    return WEFT_OK;
+}
+
+struct frozen *frozen_ref(struct frozen *graph) {
+    ASSERT(graph->reference_count > 0 && graph->reference_count < UINT32_MAX);
+    graph->reference_count++;
+    return graph;
+}
+
+void frozen_unref(struct frozen *graph) {
+    if (graph == NULL) {
+        return;
+    }
+    ASSERT(graph->reference_count > 0);
+    graph->reference_count--;
+    if (graph->reference_count > 0) {
+        return;
+    }
+    frozen_trees_drop(graph);
+    free(graph->paths.rows);
+    free(graph->paths.arcs);
+    free(graph->ids);
+    free(graph->tags);
+    free(graph->starts);
+    free(graph);
+}
+
+struct path_node *frozen_compute(const struct frozen *graph, uint32_t source) {
+    size_t count = (size_t)graph->paths.node_count + 1;
+    struct path_node *nodes = malloc(count * sizeof *nodes);
+    struct path_entry *heap = malloc(count * sizeof *heap);
+    if (nodes == NULL || heap == NULL) {
+        free(nodes);
+        free(heap);
+        return NULL;
+    }
+    path_compute(&graph->paths, source, heap, nodes);
+    free(heap);
+    return nodes;
+}
+
+void frozen_trees_drop(struct frozen *graph) {
+    for (uint32_t i = 0; graph->trees != NULL && i < graph->paths.node_count; i++) {
+        free(graph->trees[i]);
+    }
+    free(graph->trees);
+    graph->trees = NULL;
+    if (graph->pool != NULL) {
+        graph_pool_give_room(graph->pool, graph->tree_bytes);
+    }
+    graph->tree_bytes = 0;
+}
+
+/* Keeps a computed tree where others find it; NULL where it cannot be kept. */
+static const uint32_t *tree_keep(struct frozen *graph, uint32_t source,
+                                 const struct path_node *nodes) {
+    size_t bytes = graph->paths.node_count * sizeof(uint32_t);
+    if (graph->trees == NULL) {
+        graph->trees = calloc(graph->paths.node_count, sizeof(uint32_t *));
+    }
+    uint32_t *parents = graph->trees != NULL ? malloc(bytes) : NULL;
+    if (parents == NULL) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < graph->paths.node_count; i++) {
+        parents[i] = nodes[i].parent;
+    }
+    graph->trees[source] = parents;
+    graph->tree_bytes += bytes;
+    return parents;
+}
+
+/* The tree of a source as the pool remembers it, computed if need be; NULL when out of memory. */
+static const uint32_t *tree_shared(struct frozen *graph, uint32_t source) {
+    struct graph_pool_counters *counters = graph_pool_counters(graph->pool);
+    if (graph->trees != NULL && graph->trees[source] != NULL) {
+        counters->trees_found++;
+        return graph->trees[source];
+    }
+    counters->trees++;
+    struct path_node *nodes = frozen_compute(graph, source);
+    if (nodes == NULL) {
+        return NULL;
+    }
+    graph_pool_take_room(graph->pool, graph->paths.node_count * sizeof(uint32_t));
+    const uint32_t *parents = tree_keep(graph, source, nodes);
+    if (parents == NULL) {
+        graph_pool_give_room(graph->pool, graph->paths.node_count * sizeof(uint32_t));
+    }
+    free(nodes);
+    return parents;
+}
+
+/* Collects those neighbours whose parent is `self`; parents are in one of the two. */
+static uint32_t children_collect(const struct path_graph *paths, uint32_t self,
+                                 const uint32_t *parents, const struct path_node *nodes,
+                                 uint32_t *out) {
+    uint32_t count = 0;
+    for (uint32_t i = paths->rows[self]; i < paths->rows[self + 1]; i++) {
+        uint32_t neighbour = paths->arcs[i].to;
+        uint32_t parent = parents != NULL ? parents[neighbour] : nodes[neighbour].parent;
+        if (parent == self) {
+            out[count++] = neighbour;
+        }
+    }
+    return count;
+}
+
+enum weft_err frozen_children(struct frozen *graph, uint32_t source, uint32_t self, uint32_t *out,
+                              uint32_t *count) {
+    ASSERT(source < graph->paths.node_count && self < graph->paths.node_count);
+    const uint32_t *parents = graph->pool != NULL ? tree_shared(graph, source) : NULL;
+    struct path_node *nodes = graph->pool == NULL ? frozen_compute(graph, source) : NULL;
+    if (parents == NULL && nodes == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    *count = children_collect(&graph->paths, self, parents, nodes, out);
+    free(nodes);
+    return WEFT_OK;
+}
