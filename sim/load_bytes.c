@@ -143,37 +143,47 @@ static const char *side_name(enum flow_side side) {
     return side == FLOW_CLIENT ? "client" : "server";
 }
 
-/* The offset of the first byte that is not as it was written; the length if all are. */
-static size_t differs_at(const struct flow_end *end, struct span bytes) {
+static size_t same_bytes(const uint8_t *a, const uint8_t *b, size_t len) {
+    size_t same = 0;
+    if (memcmp(a, b, len) == 0) {
+        return len;
+    }
+    while (a[same] == b[same]) {
+        same++;
+    }
+    return same;
+}
+
+/* How many of these bytes are as they were written, up to the first that is not. */
+static size_t right_bytes(const struct flow_end *end, struct span bytes) {
     uint8_t block[BLOCK_BYTES];
     enum flow_side writer = end->side == FLOW_CLIENT ? FLOW_SERVER : FLOW_CLIENT;
-    for (size_t at = 0; at < bytes.len; at += BLOCK_BYTES) {
-        size_t len = bytes.len - at < BLOCK_BYTES ? bytes.len - at : BLOCK_BYTES;
-        expect(end->flow, writer, end->read + at, block, len);
-        for (size_t i = 0; memcmp(block, bytes.data + at, len) != 0 && i < len; i++) {
-            if (block[i] != bytes.data[at + i]) {
-                return at + i;
-            }
-        }
+    size_t right = 0;
+    size_t same = BLOCK_BYTES;
+    while (right < bytes.len && same == BLOCK_BYTES) {
+        size_t len = bytes.len - right < BLOCK_BYTES ? bytes.len - right : BLOCK_BYTES;
+        expect(end->flow, writer, end->read + right, block, len);
+        same = same_bytes(block, bytes.data + right, len);
+        right += same;
     }
-    return bytes.len;
+    return right;
 }
 
 static void check_bytes(const struct flow_end *end, struct span bytes) {
     const struct flow *flow = end->flow;
     enum flow_side writer = end->side == FLOW_CLIENT ? FLOW_SERVER : FLOW_CLIENT;
-    size_t same = differs_at(end, bytes);
-    if (same < bytes.len) {
+    uint64_t right = end->read + right_bytes(end, bytes);
+    uint64_t upto = end->read + bytes.len;
+    if (right < upto) {
         load_break(flow->load, "stream bytes delivered are a prefix of those written",
                    "stream %llu (%u to %u): at the %s, byte %llu is not what was written",
                    (unsigned long long)flow->id, flow->client, flow->server, side_name(end->side),
-                   (unsigned long long)(end->read + same));
-    } else if (end->read + bytes.len > flow->written[writer]) {
+                   (unsigned long long)right);
+    } else if (upto > flow->written[writer]) {
         load_break(flow->load, "stream bytes delivered are a prefix of those written",
                    "stream %llu (%u to %u): the %s read %llu bytes of %llu written",
                    (unsigned long long)flow->id, flow->client, flow->server, side_name(end->side),
-                   (unsigned long long)(end->read + bytes.len),
-                   (unsigned long long)flow->written[writer]);
+                   (unsigned long long)upto, (unsigned long long)flow->written[writer]);
     }
 }
 

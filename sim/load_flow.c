@@ -371,8 +371,9 @@ void flows_node_started(struct load *load, struct load_node *node, struct core *
 
 void flows_node_stopped(struct load *load, struct load_node *node) {
     (void)load;
-    while (node->ends != NULL) {
-        struct flow_end *end = node->ends;
+    struct flow_end *next = NULL;
+    for (struct flow_end *end = node->ends; end != NULL; end = next) {
+        next = end->next;
         if (end->flow != NULL) {
             end->flow->is_doomed = true;
         }

@@ -448,22 +448,30 @@ void messages_look(struct load *load) {
     }
 }
 
-void messages_report(struct load *load) {
-    struct messages *messages = &load->messages;
-    weft_ns now = world_now(load->world);
+static void close_broadcasts(struct load *load, weft_ns upto) {
     for (size_t i = 0; i < BROADCASTS_MAX; i++) {
-        struct broadcast *broadcast = &messages->broadcasts[i];
-        if (time_after(broadcast->sent_at, LOST_AFTER) <= now) {
+        struct broadcast *broadcast = &load->messages.broadcasts[i];
+        if (broadcast->sent_at <= upto) {
             broadcast_close(broadcast);
         }
     }
-    for (uint32_t i = 0; i < load->node_count; i++) {
-        struct load_node *node = &load->nodes[i];
-        for (uint32_t at = 0; at < node->unicast_size; at++) {
-            if (time_after(node->unicasts[at].sent_at, LOST_AFTER) <= now) {
-                unicast_close(node, &node->unicasts[at]);
-            }
+}
+
+static void close_unicasts(struct load_node *node, weft_ns upto) {
+    for (uint32_t i = 0; i < node->unicast_size; i++) {
+        if (node->unicasts[i].sent_at <= upto) {
+            unicast_close(node, &node->unicasts[i]);
         }
+    }
+}
+
+void messages_report(struct load *load) {
+    struct messages *messages = &load->messages;
+    weft_ns now = world_now(load->world);
+    weft_ns upto = now > LOST_AFTER ? now - LOST_AFTER : 0;
+    close_broadcasts(load, upto);
+    for (uint32_t i = 0; i < load->node_count; i++) {
+        close_unicasts(&load->nodes[i], upto);
     }
     uint64_t eligible = messages->unicast_eligible;
     if (eligible > 0) {
