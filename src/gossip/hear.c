@@ -48,7 +48,7 @@ static void pass_on(struct gossip *gossip, struct record *record, struct gossip_
     }
     if (recordset_live_at(gossip->set, slot) != NULL) {
         gossip->changed_at = now;
-        spread_record(gossip, record, from);
+        spread_record(gossip, slot, from);
     } else {
         (void)bits_set(&gossip->news, slot); /* short of memory: a reconciliation finds it */
     }
@@ -96,15 +96,6 @@ enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
     return verdict;
 }
 
-/* The neighbour has what we have: nothing is owed it. */
-static void owe_no_more(struct gossip *gossip, struct gossip_link *link,
-                        const struct weft_peer_id *owner, const struct wire_record *fields) {
-    if (link->pending.set_count > 0) {
-        const struct record *ours = recordset_find(gossip->set, fields->kind, owner, fields->key);
-        bits_clear(&link->pending, recordset_slot_of(gossip->set, ours));
-    }
-}
-
 /* Sends one record to one neighbour at once, whether it counts or not. */
 static void tell_directly(struct gossip *gossip, struct gossip_link *link,
                           const struct record *record) {
@@ -119,18 +110,17 @@ static void tell_directly(struct gossip *gossip, struct gossip_link *link,
  * count: it may be what makes its owner unreachable for us, such as a former life of a node whose
  * state was restored from a copy. Then only the owner can put an end to it, once it has heard. */
 static void answer_older(struct gossip *gossip, struct gossip_link *link,
-                         const struct weft_peer_id *owner, const struct wire_record *fields,
-                         weft_ns now) {
-    bool is_owner = weft_peer_id_equal(owner, &link->peer);
-    if (!is_owner && !reconcile_is_running(link, now)) {
+                         const struct record_heard *heard, size_t slot, weft_ns now) {
+    bool is_owner = weft_peer_id_equal(&heard->owner, &link->peer);
+    bool is_running = reconcile_is_running(link, now);
+    const struct record *ours = recordset_at(gossip->set, slot);
+    if (ours == NULL || (!is_owner && !is_running)) {
         return;
     }
-    const struct record *ours = recordset_find(gossip->set, fields->kind, owner, fields->key);
-    size_t slot = ours != NULL ? recordset_slot_of(gossip->set, ours) : SIZE_MAX;
-    if (recordset_live_at(gossip->set, slot) != NULL) {
-        (void)(reconcile_is_running(link, now) && spread_pend(gossip, link, slot, false));
-    } else if (ours != NULL) {
+    if (recordset_live_at(gossip->set, slot) == NULL) {
         tell_directly(gossip, link, ours);
+    } else if (is_running) {
+        (void)spread_pend(gossip, link, slot, false);
     }
 }
 
@@ -164,40 +154,81 @@ static void hear_verified(struct gossip *gossip, struct gossip_link *link, struc
     }
 }
 
-static enum weft_err hear_one(struct gossip *gossip, struct gossip_link *link, struct span encoded,
-                              weft_ns now) {
-    struct wire_record fields;
+/* A record that is new as far as can be told without its signature. */
+static enum weft_err hear_news(struct gossip *gossip, struct gossip_link *link,
+                               const struct record_heard *heard, weft_ns now) {
     struct record *record;
-    enum weft_err err = wire_record_decode(encoded, &fields);
-    if (err != WEFT_OK) {
-        return err;
-    }
-    struct weft_peer_id owner = peer_id_of_key(&fields.owner);
-    gossip->counters.records_in++;
-    enum recordset_verdict verdict = recordset_judge(gossip->set, &owner, &fields, encoded);
-    if (verdict == RECORDSET_SAME) {
-        owe_no_more(gossip, link, &owner, &fields);
+    if (!may_verify(gossip, link, &heard->owner, now)) {
         return WEFT_OK;
     }
-    if (verdict == RECORDSET_OLDER) {
-        answer_older(gossip, link, &owner, &fields, now);
-        return WEFT_OK;
-    }
-    if (!may_verify(gossip, link, &owner, now)) {
-        return WEFT_OK;
-    }
-    err = record_pool_open(gossip->config.pool, encoded, &record);
+    enum weft_err err = record_pool_open(gossip->config.pool, heard->encoded, &record);
     if (err != WEFT_OK) {
         gossip->counters.records_refused++;
         return err == WEFT_ERR_MEMORY ? WEFT_OK : err;
     }
     hear_verified(gossip, link, record, now);
-    size_t slot = recordset_slot_of(gossip->set, record);
-    if (slot != SIZE_MAX && recordset_at(gossip->set, slot) == record) {
-        bits_clear(&link->pending, slot);
+    if (link->pending.set_count > 0) {
+        size_t slot = recordset_slot_of(gossip->set, record);
+        if (recordset_at(gossip->set, slot) == record) {
+            bits_clear(&link->pending, slot);
+        }
     }
     record_unref(record);
     return WEFT_OK;
+}
+
+static struct record_heard heard_of(const struct record *record) {
+    return (struct record_heard){.kind = record->kind,
+                                 .owner = record->owner,
+                                 .key = record->key,
+                                 .incarnation = record->incarnation,
+                                 .version = record->version,
+                                 .encoded = record->encoded};
+}
+
+/* What is in the pool need not be parsed again. */
+static enum weft_err parse(const struct gossip *gossip, struct span encoded,
+                           struct record_heard *out) {
+    struct wire_record fields;
+    const struct record *pooled = record_pool_find(gossip->config.pool, encoded);
+    if (pooled != NULL) {
+        *out = heard_of(pooled);
+        return WEFT_OK;
+    }
+    enum weft_err err = wire_record_decode(encoded, &fields);
+    if (err == WEFT_OK) {
+        *out = (struct record_heard){.kind = fields.kind,
+                                     .owner = peer_id_of_key(&fields.owner),
+                                     .key = fields.key,
+                                     .incarnation = fields.incarnation,
+                                     .version = fields.version,
+                                     .encoded = encoded};
+    }
+    return err;
+}
+
+static enum weft_err hear_one(struct gossip *gossip, struct gossip_link *link, struct span encoded,
+                              weft_ns now) {
+    struct record_heard heard;
+    size_t slot;
+    enum weft_err err = parse(gossip, encoded, &heard);
+    if (err != WEFT_OK) {
+        return err;
+    }
+    gossip->counters.records_in++;
+    switch (recordset_judge(gossip->set, &heard, &slot)) {
+    case RECORDSET_SAME: /* the neighbour has what we have: nothing is owed it */
+        bits_clear(&link->pending, slot);
+        return WEFT_OK;
+    case RECORDSET_OLDER:
+        answer_older(gossip, link, &heard, slot, now);
+        return WEFT_OK;
+    case RECORDSET_ADDED:
+    case RECORDSET_UPDATED:
+    case RECORDSET_REFUSED:
+        break;
+    }
+    return hear_news(gossip, link, &heard, now);
 }
 
 enum weft_err gossip_hear_records(struct gossip *gossip, struct gossip_link *link, struct span body,

@@ -21,17 +21,17 @@
  * that costs as much as some twenty of them. */
 #define SIBLINGS_MAX 16
 
-static uint64_t hash_of(const struct recordset *set, const struct weft_peer_id *id) {
-    return hash_keyed(&set->config.hash_key, span_of(id->bytes, sizeof id->bytes));
+static uint32_t hash_of(const struct recordset *set, const struct weft_peer_id *id) {
+    return mix_hash(&set->mix, id->bytes);
 }
 
-static uint32_t tag_of(uint64_t hash) {
-    return (uint32_t)hash << CELL_TAG_SHIFT & CELL_TAG_MASK;
+/* The low bits of the hash; its high ones say where probing begins. */
+static uint32_t tag_of(uint32_t hash) {
+    return hash << CELL_TAG_SHIFT & CELL_TAG_MASK;
 }
 
-/* Where probing begins. */
-static uint32_t home_of(uint64_t hash, uint32_t cell_count) {
-    return (uint32_t)((hash >> 32) * cell_count >> 32);
+static uint32_t home_of(uint32_t hash, uint32_t cell_count) {
+    return (uint32_t)((uint64_t)hash * cell_count >> 32);
 }
 
 static uint32_t cell_behind(const struct recordset *set, uint32_t cell) {
@@ -65,7 +65,7 @@ bool index_find(const struct recordset *set, const struct weft_peer_id *id, stru
     if (set->owner_count == 0) {
         return false;
     }
-    uint64_t hash = hash_of(set, id);
+    uint32_t hash = hash_of(set, id);
     uint32_t cell = home_of(hash, set->cell_count);
     for (; set->cells[cell] != 0; cell = cell_behind(set, cell)) {
         if ((set->cells[cell] & CELL_TAG_MASK) == tag_of(hash) &&
@@ -78,7 +78,7 @@ bool index_find(const struct recordset *set, const struct weft_peer_id *id, stru
 }
 
 /* The free cell where an owner of this hash belongs. */
-static uint32_t free_cell(const struct recordset *set, uint64_t hash) {
+static uint32_t free_cell(const struct recordset *set, uint32_t hash) {
     uint32_t cell = home_of(hash, set->cell_count);
     while (set->cells[cell] != 0) {
         cell = cell_behind(set, cell);
@@ -112,7 +112,7 @@ bool index_add(struct recordset *set, uint32_t aside, struct owner *out) {
     if (!cells_reserve(set)) {
         return false;
     }
-    uint64_t hash = hash_of(set, &set->asides.rows[aside].id);
+    uint32_t hash = hash_of(set, &set->asides.rows[aside].id);
     uint32_t cell = free_cell(set, hash);
     set->cells[cell] = CELL_ASIDE | tag_of(hash) | (aside + 1);
     set->owner_count++;

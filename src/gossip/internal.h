@@ -193,7 +193,8 @@ void own_heard(struct gossip *gossip, struct gossip_link *link, struct record *r
 void own_tick(struct gossip *gossip, weft_ns now);
 
 /* spread.c */
-void spread_record(struct gossip *gossip, struct record *record, const struct gossip_link *except);
+/* The record of a slot, to neighbours but `except` (may be NULL) and its owner. */
+void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link *except);
 /* Passes on what of the owner's could not be while it was not live. */
 void spread_news(struct gossip *gossip, const struct weft_peer_id *owner);
 /* Marks up to `max` neighbours but `except` (is_picked); returns how many. */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Records in chains by a keyed hash of their signature, which no two encodings that are both
- * genuine share; the whole encoding decides. Genuine messages of other kinds in a table of
- * hashes, where a newer one takes an older one's place.
+ * Records in chains by a keyed hash of their signature; the whole encoding decides. Genuine
+ * messages of other kinds in a table of hashes, where a newer one takes an older one's place.
  */
 #include "gossip/pool.h"
 
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "gossip/mix.h"
 
 #define BUCKETS_FIRST 256 /* doubled when there are more records */
 #define GENUINE_ROWS 4096 /* of broadcasts: what 10,000 nodes have in flight at a time */
@@ -19,7 +19,7 @@ struct genuine {
 };
 
 struct record_pool {
-    struct hash_key key;
+    struct mix mix;
     struct record **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
@@ -35,7 +35,7 @@ struct record_pool *record_pool_new(const struct hash_key *key, size_t count_max
     if (pool == NULL) {
         return NULL;
     }
-    pool->key = *key;
+    mix_init(&pool->mix, key);
     pool->count_max = count_max;
     pool->bucket_count = BUCKETS_FIRST;
     pool->buckets = calloc(BUCKETS_FIRST, sizeof(struct record *));
@@ -59,7 +59,7 @@ void record_pool_free(struct record_pool *pool) {
     free(pool);
 }
 
-static struct record **bucket_of(const struct record_pool *pool, uint64_t hash) {
+static struct record **bucket_of(const struct record_pool *pool, uint32_t hash) {
     return &pool->buckets[hash & (pool->bucket_count - 1)];
 }
 
@@ -90,13 +90,19 @@ static void grow(struct record_pool *pool) {
     free(old);
 }
 
-/* Of the signature, or of all there is of something shorter. */
-static uint64_t hash_of(const struct record_pool *pool, struct span encoded) {
-    size_t len = encoded.len < SIGNATURE_BYTES ? encoded.len : SIGNATURE_BYTES;
-    return hash_keyed(&pool->key, span_of(encoded.data + (encoded.len - len), len));
+/* Of eight bytes of the signature's point and eight of its scalar: a signer can choose either, but
+ * not both. Whatever is shorter than a signature is no record. */
+static uint32_t hash_of(const struct record_pool *pool, struct span encoded) {
+    uint8_t picked[MIX_BYTES] = {0};
+    if (encoded.len >= SIGNATURE_BYTES) {
+        const uint8_t *signature = encoded.data + (encoded.len - SIGNATURE_BYTES);
+        memcpy(picked, signature, MIX_BYTES / 2);
+        memcpy(picked + MIX_BYTES / 2, signature + SIGNATURE_BYTES / 2, MIX_BYTES / 2);
+    }
+    return mix_hash(&pool->mix, picked);
 }
 
-static struct record *find(const struct record_pool *pool, uint64_t hash, struct span encoded) {
+static struct record *find(const struct record_pool *pool, uint32_t hash, struct span encoded) {
     struct record *at = *bucket_of(pool, hash);
     while (at != NULL && (at->pool_hash != hash || !span_equal(at->encoded, encoded))) {
         at = at->pool_next;
@@ -104,7 +110,7 @@ static struct record *find(const struct record_pool *pool, uint64_t hash, struct
     return at;
 }
 
-static void enter(struct record_pool *pool, uint64_t hash, struct record *record) {
+static void enter(struct record_pool *pool, uint32_t hash, struct record *record) {
     if (pool->count >= pool->count_max) {
         return;
     }
@@ -117,11 +123,15 @@ static void enter(struct record_pool *pool, uint64_t hash, struct record *record
     pool->count++;
 }
 
+struct record *record_pool_find(const struct record_pool *pool, struct span encoded) {
+    return pool != NULL ? find(pool, hash_of(pool, encoded), encoded) : NULL;
+}
+
 enum weft_err record_pool_open(struct record_pool *pool, struct span encoded, struct record **out) {
     if (pool == NULL) {
         return record_open(encoded, out);
     }
-    uint64_t hash = hash_of(pool, encoded);
+    uint32_t hash = hash_of(pool, encoded);
     struct record *known = find(pool, hash, encoded);
     if (known != NULL) {
         pool->spared++;
@@ -139,7 +149,7 @@ struct record *record_pool_share(struct record_pool *pool, struct record *record
     if (pool == NULL) {
         return record;
     }
-    uint64_t hash = hash_of(pool, record->encoded);
+    uint32_t hash = hash_of(pool, record->encoded);
     struct record *known = find(pool, hash, record->encoded);
     if (known == NULL) {
         enter(pool, hash, record);

@@ -26,6 +26,9 @@ void record_pool_free(struct record_pool *pool);
 WEFT_MUST_CHECK enum weft_err record_pool_open(struct record_pool *pool, struct span encoded,
                                                struct record **out);
 
+/* The record of this encoding, borrowed; NULL if it is not in the pool. `pool` may be NULL. */
+struct record *record_pool_find(const struct record_pool *pool, struct span encoded);
+
 /* Puts a record that was signed here in: takes the caller's reference, returns one to the pool's
  * record of this encoding. `pool` may be NULL. */
 struct record *record_pool_share(struct record_pool *pool, struct record *record);

@@ -23,6 +23,7 @@ enum weft_err recordset_new(const struct recordset_config *config, struct record
     if (config->stranger_records_max > SET_STRANGERS_MAX) {
         set->config.stranger_records_max = SET_STRANGERS_MAX;
     }
+    mix_init(&set->mix, &config->hash_key);
     set->slot_free = SLOT_NONE;
     set->evicted_first = SLOT_NONE;
     set->evicted_last = SLOT_NONE;
@@ -255,20 +256,21 @@ enum recordset_verdict recordset_put(struct recordset *set, struct record *recor
 }
 
 enum recordset_verdict recordset_judge(const struct recordset *set,
-                                       const struct weft_peer_id *owner,
-                                       const struct wire_record *fields, struct span encoded) {
-    const struct record *known = recordset_find(set, fields->kind, owner, fields->key);
-    if (known == NULL) {
-        return is_former(set, owner, fields->kind, fields->incarnation) ? RECORDSET_OLDER
-                                                                        : RECORDSET_ADDED;
+                                       const struct record_heard *heard, size_t *slot) {
+    uint32_t at = index_slot(set, heard->kind, &heard->owner, heard->key);
+    *slot = at != SLOT_NONE ? at : SIZE_MAX;
+    if (at == SLOT_NONE) {
+        return is_former(set, &heard->owner, heard->kind, heard->incarnation) ? RECORDSET_OLDER
+                                                                              : RECORDSET_ADDED;
     }
-    if (fields->incarnation != known->incarnation) {
-        return fields->incarnation > known->incarnation ? RECORDSET_UPDATED : RECORDSET_OLDER;
+    const struct record *ours = set->slots[at].record;
+    if (heard->incarnation != ours->incarnation) {
+        return heard->incarnation > ours->incarnation ? RECORDSET_UPDATED : RECORDSET_OLDER;
     }
-    if (fields->version != known->version) {
-        return fields->version > known->version ? RECORDSET_UPDATED : RECORDSET_OLDER;
+    if (heard->version != ours->version) {
+        return heard->version > ours->version ? RECORDSET_UPDATED : RECORDSET_OLDER;
     }
-    return span_equal(known->encoded, encoded) ? RECORDSET_SAME : RECORDSET_UPDATED;
+    return span_equal(ours->encoded, heard->encoded) ? RECORDSET_SAME : RECORDSET_UPDATED;
 }
 
 struct record *recordset_find(const struct recordset *set, uint16_t kind,

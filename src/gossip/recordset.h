@@ -56,7 +56,7 @@ struct record {
 
     struct record_pool *pool; /* that it is in (pool.h), or NULL */
     struct record *pool_next; /* in its bucket there */
-    uint64_t pool_hash;
+    uint32_t pool_hash;
 
     struct wire_word *word; /* record_word; NULL until somebody asks */
 };
@@ -118,11 +118,21 @@ enum recordset_verdict recordset_put(struct recordset *set, struct record *recor
  * there are no more. What is not taken is released by the next put. */
 struct record *recordset_next_evicted(struct recordset *set);
 
-/* What recordset_put would find, from the fields that order records alone: costs no signature.
- * `encoded` decides whether an equal version is the same record. */
+/* A record as heard: what says which it is and orders its versions, not verified. */
+struct record_heard {
+    uint16_t kind;
+    struct weft_peer_id owner;
+    struct span key;
+    uint64_t incarnation;
+    uint64_t version;
+    struct span encoded;
+};
+
+/* What recordset_put would find, from that alone: costs no signature. Of an equal version the
+ * encoding decides whether it is the same record. `slot`: that of the record it was compared with;
+ * SIZE_MAX if its place is not in the set. */
 enum recordset_verdict recordset_judge(const struct recordset *set,
-                                       const struct weft_peer_id *owner,
-                                       const struct wire_record *fields, struct span encoded);
+                                       const struct record_heard *heard, size_t *slot);
 
 /* The place of a record. */
 void record_place(uint16_t kind, const struct weft_peer_id *owner, struct span key,

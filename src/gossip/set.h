@@ -24,6 +24,7 @@
 #ifndef GOSSIP_SET_H
 #define GOSSIP_SET_H
 
+#include "gossip/mix.h"
 #include "gossip/places.h"
 
 /* Records of a set at most: what a cell can name. */
@@ -79,6 +80,7 @@ struct recordset {
     uint32_t slot_free;     /* SLOT_NONE: none */
     uint32_t evicted_first; /* slots whose records wait to be told of; SLOT_NONE: none */
     uint32_t evicted_last;
+    struct mix mix;  /* of owners' ids */
     uint32_t *cells; /* of the owner index; 0: free */
     uint32_t cell_count;
     uint32_t owner_count;

@@ -102,9 +102,9 @@ bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, b
     return true;
 }
 
-void spread_record(struct gossip *gossip, struct record *record, const struct gossip_link *except) {
-    size_t slot = recordset_slot_of(gossip->set, record);
-    if (slot == SIZE_MAX || gossip->link_count == 0) {
+void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link *except) {
+    const struct record *record = recordset_live_at(gossip->set, slot);
+    if (record == NULL || gossip->link_count == 0) {
         return;
     }
     (void)spread_pick(gossip, except, &record->owner);
@@ -121,7 +121,7 @@ static void spread_one_news(void *ctx, struct record *record, bool is_live) {
     size_t slot = recordset_slot_of(gossip->set, record);
     if (is_live && bits_test(&gossip->news, slot) && recordset_live_at(gossip->set, slot) != NULL) {
         bits_clear(&gossip->news, slot);
-        spread_record(gossip, record, NULL);
+        spread_record(gossip, slot, NULL);
     }
 }
 

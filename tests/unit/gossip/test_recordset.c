@@ -195,15 +195,30 @@ Test(recordset, judges_without_a_signature_what_putting_would_find) {
     struct identity identity;
     kit_identity(4, &identity);
     struct record *record = kit_signed(&identity, 9, "k", 1, 5, "body");
-    struct wire_record fields;
-    cr_assert_eq(wire_record_decode(record->encoded, &fields), WEFT_OK);
-    cr_assert_eq(recordset_judge(set, &identity.id, &fields, record->encoded), RECORDSET_ADDED);
+    struct record_heard heard = {.kind = 9,
+                                 .owner = identity.id,
+                                 .key = span_of("k", 1),
+                                 .incarnation = 1,
+                                 .version = 5,
+                                 .encoded = record->encoded};
+    size_t slot = 0;
+    cr_assert_eq(recordset_judge(set, &heard, &slot), RECORDSET_ADDED);
+    cr_assert_eq(slot, SIZE_MAX);
     (void)recordset_put(set, record, 0);
-    cr_assert_eq(recordset_judge(set, &identity.id, &fields, record->encoded), RECORDSET_SAME);
-    fields.version = 4;
-    cr_assert_eq(recordset_judge(set, &identity.id, &fields, record->encoded), RECORDSET_OLDER);
-    fields.version = 6;
-    cr_assert_eq(recordset_judge(set, &identity.id, &fields, record->encoded), RECORDSET_UPDATED);
+    cr_assert_eq(recordset_judge(set, &heard, &slot), RECORDSET_SAME);
+    cr_assert_eq(recordset_at(set, slot), record);
+    heard.version = 4;
+    cr_assert_eq(recordset_judge(set, &heard, &slot), RECORDSET_OLDER);
+    heard.version = 6;
+    cr_assert_eq(recordset_judge(set, &heard, &slot), RECORDSET_UPDATED);
+    heard.version = 5;
+    heard.encoded = span_of("other", 5);
+    cr_assert_eq(recordset_judge(set, &heard, &slot), RECORDSET_UPDATED,
+                 "same version, other bytes");
+    (void)put(set, kit_peer(&identity, 3, 1, 9), 0);
+    heard.key = span_of("new", 3);
+    cr_assert_eq(recordset_judge(set, &heard, &slot), RECORDSET_OLDER, "of a former life");
+    cr_assert_eq(slot, SIZE_MAX);
     record_unref(record);
     recordset_free(set);
 }
