@@ -5,7 +5,7 @@
 const RIGHT_PX = 16;        // free space right of every plot: also the slider's
 const HISTOGRAM_BINS = 48;  // as many bars as a card has room for
 const LOG_FROM_RATIO = 50;  // a distribution wider than this is shown on a logarithmic axis
-const FAULT_LANES_MAX = 14; // beyond this bars share lanes
+const FAULT_LANES_MAX = 12; // when more would be needed, one bar stands for many faults of a kind
 const TRAFFIC_COLOURS = ["#8b98a5", "#2f83c5", "#e69f00", "#14a07a", "#c678a8", "#d9622b"];
 const FAULT_COLOURS = ["#d9622b", "#7b5fd0", "#b8860b", "#c04a72", "#2f83c5", "#4f8a3c", "#8b6f5c", "#5d7184"];
 
@@ -37,6 +37,7 @@ class TimeCharts {
     this.range = [run.start, run.end];
     this.isPerNode = true;
     this.kinds = [...new Set(run.result.faults.map((fault) => fault.kind))];
+    this.shades = mergeByKind(run.result.faults, run.end);
     this.build();
     new ResizeObserver(() => this.resize()).observe(element);
   }
@@ -94,16 +95,18 @@ class TimeCharts {
   }
 
   addFaults() {
-    const lanes = layLanes(this.run.result.faults, this.run.end);
+    let lanes = layLanes(eachAlone(this.run.result.faults, this.run.end), this.run.end);
+    if (lanes.count > FAULT_LANES_MAX) {
+      lanes = layLanes(this.shades, this.run.end);
+    }
     if (lanes.count === 0) {
       return;
     }
-    const height = Math.min(lanes.count, FAULT_LANES_MAX) * 20;
     this.add("Faults", [[this.run.start, this.run.end], [null, null]], {
-      height: height + 36,
+      height: lanes.count * 20 + 36,
       legend: { show: false },
       cursor: { y: false },
-      scales: { y: { range: [0, Math.min(lanes.count, FAULT_LANES_MAX)] } },
+      scales: { y: { range: [0, lanes.count] } },
       axes: [axis(this.theme, { values: timeTicks, size: 28 }), axis(this.theme, { size: axisWidth(), values: () => [], grid: { show: false }, ticks: { show: false } })],
       series: [{}, {}],
       hooks: { draw: [(u) => this.drawFaults(u, lanes.bars)], setCursor: [(u) => this.tellFault(u, lanes.bars)] },
@@ -172,21 +175,27 @@ class TimeCharts {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     const place = (t) => u.valToPos(t, "x", true);
-    for (const fault of this.run.result.faults) {
+    for (const { fault, end } of this.shades) {
       const left = place(fault.at_s);
       ctx.globalAlpha = 0.1;
       ctx.fillStyle = this.faultColour(fault.kind);
-      ctx.fillRect(left, bbox.top, Math.max(place(fault.until_s ?? fault.at_s) - left, devicePixelRatio), bbox.height);
+      ctx.fillRect(left, bbox.top, Math.max(place(end) - left, devicePixelRatio), bbox.height);
     }
+    if (this.run.result.formed_s !== null) {
+      this.markFormed(ctx, bbox, place(this.run.result.formed_s));
+    }
+    ctx.restore();
+  }
+
+  markFormed(ctx, bbox, left) {
     ctx.globalAlpha = 0.8;
     ctx.strokeStyle = this.theme.colours.muted;
     ctx.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
     ctx.lineWidth = devicePixelRatio;
     ctx.beginPath();
-    ctx.moveTo(place(this.run.result.formed_s), bbox.top);
-    ctx.lineTo(place(this.run.result.formed_s), bbox.top + bbox.height);
+    ctx.moveTo(left, bbox.top);
+    ctx.lineTo(left, bbox.top + bbox.height);
     ctx.stroke();
-    ctx.restore();
   }
 
   drawFaults(u, bars) {
@@ -198,6 +207,7 @@ class TimeCharts {
     ctx.clip();
     ctx.font = `${11 * scale}px system-ui, sans-serif`;
     ctx.textBaseline = "middle";
+    ctx.textAlign = "left";
     for (const bar of bars) {
       const left = u.valToPos(bar.fault.at_s, "x", true);
       const right = Math.max(u.valToPos(bar.end, "x", true), left + 4 * scale);
@@ -236,7 +246,8 @@ class TimeCharts {
       const from = u.valToPos(bar.fault.at_s, "x");
       return left >= from - 3 && left <= Math.max(u.valToPos(bar.end, "x"), from + 4) + 3 && Math.floor(u.posToVal(top, "y")) === bar.lane;
     });
-    u.over.title = hit ? `${hit.fault.kind}: ${hit.fault.what}\n${formatTime(hit.fault.at_s)}${hit.fault.until_s === null ? "" : ` to ${formatTime(hit.fault.until_s)}`}` : "";
+    const until = (fault) => (fault.until_s === null ? "the end" : formatTime(fault.until_s));
+    u.over.title = hit ? `${hit.fault.kind}: ${hit.fault.what}\n${formatTime(hit.fault.at_s)} to ${until(hit.fault)}` : "";
   }
 
   click(plot, event) {
@@ -319,17 +330,39 @@ function roomy(low, high) {
   return [Math.max(0, from === 0 ? 0 : from - room), high + room];
 }
 
-// Puts each fault into the first lane that is free when it begins; lane 0 is at the bottom.
-function layLanes(faults, end) {
+// A fault without an end was in force to the end of the run.
+function eachAlone(faults, end) {
+  return faults.map((fault) => ({ fault, end: fault.until_s ?? end, lane: 0, next: Infinity }));
+}
+
+// Faults of one kind that overlap, as one: "50 faults".
+function mergeByKind(faults, end) {
+  const open = new Map();
+  const merged = [];
+  for (const bar of eachAlone(faults, end).sort((x, y) => x.fault.at_s - y.fault.at_s)) {
+    const last = open.get(bar.fault.kind);
+    if (last && bar.fault.at_s <= last.end) {
+      last.count++;
+      last.end = Math.max(last.end, bar.end);
+      last.fault = { ...last.fault, until_s: last.end, what: `${last.count} faults` };
+    } else {
+      open.set(bar.fault.kind, bar);
+      bar.count = 1;
+      merged.push(bar);
+    }
+  }
+  return merged;
+}
+
+// Puts each bar into the first lane that is free when it begins; lane 0 is at the bottom.
+function layLanes(bars, end) {
   const ends = [];
   const lastOf = [];
-  const bars = faults.map((fault) => ({ fault, end: fault.until_s ?? fault.at_s, lane: 0, next: Infinity }));
   bars.sort((x, y) => x.fault.at_s - y.fault.at_s);
   const room = end * 0.002;
   for (const bar of bars) {
     let lane = ends.findIndex((busy) => busy + room <= bar.fault.at_s);
     lane = lane < 0 ? ends.length : lane;
-    lane = lane % FAULT_LANES_MAX;
     if (lastOf[lane]) {
       lastOf[lane].next = bar.fault.at_s;
     }
@@ -344,23 +377,36 @@ function layLanes(faults, end) {
   return { bars, count };
 }
 
-// Buckets [low, high, count] as bars of equal width, on a logarithmic axis when they span much; and the
+// Shares `count` among the bins that lie between two places, evenly.
+function spread(counts, low, high, count) {
+  const last = counts.length - 1;
+  const first = Math.max(0, Math.min(last, Math.floor(low)));
+  if (high - low < 1e-6) {
+    counts[first] += count;
+    return;
+  }
+  for (let bin = first; bin <= last && bin < high; bin++) {
+    counts[bin] += count * Math.max(0, Math.min(high, bin + 1) - Math.max(low, bin)) / (high - low);
+  }
+}
+
+// Buckets [low, high, count], both ends included, as bars of equal width, on a logarithmic axis when they span much; and the
 // share of samples at or below each bar's right edge.
 function binBuckets(buckets, unit) {
   const low = buckets[0][0];
-  const high = Math.max(...buckets.map((bucket) => bucket[1]));
+  const high = buckets.at(-1)[1] + 1;
   const isWhole = unit === "count" && high - low <= HISTOGRAM_BINS;
   const isLog = !isWhole && high / Math.max(low, 1) > LOG_FROM_RATIO;
   const forth = isLog ? (value) => Math.log10(Math.max(value, 1)) : (value) => value;
   const from = isWhole ? low - 0.5 : forth(low);
-  const to = isWhole ? Math.max(...buckets.map((bucket) => bucket[0])) + 0.5 : Math.max(forth(high), from + 1e-9);
+  const to = isWhole ? buckets.at(-1)[0] + 0.5 : Math.max(forth(high), isLog ? from : from + Math.max(from * 0.02, 4));
   const bins = isWhole ? Math.round(to - from) : HISTOGRAM_BINS;
   const step = (to - from) / bins;
   const counts = new Array(bins).fill(0);
   let total = 0;
   for (const [bucketLow, bucketHigh, count] of buckets) {
-    const middle = isWhole ? bucketLow : forth((bucketLow + bucketHigh) / 2);
-    counts[Math.max(0, Math.min(bins - 1, Math.floor((middle - from) / step)))] += count;
+    const edges = isWhole ? [bucketLow, bucketLow] : [forth(bucketLow), forth(bucketHigh + 1)];
+    spread(counts, (edges[0] - from) / step, (edges[1] - from) / step, count);
     total += count;
   }
   return { from, step, counts, total, isLog, isWhole };
@@ -425,7 +471,7 @@ class DistributionCard {
       series: [
         {},
         { scale: "share", stroke: () => theme.colours.bar, fill: () => theme.colours.bar, paths: uPlot.paths.bars({ size: [0.92] }), points: { show: false } },
-        { scale: "sum", stroke: () => theme.colours.accent, width: 1.75, spanGaps: true, paths: uPlot.paths.linear(), points: { show: false } },
+        { scale: "sum", stroke: () => theme.colours.accent, width: 1.75, spanGaps: true, paths: bins.isWhole ? uPlot.paths.stepped({ align: -1 }) : uPlot.paths.linear(), points: { show: false } },
       ],
       hooks: { draw: [(u) => this.mark(u, bins)], setCursor: [(u) => this.tell(u, bins, name)] },
     }, [x, bars, line], this.body);
@@ -458,7 +504,7 @@ class DistributionCard {
     }
     const from = bins.from + bin * bins.step;
     const where = bins.isWhole ? name(Math.round(from + 0.5)) : `${name(from)} to ${name(from + bins.step)}`;
-    u.over.title = `${where}: ${formatValue(count, "count")} samples, ${formatNumber(count / bins.total * 100)} %`;
+    u.over.title = `${where}: ${formatValue(Math.round(count), "count")} samples, ${formatNumber(count / bins.total * 100)} %`;
   }
 
   resize() {

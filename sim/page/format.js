@@ -25,7 +25,8 @@ function formatValue(value, unit) {
     return "–";
   }
   if (unit === "ppm") {
-    return formatNumber(value / 1e6);
+    const isAlmostOne = value > 990000 && value < 1000000; // 0.999874 is not 1
+    return isAlmostOne ? String(value / 1e6) : formatNumber(value / 1e6);
   }
   const steps = UNIT_STEPS[unit] ?? UNIT_STEPS.count;
   let step = steps[0];

@@ -6,6 +6,9 @@
 const LABELS_ALWAYS_MAX = 40;  // more names than these overlap on a laptop's screen
 const LABELS_ZOOMED_MAX = 600; // up to here names appear as one zooms in
 const LAYOUT_AT_ONCE_MAX = 300; // up to here the layout is done before the first picture
+const LINKS_SOLID_MAX = 1500;   // beyond this links would cover each other
+const VISIBLE_PX = 2.2;         // radius
+const LARGE_PX = 9;
 const STATE_COLOURS = ["waiting", "up", "paused", "down", "left", "apart"];
 
 class MeshView {
@@ -30,7 +33,7 @@ class MeshView {
       .nodeLabel((node) => this.tip(node))
       .nodeVal((node) => (node.isHub ? 3 : 1))
       .nodeCanvasObject((node, context, scale) => this.paint(node, context, scale))
-      .nodePointerAreaPaint((node, colour, context) => this.disc(node, colour, context, this.size(node) + 2))
+      .nodePointerAreaPaint((node, colour, context) => this.disc(node, colour, context, this.size(node, this.graph.zoom()) + 2))
       .linkVisibility((link) => this.replay.linkUp[link.index] === 1)
       .linkWidth(this.links.length > 4000 ? 0.5 : 1)
       .linkPointerAreaPaint(() => {})
@@ -52,7 +55,7 @@ class MeshView {
 
   // Links that were up for long shape the picture; nodes without any stay near.
   force() {
-    const longest = Math.max(...this.replay.links.map((link) => link.up_s), 1e-9);
+    const longest = this.replay.links.reduce((most, link) => Math.max(most, link.up_s), 1e-9);
     const ends = new Uint16Array(this.nodes.length);
     for (const link of this.replay.links) {
       ends[link.a]++;
@@ -63,10 +66,12 @@ class MeshView {
       return (0.05 + 0.95 * up_s / longest) / Math.min(ends[a], ends[b]);
     });
     this.graph.d3Force("charge").strength(-this.radius * 12).distanceMax(this.radius * 150);
+    const { width, height } = this.element.getBoundingClientRect();
+    const wide = Math.min(Math.max(width / Math.max(height, 1), 1), 3); // the picture takes the frame's shape
     this.graph.d3Force("near", (alpha) => {
       for (const node of this.nodes) {
-        node.vx -= node.x * 0.03 * alpha;
-        node.vy -= node.y * 0.03 * alpha;
+        node.vx -= node.x * 0.03 / wide * alpha;
+        node.vy -= node.y * 0.03 * wide ** 2 * alpha;
       }
     });
   }
@@ -82,6 +87,9 @@ class MeshView {
   }
 
   fit(duration) {
+    if (!Number.isFinite(this.nodes[0]?.x)) {
+      return; // not laid out yet
+    }
     this.graph.zoomToFit(duration, this.nodes.length <= LABELS_ALWAYS_MAX ? 44 : 20);
     if (this.graph.zoom() > 3) {
       this.graph.zoom(3); // a handful of nodes need not fill the frame
@@ -94,10 +102,13 @@ class MeshView {
     }
   }
 
+  // force-graph takes in sizes and data a moment after it was given them.
   settle() {
-    this.follow();
-    this.isSettled = true;
-    this.element.dataset.settled = "true";
+    setTimeout(() => requestAnimationFrame(() => {
+      this.follow();
+      this.isSettled = true;
+      this.element.dataset.settled = "true";
+    }), 20);
   }
 
   zoomBy(factor) {
@@ -110,8 +121,10 @@ class MeshView {
     this.fit(200);
   }
 
-  size(node) {
-    return node.isHub ? this.radius * 1.6 : this.radius;
+  // On the screen neither smaller than what an eye can tell the colour of, nor large for being few.
+  size(node, scale) {
+    const size = Math.min(Math.max(this.radius, VISIBLE_PX / scale), LARGE_PX / scale);
+    return node.isHub ? size * 1.6 : size;
   }
 
   colour(node) {
@@ -120,7 +133,8 @@ class MeshView {
 
   // Also what makes force-graph paint again.
   colourLinks() {
-    this.graph.linkColor((link) => this.theme.colours[this.replay.carries(link.index) ? "link" : "linkDead"]);
+    const thin = this.links.length > LINKS_SOLID_MAX ? "70" : ""; // an alpha value
+    this.graph.linkColor((link) => this.theme.colours[this.replay.carries(link.index) ? "link" : "linkDead"] + thin);
   }
 
   refresh() {
@@ -136,7 +150,7 @@ class MeshView {
 
   paint(node, context, scale) {
     const state = this.replay.states[node.id];
-    const size = this.size(node);
+    const size = this.size(node, scale);
     const colour = this.colour(node);
     if (state === STATE.DOWN || state === STATE.LEFT) {
       this.cross(node, colour, context, size);
@@ -185,7 +199,7 @@ class MeshView {
 
   wantsName(scale) {
     const count = this.nodes.length;
-    return count <= LABELS_ALWAYS_MAX || (count <= LABELS_ZOOMED_MAX && scale * Math.sqrt(LABELS_ALWAYS_MAX * 2.5 / count) >= 1);
+    return count <= LABELS_ALWAYS_MAX || (count <= LABELS_ZOOMED_MAX && scale * Math.sqrt(LABELS_ALWAYS_MAX / count) >= 1.5);
   }
 
   label(node, context, size, scale) {

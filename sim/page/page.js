@@ -160,7 +160,7 @@ function fillHead(run) {
   byId("copy").addEventListener("click", () => copyCommand(result.command));
   const targets = Array.isArray(scenario.targets) ? scenario.targets.join(", ") : scenario.targets;
   const facts = [["Nodes", formatValue(scenario.nodes, "count")], ["Mode", scenario.mode], ["Seed", String(result.seed)],
-    ["Targets", targets], ["Formed in", formatTime(result.formed_s)], ["Virtual time", formatTime(result.virtual_s)],
+    ["Targets", targets], ["Formed in", result.formed_s === null ? "never" : formatTime(result.formed_s)], ["Virtual time", formatTime(result.virtual_s)],
     ["Events", formatValue(result.events, "count")], ["Trace hash", result.trace_hash]];
   for (const [name, text] of facts.filter(([, value]) => value)) {
     byId("facts").append(make("div", {}, make("dt", {}, name), make("dd", {}, text)));
@@ -203,7 +203,7 @@ class Legend {
 }
 
 function showActive(faults, t) {
-  const active = faults.filter((fault) => fault.until_s !== null && fault.at_s <= t && t < fault.until_s);
+  const active = faults.filter((fault) => fault.at_s <= t && t < (fault.until_s ?? Infinity));
   const texts = active.map((fault) => `${fault.kind}: ${fault.what}`);
   byId("active").textContent = texts.length > 2 ? `${texts.slice(0, 2).join("; ")}; and ${texts.length - 2} more` : texts.join("; ");
   byId("active").title = texts.join("\n");
@@ -262,6 +262,7 @@ function start() {
   view.charts = new TimeCharts(byId("charts"), run, theme, seek, (low, high) => player.zoom(low, high));
   player.zoomed = (low, high) => view.charts.zoom(low, high);
   byId("mesh-note").textContent = meshNote(replay);
+  fillReasons(run.result, seek);
   fillChecks(run.result, seek);
   fillDistributions(run, theme);
   const faults = run.result.faults;

@@ -21,14 +21,31 @@ function fillChecks(result, seek) {
   box.append(make("h3", {}, "Invariants"), make("ul", { class: "checks-list" }, ...brokenFirst(invariants).map((invariant) => invariantItem(invariant, seek))));
 }
 
+// What broke, at the top of the page.
+function fillReasons(result, seek) {
+  const box = byId("reasons");
+  for (const invariant of result.invariants.filter((check) => !check.held)) {
+    box.append(make("li", {}, make("b", {}, invariant.name), " ", whereBroken(invariant, seek), ` ${invariant.detail}`));
+  }
+  for (const expect of result.expects.filter((check) => !check.held)) {
+    box.append(make("li", {}, make("code", {}, expect.text), " reached ", make("b", {}, expect.reached_text)));
+  }
+  box.hidden = box.childElementCount === 0;
+}
+
+function whereBroken(invariant, seek) {
+  if (invariant.at_s === null) {
+    return "";
+  }
+  const button = make("button", { type: "button", class: "link", title: "Go there" }, `at ${formatTime(invariant.at_s)}`);
+  button.addEventListener("click", () => seek(invariant.at_s));
+  return button;
+}
+
 function invariantItem(invariant, seek) {
   const body = make("div", {}, make("span", {}, invariant.name), make("div", { class: "reached" }, `checked ${formatValue(invariant.checked, "count")} times`));
   if (!invariant.held) {
-    const at = invariant.at_s === null ? "" : make("button", { type: "button", class: "link" }, `at ${formatTime(invariant.at_s)}`);
-    if (at !== "") {
-      at.addEventListener("click", () => seek(invariant.at_s));
-    }
-    body.append(make("div", { class: "detail" }, at, ` ${invariant.detail}`));
+    body.append(make("div", { class: "detail" }, whereBroken(invariant, seek), ` ${invariant.detail}`));
   }
   return make("li", {}, held(invariant.held), body);
 }
@@ -99,8 +116,8 @@ function faultTable(faults, colour, seek) {
   };
   return new SortedTable(byId("faults"), [
     start,
-    time("until_s", "Until"),
-    { title: "Lasted", isNumber: true, value: lasted, text: (fault) => formatSpan(lasted(fault)) },
+    { ...time("until_s", "Until"), text: (fault) => (fault.until_s === null ? "the end" : formatTime(fault.until_s)) },
+    { title: "Lasted", isNumber: true, value: lasted, text: (fault) => (lasted(fault) === 0 ? "at once" : formatSpan(lasted(fault))) },
     { title: "Kind", value: (fault) => fault.kind, cell: (fault) => make("span", {}, make("i", { class: "swatch", style: `background:${colour(fault.kind)}` }), fault.kind) },
     { title: "What", value: (fault) => fault.what, text: (fault) => fault.what },
   ], faults);
