@@ -136,8 +136,6 @@ bool run_form(struct run *run) {
         return false;
     }
     run->formed = run_now(run);
-    metric_set(metrics_counter(world_metrics(run->world), "form.time", UNIT_NS),
-               (int64_t)run->formed);
     if (!go_on(run, scenario->quiet_ns, ADVANCE_STEP)) {
         return false;
     }

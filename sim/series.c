@@ -87,7 +87,7 @@ static void look(struct series *series, struct series_row *row) {
         bool is_up = world_node_state(series->world, node) == NODE_UP;
         row->nodes_up += is_up ? 1 : 0;
         if (is_up && core != NULL) {
-            series->digests[count] = core_topology_digest(core);
+            series->digests[count] = core_records_digest(core);
             count++;
         }
     }

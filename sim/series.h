@@ -31,7 +31,7 @@ struct series_row {
     weft_ns at; /* the end of the interval, since the world's start */
     uint32_t nodes_up;
     uint32_t links_up;
-    uint32_t settled_ppm; /* share of the nodes up that see the topology most of them see */
+    uint32_t settled_ppm;          /* share of the nodes up that know what most of them know */
     uint64_t bytes[TRAFFIC_COUNT]; /* within the interval */
 };
 

@@ -25,7 +25,7 @@ struct world {
 };
 
 /* A core is nothing but a place in its world's digests. */
-uint64_t core_topology_digest(const struct core *core) {
+uint64_t core_records_digest(const struct core *core) {
     uint64_t digest = 0;
     memcpy(&digest, core, sizeof(digest));
     return digest;
