@@ -240,8 +240,8 @@ static bool is_liveness(const struct checks *checks) {
     return world_scenario(checks->world)->chaos.mode == CHAOS_LIVENESS;
 }
 
-static void rest_streams(struct checks *checks) {
-    size_t left = load_unfinished(checks->load);
+static void rest_streams(struct checks *checks, const bool *is_core) {
+    size_t left = load_unfinished_among(checks->load, is_liveness(checks) ? is_core : NULL);
     check_saw(checks, CHECK_REST_STREAMS);
     if (left > 0) {
         check_break(checks, CHECK_REST_STREAMS,
@@ -249,8 +249,7 @@ static void rest_streams(struct checks *checks) {
     }
 }
 
-/* Streams and messages of LIVENESS may end at nodes that stay broken for ever, and those may keep
- * on dialling: only the core is looked at there. */
+/* The broken nodes of LIVENESS may go on dialling for ever, so its traffic is not compared. */
 void checks_at_rest(struct checks *checks) {
     bool *is_core = must(calloc((size_t)checks->node_count + 1, sizeof *is_core));
     faults_core(checks->faults, is_core);
@@ -264,8 +263,8 @@ void checks_at_rest(struct checks *checks) {
     rest_departed(checks, is_core);
     size_t rest_s = (size_t)(world_scenario(checks->world)->rest_ns / NS_PER_S);
     size_t span = rest_s / 3 > 0 ? rest_s / 3 : 1;
+    rest_streams(checks, is_core);
     if (!is_liveness(checks)) {
-        rest_streams(checks);
         if (checks->seconds_base.up > 0 && checks->second_count > span) {
             struct second after = traffic_mean(checks, checks->second_count - span, span);
             rest_quiet(checks, &checks->seconds_base, &after);

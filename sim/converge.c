@@ -5,6 +5,7 @@
  * is true to 2 %. Most asking ends at the node that was wrong last.
  */
 #include <string.h>
+#include <stdlib.h>
 
 #include "base/time.h"
 #include "sim/check_internal.h"
