@@ -38,6 +38,9 @@ void core_culprit(struct core *core, const struct weft_peer_id *peer, const char
 }
 
 static void forget_peer(struct core *core, const struct weft_peer_id *peer) {
+    if (DEFECT(DEPARTED_KEPT)) {
+        return;
+    }
     router_remove_peer(core->router, peer, core->now);
     dialer_forget(core->dialer, peer);
 }

@@ -10,6 +10,7 @@
 
 #include "base/bucket.h"
 #include "base/check.h"
+#include "base/defect.h"
 #include "base/map.h"
 #include "base/ring.h"
 #include "base/time.h"

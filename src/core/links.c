@@ -27,7 +27,8 @@ struct core_link *core_neighbour(const struct core *core, const struct weft_peer
 
 /* The smaller id of dialler: which of the two ends dialled is known to both. */
 static bool is_dialled_by_smaller(const struct core *core, const struct core_link *link) {
-    bool we_are_smaller = weft_peer_id_compare(&core->config.identity->id, &link->peer) < 0;
+    bool we_are_smaller = DEFECT(DUPLICATE_MIXED) ||
+                          weft_peer_id_compare(&core->config.identity->id, &link->peer) < 0;
     return (link->role == LINK_DIALLED) == we_are_smaller;
 }
 
@@ -53,7 +54,9 @@ static void leave_neighbours(struct core *core, struct core_link *link, bool is_
     core_paths_shaken(core, &link->peer);
     trace(&core->host, TRACE_INFO, "link-down", "peer=%s link=%llu why=%s", link->name,
           (unsigned long long)link->id.value, is_deliberate ? "closed" : "lost");
-    core_own_changed(core, OWN_LOST);
+    if (!DEFECT(LOSS_UNTOLD)) {
+        core_own_changed(core, OWN_LOST);
+    }
     use_spare(core, &link->peer);
 }
 
@@ -212,6 +215,9 @@ void core_link_up(struct core *core, struct link_id id, const struct core_link_i
                                          .link = id,
                                          .reason = WIRE_CLOSE_FULL,
                                          .text = "out of memory"});
+        if (info->dial_token != 0) {
+            dialer_failed(core->dialer, info->dial_token, "out of memory", now);
+        }
         return;
     }
     bool may_stay = dialer_admit(core->dialer, core->router, &link->peer);
@@ -381,14 +387,16 @@ void core_heartbeat_in(struct core *core, struct core_link *link, const struct w
 void core_links_forgive(struct core *core) {
     for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
         struct core_link *link = map_value(entry);
-        link->last_heard = core->now;
+        link->last_heard = DEFECT(STALL_BLAMED) ? link->last_heard : core->now;
         link->beat_at = core->now;
     }
     core->links_due = core->now;
 }
 
 static weft_ns dead_at(const struct core *core, const struct core_link *link) {
-    return time_after(link->last_heard, DEAD_BEATS * core->config.heartbeat);
+    weft_ns beats = DEFECT(SILENCE_DOUBLED) ? (weft_ns)2 * DEAD_BEATS : DEAD_BEATS;
+    weft_ns span = DEFECT(SILENCE_KEPT) ? WEFT_NEVER : beats * core->config.heartbeat;
+    return time_after(link->last_heard, span);
 }
 
 /* Beats of all links fall on one moment: those due within half a period go along with the first.

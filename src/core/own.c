@@ -231,7 +231,7 @@ void core_leave(struct core *core, weft_ns patience, weft_ns now) {
     }
     leave_enter(core, LEAVE_SPREADING);
     core->leave_spread_at = time_after(now, time_min(LEAVE_SPREAD, patience));
-    core->leave_at = time_after(now, patience);
+    core->leave_at = DEFECT(LEAVE_ABRUPT) ? core->leave_spread_at : time_after(now, patience);
     withdraw_all(core);
     core_own_changed(core, OWN_LOST);
     trace(&core->host, TRACE_INFO, "leaving", "links=%zu", open_links(core));

@@ -102,7 +102,7 @@ static void unicast_in(struct core *core, struct core_link *link, struct span bo
     struct core_link *next =
         onward(core, &unicast.destination, &unicast.travel, cost, WIRE_CLASS_MESSAGE);
     if (next != NULL) {
-        unicast.travel.hops--;
+        unicast.travel.hops -= DEFECT(HOPS_KEPT) ? 0 : 1;
         core_send(core, next, unicast_frame(&unicast), NULL, WIRE_CLASS_MESSAGE, 0);
     }
 }
@@ -128,7 +128,7 @@ static void carrier_in(struct core *core, struct core_link *link, struct span bo
         return;
     }
     struct frame *copy = frame_copy(payload);
-    carrier.travel.hops--;
+    carrier.travel.hops -= DEFECT(HOPS_KEPT) ? 0 : 1;
     core_send(core, next, copy != NULL ? carrier_frame(&carrier) : NULL, copy, class, carrier.flow);
 }
 
@@ -235,7 +235,7 @@ void core_unblock_peer(struct core *core, const struct weft_peer_id *peer) {
 
 void core_unblock(struct core *core, const struct core_link *link) {
     struct map_entry *entry = map_first(core->blocked);
-    while (entry != NULL) {
+    while (entry != NULL && !DEFECT(UNBLOCK_FORGOTTEN)) {
         const struct blocked *blocked = map_value(entry);
         entry = map_next(entry);
         if (link_id_equal(blocked->link, link->id)) {

@@ -7,6 +7,7 @@
 #include "stream/packet.h"
 
 #include "base/check.h"
+#include "base/defect.h"
 #include "stream/receive.h"
 #include "stream/send.h"
 #include "stream/session.h"
@@ -30,7 +31,7 @@ static size_t seal(struct session_keys *keys, struct wire_writer *writer) {
     ASSERT(!writer->has_failed && writer->len + AEAD_TAG_BYTES <= WIRE_PACKET_BYTES_MAX);
     aead_seal(keys->send, keys->number, span_of(writer->data, WIRE_SEALED_HEADER_BYTES),
               writer->data + WIRE_SEALED_HEADER_BYTES, writer->len - WIRE_SEALED_HEADER_BYTES);
-    keys->number++;
+    keys->number += DEFECT(NUMBER_REUSED) && writer->len % 16 == 0 ? 0 : 1;
     return writer->len + AEAD_TAG_BYTES;
 }
 
@@ -249,10 +250,12 @@ static bool next_probe(struct session *session, weft_ns now, struct stream_packe
 
 static void write_data(struct wire_writer *writer, const struct stream *stream,
                        const struct segment *segment, struct span bytes) {
+    bool has_fin = segment->has_fin && !(DEFECT(FIN_DROPPED) && segment->is_resent);
+    uint64_t offset = segment->start + (DEFECT(RESENT_MISPLACED) && segment->is_resent ? 1 : 0);
     write_part(writer, (struct wire_part){.type = WIRE_PART_DATA,
                                           .as.data = {.stream = stream->wire_id,
-                                                      .offset = segment->start,
-                                                      .flags = segment->has_fin ? WIRE_DATA_FIN : 0,
+                                                      .offset = offset,
+                                                      .flags = has_fin ? WIRE_DATA_FIN : 0,
                                                       .bytes = bytes}});
 }
 

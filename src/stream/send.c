@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/defect.h"
 #include "stream/window.h"
 
 #define CHUNK_BYTES_MIN 4096 /* a request or an answer; an idle stream holds no chunk at all */
@@ -116,7 +117,7 @@ static bool has_new(const struct send_side *send) {
         return false;
     }
     if (send->next < send->end) {
-        return send->next < send->credit;
+        return DEFECT(CREDIT_IGNORED) || send->next < send->credit;
     }
     return send->is_finished && !send->is_fin_sent;
 }
@@ -158,7 +159,8 @@ static struct segment new_segment(struct send_side *send) {
         ASSERT(segment.chunk != NULL);
         end = segment.chunk->start + segment.chunk->len;
     }
-    end = end > send->credit && segment.chunk != NULL ? send->credit : end;
+    bool is_bound = segment.chunk != NULL && !DEFECT(CREDIT_IGNORED);
+    end = end > send->credit && is_bound ? send->credit : end;
     segment.len = (uint32_t)smaller((size_t)(end - send->next), DATA_BYTES_MAX);
     segment.has_fin = send->is_finished && send->next + segment.len == send->end;
     return segment;
@@ -183,7 +185,7 @@ static void stamp(const struct stream *stream, struct segment *segment, weft_ns 
 static bool take_lost(struct streams *streams, struct stream *stream, weft_ns now,
                       struct segment *out) {
     struct segment *segment = first_in(&stream->send, SEGMENT_LOST);
-    if (segment == NULL) {
+    if (segment == NULL || DEFECT(LOST_FORGOTTEN)) {
         return false;
     }
     segment->is_resent = true;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/defect.h"
 #include "stream/packet.h"
 #include "stream/parts.h"
 #include "stream/receive.h"
@@ -133,7 +134,7 @@ void streams_route(struct streams *streams, const struct weft_peer_id *peer,
         return;
     }
     session->route = route;
-    if (route == STREAM_ROUTE_CHANGED) {
+    if (route == STREAM_ROUTE_CHANGED && !DEFECT(PATH_CHANGE_UNTOLD)) {
         session_path_changed(session);
     }
     if (route != STREAM_ROUTE_NONE && session->is_wanted) {
