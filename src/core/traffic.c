@@ -102,7 +102,7 @@ static void unicast_in(struct core *core, struct core_link *link, struct span bo
     struct core_link *next =
         onward(core, &unicast.destination, &unicast.travel, cost, WIRE_CLASS_MESSAGE);
     if (next != NULL) {
-        unicast.travel.hops -= DEFECT(HOPS_KEPT) ? 0 : 1;
+        unicast.travel.hops = (uint8_t)(unicast.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
         core_send(core, next, unicast_frame(&unicast), NULL, WIRE_CLASS_MESSAGE, 0);
     }
 }
@@ -128,7 +128,7 @@ static void carrier_in(struct core *core, struct core_link *link, struct span bo
         return;
     }
     struct frame *copy = frame_copy(payload);
-    carrier.travel.hops -= DEFECT(HOPS_KEPT) ? 0 : 1;
+    carrier.travel.hops = (uint8_t)(carrier.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
     core_send(core, next, copy != NULL ? carrier_frame(&carrier) : NULL, copy, class, carrier.flow);
 }
 
