@@ -106,8 +106,8 @@ static void arm(struct node *node) {
         at = deadline > node->ahead ? deadline - node->ahead : 0;
         at = at > node->world->now ? at : node->world->now;
     }
-    if (node->busy_until > node->world->now && at < node->busy_until) {
-        at = node->busy_until;
+    if (node->busy_until > node->world->now) {
+        at = node->busy_until; /* to be released then; its deadline is looked at again */
     }
     world_arm(node->world, &node->timer, at);
 }
