@@ -34,6 +34,7 @@ static bool attach(struct topology *topology, uint32_t slot, uint32_t parent) {
     }
     topology->parents[slot] = parent;
     topology->attached_count++;
+    topology->edits.is_anew = true;
     attach_count(topology, slot);
     return true;
 }
@@ -42,6 +43,7 @@ static void detach(struct topology *topology, uint32_t slot) {
     attach_uncount(topology, slot);
     topology->orphan_count -= topology->parents[slot] == ATTACH_ORPHAN ? 1 : 0;
     topology->attached_count--;
+    topology->edits.is_anew = true;
     topology->parents[slot] = TOPOLOGY_NONE;
 }
 

@@ -32,15 +32,20 @@ static uint64_t id_mix(const struct weft_peer_id *id) {
 
 /* Sums one hash per peer and arc: a sum has no order. A liar who finds a collision makes some
  * frames travel a tree that others do not share; repair makes good for that. */
-static uint64_t digest_of(const struct frozen *graph) {
+static uint64_t row_digest(const struct frozen *graph, uint32_t node) {
     const struct path_graph *paths = &graph->paths;
+    uint64_t digest = graph->tags[node];
+    for (uint32_t i = paths->rows[node]; i < paths->rows[node + 1]; i++) {
+        uint64_t pair = 3 * graph->tags[node] + graph->tags[paths->arcs[i].to];
+        digest += mix(pair ^ mix(paths->arcs[i].cost_us));
+    }
+    return digest;
+}
+
+static uint64_t digest_of(const struct frozen *graph) {
     uint64_t digest = 0;
-    for (uint32_t u = 0; u < paths->node_count; u++) {
-        digest += graph->tags[u];
-        for (uint32_t i = paths->rows[u]; i < paths->rows[u + 1]; i++) {
-            uint64_t pair = 3 * graph->tags[u] + graph->tags[paths->arcs[i].to];
-            digest += mix(pair ^ mix(paths->arcs[i].cost_us));
-        }
+    for (uint32_t u = 0; u < graph->paths.node_count; u++) {
+        digest += row_digest(graph, u);
     }
     return digest;
 }
@@ -79,29 +84,15 @@ uint32_t frozen_find(const struct frozen *graph, const struct weft_peer_id *peer
     return PATH_NONE;
 }
 
-uint32_t frozen_cost(const struct frozen *graph, uint32_t from, uint32_t to) {
-    uint32_t low = graph->paths.rows[from];
-    uint32_t high = graph->paths.rows[from + 1];
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        uint32_t at = graph->paths.arcs[middle].to;
-        if (at == to) {
-            return graph->paths.arcs[middle].cost_us;
-        }
-        low = at < to ? middle + 1 : low;
-        high = at < to ? high : middle;
-    }
-    return 0;
-}
-
 static enum weft_err frozen_reserve(struct frozen *graph, uint32_t node_count, size_t link_count) {
     while (((uint32_t)1 << graph->index_bits) < node_count && graph->index_bits < INDEX_BITS_MAX) {
         graph->index_bits++;
     }
     size_t bucket_count = ((size_t)1 << graph->index_bits) + 1;
+    graph->arcs_size = link_count + 1;
     graph->paths.node_count = node_count;
     graph->paths.rows = malloc(((size_t)node_count + 1) * sizeof *graph->paths.rows);
-    graph->paths.arcs = malloc((link_count + 1) * sizeof *graph->paths.arcs);
+    graph->paths.arcs = malloc(graph->arcs_size * sizeof *graph->paths.arcs);
     graph->ids = malloc(((size_t)node_count + 1) * sizeof *graph->ids);
     graph->tags = malloc(((size_t)node_count + 1) * sizeof *graph->tags);
     graph->starts = malloc(bucket_count * sizeof *graph->starts);
@@ -125,15 +116,20 @@ static size_t words_collect(const struct topology *topology, const struct wire_w
     return link_count;
 }
 
+/* What a link of a word costs, and a leave on top. */
+static uint32_t link_cost(const struct wire_word *word, uint32_t link) {
+    uint32_t cost_us = word->links[link].cost_us;
+    uint32_t extra_us = (word->flags & WIRE_PEER_LEAVING) != 0 ? FROZEN_LEAVING_US : 0;
+    uint32_t room_us = UINT32_MAX - cost_us;
+    return cost_us + (extra_us < room_us ? extra_us : room_us);
+}
+
 /* Writes a word's links to nodes as arcs, mutual or not; returns where the next word's begin. */
 static uint32_t row_write(struct frozen *graph, const struct wire_word *word, uint32_t next) {
-    uint32_t extra_us = (word->flags & WIRE_PEER_LEAVING) != 0 ? FROZEN_LEAVING_US : 0;
     for (uint32_t i = 0; i < word->link_count; i++) {
         uint32_t to = frozen_find(graph, &word->links[i].peer);
         if (to != PATH_NONE) {
-            uint32_t room_us = UINT32_MAX - word->links[i].cost_us;
-            uint32_t cost_us = word->links[i].cost_us + (extra_us < room_us ? extra_us : room_us);
-            graph->paths.arcs[next++] = (struct path_arc){.to = to, .cost_us = cost_us};
+            graph->paths.arcs[next++] = (struct path_arc){.to = to, .cost_us = link_cost(word, i)};
         }
     }
     return next;
@@ -255,6 +251,100 @@ void frozen_unref(struct frozen *graph) {
     free(graph->tags);
     free(graph->starts);
     free(graph);
+}
+
+/* Adds the far ends of a node's arcs. */
+static enum weft_err touched_add(struct frozen_touched *touched, const struct frozen *graph,
+                                 uint32_t node) {
+    const struct path_graph *paths = &graph->paths;
+    size_t degree = paths->rows[node + 1] - paths->rows[node];
+    if (touched->count + degree > touched->size) {
+        size_t size = 2 * (touched->count + degree);
+        uint32_t *nodes = realloc(touched->nodes, size * sizeof *nodes);
+        if (nodes == NULL) {
+            return WEFT_ERR_MEMORY;
+        }
+        touched->nodes = nodes;
+        touched->size = size;
+    }
+    for (uint32_t i = paths->rows[node]; i < paths->rows[node + 1]; i++) {
+        touched->nodes[touched->count++] = paths->arcs[i].to;
+    }
+    return WEFT_OK;
+}
+
+/* Moves the arcs behind a node's so that it has room for `degree`. */
+static enum weft_err row_resize(struct frozen *graph, uint32_t node, uint32_t degree) {
+    struct path_graph *paths = &graph->paths;
+    uint32_t end = paths->rows[node + 1];
+    uint32_t new_end = paths->rows[node] + degree;
+    size_t arc_count = paths->rows[paths->node_count];
+    size_t new_count = arc_count + new_end - end;
+    if (new_count > graph->arcs_size) {
+        size_t size = new_count + new_count / 8 + 1;
+        struct path_arc *arcs = realloc(paths->arcs, size * sizeof *arcs);
+        if (arcs == NULL) {
+            return WEFT_ERR_MEMORY;
+        }
+        paths->arcs = arcs;
+        graph->arcs_size = size;
+    }
+    if (new_end != end) {
+        memmove(paths->arcs + new_end, paths->arcs + end, (arc_count - end) * sizeof *paths->arcs);
+        for (uint32_t u = node + 1; u <= paths->node_count; u++) {
+            paths->rows[u] = paths->rows[u] - end + new_end; /* modulo 2^32 */
+        }
+    }
+    return WEFT_OK;
+}
+
+/* Writes one row anew, and its share of the digest. */
+static enum weft_err row_patch(struct frozen *graph, const struct topology *topology, uint32_t slot,
+                               uint32_t node) {
+    const struct wire_word *word = topology->words[slot];
+    graph->digest -= row_digest(graph, node);
+    enum weft_err err = row_resize(graph, node, topology_degree(topology, slot));
+    if (err != WEFT_OK) {
+        return err;
+    }
+    uint32_t next = graph->paths.rows[node];
+    for (uint32_t i = 0; i < word->link_count; i++) {
+        if (topology_far(topology, slot, i) != TOPOLOGY_NONE) {
+            uint32_t to = frozen_find(graph, &word->links[i].peer);
+            ASSERT(to != PATH_NONE); /* a mutual neighbour of who is attached is attached too */
+            graph->paths.arcs[next++] = (struct path_arc){.to = to, .cost_us = link_cost(word, i)};
+        }
+    }
+    graph->digest += row_digest(graph, node);
+    return WEFT_OK;
+}
+
+/* The node of an edited slot; PATH_NONE if the slot is not in the graph. */
+static uint32_t node_of(const struct frozen *graph, const struct topology *topology,
+                        uint32_t slot) {
+    const struct wire_word *word = topology->words[slot];
+    return word != NULL ? frozen_find(graph, &word->owner) : PATH_NONE;
+}
+
+enum weft_err frozen_patch(struct frozen *graph, const struct topology *topology,
+                           struct frozen_touched *touched) {
+    const struct topology_edits *edits = &topology->edits;
+    ASSERT(graph->reference_count == 1 && graph->pool == NULL && !edits->is_anew);
+    enum weft_err err = WEFT_OK;
+    for (uint32_t i = 0; err == WEFT_OK && i < edits->count; i++) {
+        uint32_t node = node_of(graph, topology, edits->slots[i]);
+        if (node == PATH_NONE) {
+            continue;
+        }
+        err = touched_add(touched, graph, node);
+        if (err == WEFT_OK) {
+            err = row_patch(graph, topology, edits->slots[i], node);
+        }
+        if (err == WEFT_OK) {
+            err = touched_add(touched, graph, node);
+        }
+    }
+    return err;
 }
 
 struct path_node *frozen_compute(const struct frozen *graph, uint32_t source) {

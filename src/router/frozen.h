@@ -26,6 +26,7 @@ struct frozen {
     uint32_t index_bits;
     uint64_t digest;         /* of ids, links and costs: equal graphs, equal trees */
     struct graph_pool *pool; /* where its trees are remembered, or NULL */
+    size_t arcs_size;        /* room for so many */
     uint32_t **trees;        /* by source: the parent of each node; NULL where not remembered */
     size_t tree_bytes;
 };
@@ -40,9 +41,6 @@ void frozen_unref(struct frozen *graph);
 /* The node of a peer, or PATH_NONE. */
 uint32_t frozen_find(const struct frozen *graph, const struct weft_peer_id *peer);
 
-/* What the arc between two neighbours costs; 0 if there is none. */
-uint32_t frozen_cost(const struct frozen *graph, uint32_t from, uint32_t to);
-
 /* Computes the tree of a source: one entry a node, the caller's to free. NULL when out of memory.
  */
 struct path_node *frozen_compute(const struct frozen *graph, uint32_t source);
@@ -51,6 +49,20 @@ struct path_node *frozen_compute(const struct frozen *graph, uint32_t source);
  * neighbours. WEFT_ERR_MEMORY. Cost: a computation, unless the pool remembers the tree. */
 WEFT_MUST_CHECK enum weft_err frozen_children(struct frozen *graph, uint32_t source, uint32_t self,
                                               uint32_t *out, uint32_t *count);
+
+/* Nodes whose arcs in a patch changed. */
+struct frozen_touched {
+    uint32_t *nodes;
+    size_t count;
+    size_t size;
+};
+
+/* Makes a graph that nobody else holds what frozen_new would make of the topology now, which may
+ * differ by topology->edits only. Adds to `touched`, which begins as zeroes and is the caller's to
+ * free, the far ends of all arcs that may differ. WEFT_ERR_MEMORY: the graph is no longer of use.
+ * Cost: the edited rows, and moving the arcs behind them. */
+WEFT_MUST_CHECK enum weft_err frozen_patch(struct frozen *graph, const struct topology *topology,
+                                           struct frozen_touched *touched);
 
 /* Forgets the trees. */
 void frozen_trees_drop(struct frozen *graph);

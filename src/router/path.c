@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Dijkstra's algorithm. The heap's keys are stored beside the node numbers, so that sifting touches
- * one array; each node knows its place, so that a better path moves it up instead of adding a
- * second entry.
+ * Dijkstra's algorithm, and what follows when few arcs change. The heap's keys are stored beside
+ * the node numbers, so that sifting touches one array; each node knows its place, so that a better
+ * path moves it up instead of adding a second entry.
  */
 #include "router/path.h"
 
@@ -46,6 +46,7 @@ static void entry_sink(struct search *search, uint32_t place, struct path_entry 
 
 static uint32_t search_pop(struct search *search) {
     uint32_t nearest = search->heap[1].node;
+    search->nodes[nearest].place = 0;
     struct path_entry last = search->heap[search->count];
     search->count--;
     if (search->count > 0) {
@@ -105,5 +106,123 @@ void path_compute(const struct path_graph *graph, uint32_t source, struct path_e
         for (uint32_t i = graph->rows[nearest]; i < graph->rows[nearest + 1]; i++) {
             search_offer(&search, nearest, &graph->arcs[i]);
         }
+    }
+}
+
+uint32_t path_cost(const struct path_graph *graph, uint32_t from, uint32_t to) {
+    uint32_t low = graph->rows[from];
+    uint32_t high = graph->rows[from + 1];
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        uint32_t at = graph->arcs[middle].to;
+        if (at == to) {
+            return graph->arcs[middle].cost_us;
+        }
+        low = at < to ? middle + 1 : low;
+        high = at < to ? high : middle;
+    }
+    return 0;
+}
+
+/* Negative if the first is the better way to a node: cheaper, or of fewer hops. */
+static int way_compare(const struct path_node *a, const struct path_node *b) {
+    if (a->cost_us != b->cost_us) {
+        return a->cost_us < b->cost_us ? -1 : 1;
+    }
+    return (a->hops > b->hops) - (a->hops < b->hops);
+}
+
+static bool is_same_way(const struct path_node *a, const struct path_node *b) {
+    return way_compare(a, b) == 0 && a->parent == b->parent && a->first == b->first;
+}
+
+static const struct path_node unreached = {
+    .cost_us = PATH_UNREACHED, .hops = PATH_NONE, .parent = PATH_NONE, .first = PATH_NONE};
+
+/* The best way to a node that its neighbours offer now: arcs lead both ways. */
+static struct path_node way_offered(const struct path_graph *graph, const struct path_node *nodes,
+                                    uint32_t index) {
+    struct path_node best = unreached;
+    for (uint32_t i = graph->rows[index]; i < graph->rows[index + 1]; i++) {
+        uint32_t from = graph->arcs[i].to;
+        if (nodes[from].cost_us == PATH_UNREACHED) {
+            continue;
+        }
+        struct path_node way = {.cost_us = nodes[from].cost_us + path_cost(graph, from, index),
+                                .hops = nodes[from].hops + 1,
+                                .parent = from};
+        if (way_compare(&way, &best) < 0) { /* rows rise: among equals the smallest id stays */
+            best = way;
+        }
+    }
+    if (best.parent != PATH_NONE) {
+        bool is_first = nodes[best.parent].parent == PATH_NONE;
+        best.first = is_first ? index : nodes[best.parent].first;
+    }
+    return best;
+}
+
+static void entry_enter(struct search *search, uint32_t index, uint64_t cost_us) {
+    uint32_t place = search->nodes[index].place;
+    if (place != 0 && search->heap[place].cost_us <= cost_us) {
+        return; /* comes up early, and is then put back */
+    }
+    place = place != 0 ? place : ++search->count;
+    entry_rise(search, place, (struct path_entry){.cost_us = cost_us, .node = index});
+}
+
+static uint64_t cost_min(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* Looks whether a node's way is still what its neighbours offer. */
+static void node_touch(const struct path_graph *graph, struct search *search, uint32_t source,
+                       uint32_t index) {
+    if (index == source) {
+        return;
+    }
+    struct path_node offered = way_offered(graph, search->nodes, index);
+    if (!is_same_way(&offered, &search->nodes[index])) {
+        entry_enter(search, index, cost_min(offered.cost_us, search->nodes[index].cost_us));
+    }
+}
+
+/* Gives a node that came up its new way; one whose way became worse is first taken out of it, so
+ * that those beyond it do not count on it in a circle. */
+static void node_mend(const struct path_graph *graph, struct search *search, uint32_t source,
+                      struct path_entry top) {
+    struct path_node *node = &search->nodes[top.node];
+    struct path_node offered = way_offered(graph, search->nodes, top.node);
+    if (is_same_way(&offered, node)) {
+        return;
+    }
+    uint64_t key_us = cost_min(offered.cost_us, node->cost_us);
+    if (key_us > top.cost_us) {
+        entry_enter(search, top.node, key_us);
+        return;
+    }
+    bool is_worse = way_compare(&offered, node) > 0;
+    *node = is_worse ? unreached : offered;
+    for (uint32_t i = graph->rows[top.node]; i < graph->rows[top.node + 1]; i++) {
+        node_touch(graph, search, source, graph->arcs[i].to);
+    }
+    if (is_worse) {
+        node_touch(graph, search, source, top.node);
+    }
+}
+
+/* DynamicSWSF-FP (Ramalingam, Reps 1996): a node is right when it has what its neighbours offer;
+ * nodes that are not come up in order of cost. As costs are at least 1 there is one such state. */
+void path_repair(const struct path_graph *graph, uint32_t source, struct path_entry *heap,
+                 struct path_node *nodes, const uint32_t *touched, size_t touched_count) {
+    ASSERT(source < graph->node_count);
+    struct search search = {.heap = heap, .nodes = nodes};
+    for (size_t i = 0; i < touched_count; i++) {
+        node_touch(graph, &search, source, touched[i]);
+    }
+    while (search.count > 0) {
+        uint64_t cost_us = search.heap[1].cost_us;
+        uint32_t nearest = search_pop(&search);
+        node_mend(graph, &search, source, (struct path_entry){.cost_us = cost_us, .node = nearest});
     }
 }

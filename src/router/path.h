@@ -35,7 +35,7 @@ struct path_node {
     uint32_t hops;
     uint32_t parent; /* the last node before this one; PATH_NONE for the source and the unreached */
     uint32_t first;  /* the first node after the source; the source itself for the source */
-    uint32_t place;  /* while computing: 1-based index in the heap, 0 if not there */
+    uint32_t place;  /* 1-based index in the heap, 0 if not there */
 };
 
 struct path_entry {
@@ -47,5 +47,16 @@ struct path_entry {
  * are overwritten. Cost: (nodes + arcs) x log nodes. */
 void path_compute(const struct path_graph *graph, uint32_t source, struct path_entry *heap,
                   struct path_node *nodes);
+
+/* Makes a tree that path_compute made right again after the costs of some arcs changed, or arcs
+ * came or went: the same as a computation from scratch, at the cost of what is affected. Every arc
+ * must have one that leads back, before and after, and every node must be reached. `touched`: the
+ * far ends of all arcs that differ, others among them do no harm. `heap` has room for node_count
+ * + 1. */
+void path_repair(const struct path_graph *graph, uint32_t source, struct path_entry *heap,
+                 struct path_node *nodes, const uint32_t *touched, size_t touched_count);
+
+/* What an arc costs; 0 if there is none. Rows must be in increasing order of `to`. */
+uint32_t path_cost(const struct path_graph *graph, uint32_t from, uint32_t to);
 
 #endif

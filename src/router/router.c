@@ -172,17 +172,40 @@ static enum weft_err graph_get(struct topology *topology, struct frozen **out) {
     return err;
 }
 
-/* Freezes the graph anew; short of memory the former routes hold until somebody asks again. */
+/* Follows few changes of a graph that nobody shares; false if that cannot be. */
+static bool routes_follow(struct router *router) {
+    struct topology *topology = &router->topology;
+    if (topology->pool != NULL || router->routes.graph == NULL ||
+        attach_settle(topology) != WEFT_OK || topology->edits.is_anew) {
+        return false;
+    }
+    if (routes_patch(&router->routes, topology) != WEFT_OK) {
+        routes_drop(router);
+        return false;
+    }
+    trees_clear(&router->trees);
+    return true;
+}
+
+static void routes_renewed(struct router *router) {
+    router->computation_count++;
+    router->is_stale = false;
+    router->topology.edits = (struct topology_edits){0};
+}
+
+/* Freezes the graph anew; short of memory the former routes hold until somebody asks again, or
+ * there are none until then. */
 static void routes_renew(struct router *router) {
     struct frozen *graph = NULL;
-    if (router->topology.self_slot == TOPOLOGY_NONE) {
+    if (routes_follow(router)) {
+        routes_renewed(router);
+    } else if (router->topology.self_slot == TOPOLOGY_NONE) {
         routes_drop(router); /* without our own word nothing is reached */
         router->is_stale = false;
     } else if (graph_get(&router->topology, &graph) == WEFT_OK) {
         routes_drop(router);
         routes_init(&router->routes, graph, &router->topology.self);
-        router->computation_count++;
-        router->is_stale = false;
+        routes_renewed(router);
     }
 }
 

@@ -3,6 +3,9 @@
  * What one computation found: the frozen graph, shared where there is a pool, and our own tree over
  * it at 6 bytes a peer: the parent, and by which of our links the path begins. Cost, hops and trail
  * of a path are read off the graph on the way from the peer to us, when somebody asks.
+ *
+ * Where there is no pool, one core is all that the process has: it keeps the tree in full too, and
+ * repairs both after a few links changed instead of computing all anew.
  */
 #ifndef ROUTER_ROUTES_H
 #define ROUTER_ROUTES_H
@@ -12,10 +15,12 @@
 
 struct routes {
     struct frozen *graph; /* NULL before the first computation */
+    bool is_shared;       /* the graph is in a pool */
     uint32_t self;        /* our node */
     uint32_t *parents; /* of each node; NULL until the tree is asked for; the three are one block */
     uint32_t *behind;  /* by our own link: how many peers' paths begin with it */
     uint16_t *firsts;  /* of each node: by which of our links its path begins */
+    struct path_node *nodes; /* the tree in full, kept where it can be repaired; else NULL */
 };
 
 /* Takes over a reference to the graph; ourselves must be in it. */
@@ -25,6 +30,10 @@ void routes_fini(struct routes *routes);
 
 /* Computes our own tree unless it is there. WEFT_ERR_MEMORY. */
 WEFT_MUST_CHECK enum weft_err routes_compute(struct routes *routes);
+
+/* Follows the topology's edits, by repair of what they affect; only where the graph is not shared.
+ * The same as a computation from scratch. WEFT_ERR_MEMORY: the routes are no longer of use. */
+WEFT_MUST_CHECK enum weft_err routes_patch(struct routes *routes, const struct topology *topology);
 
 /* The questions below need the tree. */
 

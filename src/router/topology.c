@@ -194,6 +194,19 @@ static bool diff_next(struct diff *diff, const struct wire_peer_link **old,
     return false;
 }
 
+/* Notes that a slot's mutual links or their costs are others than when they were last frozen. */
+static void edit_note(struct topology_edits *edits, uint32_t slot) {
+    for (uint32_t i = 0; i < edits->count; i++) {
+        if (edits->slots[i] == slot) {
+            return;
+        }
+    }
+    edits->is_anew |= edits->count == TOPOLOGY_EDITS_MAX;
+    if (!edits->is_anew) {
+        edits->slots[edits->count++] = slot;
+    }
+}
+
 /* Notes a mutual link that came or went, and tends the forest. */
 static void link_differs(struct topology *topology, uint32_t slot, uint32_t far, bool is_gained,
                          struct topology_change *change) {
@@ -201,6 +214,8 @@ static void link_differs(struct topology *topology, uint32_t slot, uint32_t far,
     change->is_changed = true;
     change->is_own_gained |= is_own && is_gained;
     change->is_own_lost |= is_own && !is_gained;
+    edit_note(&topology->edits, slot);
+    edit_note(&topology->edits, far);
     if (is_gained) {
         attach_gained(topology, slot, far);
     } else {
@@ -218,6 +233,9 @@ static struct topology_change words_compare(struct topology *topology, uint32_t 
                                             const struct wire_word *old,
                                             const struct wire_word *new) {
     struct topology_change change = {.is_changed = is_leaving(old) != is_leaving(new)};
+    if (change.is_changed) {
+        edit_note(&topology->edits, slot);
+    }
     struct diff diff = {.old = old, .new = new};
     const struct wire_peer_link *before = NULL;
     const struct wire_peer_link *after = NULL;
@@ -229,6 +247,7 @@ static struct topology_change words_compare(struct topology *topology, uint32_t 
         }
         if (before != NULL && after != NULL) {
             change.is_changed = true;
+            edit_note(&topology->edits, slot);
         } else {
             link_differs(topology, slot, far, after != NULL, &change);
         }

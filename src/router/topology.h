@@ -30,6 +30,15 @@
  * links each; 5 MB. A record that needs more is refused. Our own never is. */
 #define TOPOLOGY_LINKS_EXTRA_MAX ((size_t)1 << 18)
 
+/* Whose rows of a frozen graph differ since it was frozen; beyond the bound, or when peers came or
+ * went, it is frozen anew. */
+#define TOPOLOGY_EDITS_MAX 16
+struct topology_edits {
+    uint32_t slots[TOPOLOGY_EDITS_MAX];
+    uint32_t count;
+    bool is_anew;
+};
+
 struct topology {
     struct weft_peer_id self;
     struct wire_word **words; /* by slot; NULL: a free slot */
@@ -47,6 +56,7 @@ struct topology {
     uint32_t orphan_count;   /* of those: whose parent was lost and who wait for attach_settle */
     bool has_missed;         /* memory was too short to attach all that came */
     struct ring reach;       /* struct topology_reach: who was newly attached or lost, in order */
+    struct topology_edits edits;
     struct graph_pool *pool; /* or NULL */
     struct graph_key key;    /* with a pool: the sum of the tags of the attached's words */
 };

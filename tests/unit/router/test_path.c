@@ -164,3 +164,89 @@ Test(path, prefers_fewer_hops_then_the_smaller_parent_at_equal_cost) {
     cr_expect_eq(nodes[4].parent, 1);
     graph_fini(&graph);
 }
+
+/* A connected graph whose arcs lead both ways, at costs of their own. */
+static void matrix_two_way(struct matrix *matrix, struct rng *rng, uint32_t cost_max) {
+    *matrix = (struct matrix){.count = 3 + (uint32_t)rng_below(rng, NODES - 3)};
+    uint64_t percent = rng_below(rng, 30);
+    for (uint32_t i = 0; i < matrix->count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (j + 1 == i || rng_below(rng, 100) < percent) {
+                matrix->costs[i][j] = 1 + (uint32_t)rng_below(rng, cost_max);
+                matrix->costs[j][i] = 1 + (uint32_t)rng_below(rng, cost_max);
+            }
+        }
+    }
+}
+
+/* Changes, adds or takes a link away; the line that holds the graph together stays. */
+static void matrix_change(struct matrix *matrix, struct rng *rng, uint32_t cost_max,
+                          uint32_t touched[2]) {
+    uint32_t a = (uint32_t)rng_below(rng, matrix->count);
+    uint32_t b = (uint32_t)rng_below(rng, matrix->count);
+    touched[0] = a;
+    touched[1] = b;
+    if (a == b) {
+        return;
+    }
+    bool is_held = a + 1 == b || b + 1 == a;
+    bool is_removed = !is_held && rng_below(rng, 3) == 0;
+    matrix->costs[a][b] = is_removed ? 0 : 1 + (uint32_t)rng_below(rng, cost_max);
+    if (is_removed || matrix->costs[b][a] == 0) {
+        matrix->costs[b][a] = is_removed ? 0 : 1 + (uint32_t)rng_below(rng, cost_max);
+    }
+}
+
+static void repair_check(const struct matrix *matrix, uint32_t source, struct path_node *nodes,
+                         const uint32_t *touched, size_t touched_count, uint64_t round) {
+    struct path_graph graph = matrix_freeze(matrix);
+    struct path_node expected[NODES];
+    struct path_entry heap[NODES + 1];
+    path_repair(&graph, source, heap, nodes, touched, touched_count);
+    path_compute(&graph, source, heap, expected);
+    for (uint32_t i = 0; i < matrix->count; i++) {
+        cr_assert_eq(nodes[i].cost_us, expected[i].cost_us, "round %lu node %u", round, i);
+        cr_assert_eq(nodes[i].hops, expected[i].hops, "round %lu node %u", round, i);
+        cr_assert_eq(nodes[i].parent, expected[i].parent, "round %lu node %u", round, i);
+        cr_assert_eq(nodes[i].first, expected[i].first, "round %lu node %u", round, i);
+        cr_assert_eq(nodes[i].place, 0, "round %lu node %u", round, i);
+    }
+    graph_fini(&graph);
+}
+
+/* Small costs make ties, large ones long detours. */
+Test(path, repaired_after_random_changes_is_as_computed_from_scratch) {
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        struct rng rng = graph_rng(round);
+        struct matrix matrix;
+        struct path_node nodes[NODES];
+        struct path_entry heap[NODES + 1];
+        uint32_t touched[10];
+        uint32_t cost_max = round % 2 == 0 ? 3 : 1000;
+        matrix_two_way(&matrix, &rng, cost_max);
+        uint32_t source = (uint32_t)rng_below(&rng, matrix.count);
+        struct path_graph graph = matrix_freeze(&matrix);
+        path_compute(&graph, source, heap, nodes);
+        graph_fini(&graph);
+        for (int i = 0; i < 40; i++) {
+            size_t count = 1 + (size_t)rng_below(&rng, 5);
+            for (size_t change = 0; change < count; change++) {
+                matrix_change(&matrix, &rng, cost_max, touched + 2 * change);
+            }
+            repair_check(&matrix, source, nodes, touched, 2 * count, round);
+        }
+    }
+}
+
+Test(path, costs_of_arcs_are_found_and_those_of_no_arc_are_none) {
+    struct rng rng = graph_rng(99);
+    struct matrix matrix;
+    matrix_random(&matrix, &rng);
+    struct path_graph graph = matrix_freeze(&matrix);
+    for (uint32_t i = 0; i < matrix.count; i++) {
+        for (uint32_t j = 0; j < matrix.count; j++) {
+            cr_expect_eq(path_cost(&graph, i, j), matrix.costs[i][j]);
+        }
+    }
+    graph_fini(&graph);
+}
