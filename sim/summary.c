@@ -115,28 +115,34 @@ static void print_faults(FILE *out, const struct run *run) {
     }
 }
 
-/* Bytes sent by all, by kind, over the whole run. */
+/* What all nodes sent over the whole run, and what for. */
 static void print_traffic(FILE *out, const struct run *run) {
     const struct series_row *rows = NULL;
     uint64_t bytes[TRAFFIC_COUNT] = {0};
+    uint64_t total = 0;
     size_t count = run_series(run) != NULL ? series_rows(run_series(run), &rows) : 0;
-    char line[SUMMARY_COLUMNS + 1] = "Sent:";
-    size_t len = strlen(line);
+    char line[SUMMARY_COLUMNS + 1];
+    char amount[32];
     for (size_t i = 0; i < count; i++) {
         for (int kind = 0; kind < TRAFFIC_COUNT; kind++) {
             bytes[kind] += rows[i].bytes[kind];
+            total += rows[i].bytes[kind];
         }
     }
-    for (int kind = 0; count > 0 && kind < TRAFFIC_COUNT && len < SUMMARY_COLUMNS; kind++) {
-        char amount[32];
-        metric_format((int64_t)bytes[kind], UNIT_BYTES, amount);
-        (void)snprintf(line + len, sizeof(line) - len, " %s %s",
-                       series_traffic_name((enum series_traffic)kind), amount);
-        len = strlen(line);
+    if (total == 0) {
+        return;
     }
-    if (count > 0) {
-        put(out, "%s", line);
+    metric_format((int64_t)total, UNIT_BYTES, amount);
+    (void)snprintf(line, sizeof(line), "Sent: %s:", amount);
+    for (int kind = 0; kind < TRAFFIC_COUNT; kind++) {
+        uint64_t percent = (bytes[kind] * 100 + total / 2) / total;
+        size_t len = strlen(line);
+        if (percent > 0) {
+            (void)snprintf(line + len, sizeof(line) - len, " %s %" PRIu64 " %%",
+                           series_traffic_name((enum series_traffic)kind), percent);
+        }
     }
+    put(out, "%s", line);
 }
 
 void summary_print(FILE *out, const struct run *run) {
