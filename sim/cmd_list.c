@@ -13,7 +13,7 @@
 
 static const struct flag list_flags[] = {
     {"--json", NULL, "print JSON"},
-    {"--help", NULL, "print this"},
+    SIM_DEFECTS_FLAG{"--help", NULL, "print this"},
     {NULL, NULL, NULL},
 };
 
@@ -63,6 +63,9 @@ static int list_one(const char *path, json_t *array) {
 }
 
 static int command_list(const struct flags *flags) {
+    if (flags_have(flags, "--defects")) {
+        return sim_list_defects();
+    }
     char **paths = NULL;
     size_t count = library_list(&paths);
     json_t *array = flags_have(flags, "--json") ? must(json_array()) : NULL;

@@ -24,7 +24,7 @@ static const struct flag run_flags[] = {
     {"--no-sharing", NULL, "let each node keep records and graph of its own"},
     {"--hash", NULL, "print the trace hash and nothing else"},
     {"--quiet", NULL, "print nothing unless something failed"},
-    {"--help", NULL, "print this"},
+    SIM_DEFECT_FLAG{"--help", NULL, "print this"},
     {NULL, NULL, NULL},
 };
 
@@ -137,7 +137,10 @@ static int command_run(const struct flags *flags) {
     if (!sim_number(flags, "--seed", 0, 1, &options.seed)) {
         return SIM_USAGE;
     }
-    int status = sim_read_scenario(wanted.file, &scenario);
+    int status = sim_choose_defect(flags);
+    if (status == SIM_GOOD) {
+        status = sim_read_scenario(wanted.file, &scenario);
+    }
     if (status != SIM_GOOD) {
         return status;
     }

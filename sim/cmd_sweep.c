@@ -26,7 +26,7 @@ static const struct flag sweep_flags[] = {
     {"--require-all-faults", NULL, "fail unless every kind of fault was drawn"},
     {"--cpu", "SECONDS", "of processor time for each seed (3600)"},
     {"--quiet", NULL, "no progress"},
-    {"--help", NULL, "print this"},
+    SIM_DEFECT_FLAG{"--help", NULL, "print this"},
     {NULL, NULL, NULL},
 };
 
@@ -232,7 +232,10 @@ static int command_sweep(const struct flags *flags) {
         return SIM_USAGE;
     }
     sweep.scenarios = must(calloc(sweep.file_count, sizeof(sweep.scenarios[0])));
-    int status = read_scenarios(&sweep);
+    int status = sim_choose_defect(flags);
+    if (status == SIM_GOOD) {
+        status = read_scenarios(&sweep);
+    }
     if (status == SIM_GOOD) {
         size_t at_once = job_count < JOBS_MAX ? (size_t)job_count : JOBS_MAX;
         status = sweep_all(&sweep, flags, at_once, cpu_seconds);

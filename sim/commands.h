@@ -37,6 +37,19 @@ extern const struct command cmd_bench;
 /* Prints "weft-sim: ..." to stderr; returns `status`. */
 __attribute__((format(printf, 2, 3))) int sim_fail(int status, const char *format, ...);
 
+/* A row of the table of flags in builds with planted defects (base/defect.h), nothing in others. */
+#ifdef WEFT_DEFECTS
+#define SIM_DEFECT_FLAG {"--defect", "NAME", "plant a defect (list --defects)"},
+#define SIM_DEFECTS_FLAG {"--defects", NULL, "show the defects that can be planted"},
+#else
+#define SIM_DEFECT_FLAG
+#define SIM_DEFECTS_FLAG
+#endif
+
+/* Plants the defect that was asked for, if one was. SIM_GOOD, or what was wrong was said. */
+int sim_choose_defect(const struct flags *flags);
+int sim_list_defects(void);
+
 /* Reads the scenario that FILE means. SIM_GOOD and *out, the caller's to scenario_free, or what was
  * wrong was said. */
 int sim_read_scenario(const char *file, struct scenario **out);
