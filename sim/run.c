@@ -60,6 +60,9 @@ struct run *run_new(const struct run_options *options, struct scenario_error *er
     run->trace = options->trace != NULL ? trace_file_new(world, options->trace) : NULL;
     run->load = load_new(world);
     run->faults = faults_new(world);
+    if (run->trace != NULL) {
+        trace_file_watch(run->trace, run->faults);
+    }
     run->checks = checks_new(world, run->load, run->faults);
     run->series = (options->flags & RUN_SERIES) != 0 ? series_new(world) : NULL;
     return run;
@@ -69,11 +72,11 @@ void run_free(struct run *run) {
     if (run == NULL) {
         return;
     }
+    trace_file_free(run->trace);
     checks_free(run->checks);
     faults_free(run->faults);
     load_free(run->load);
     series_free(run->series);
-    trace_file_free(run->trace);
     world_free(run->world);
     free(run->invariants);
     free(run->expects);
@@ -88,9 +91,6 @@ static bool go(struct run *run, weft_ns until) {
         if (run->series != NULL) {
             series_sample(run->series);
         }
-    }
-    if (run->trace != NULL) {
-        trace_file_faults(run->trace, run->faults);
     }
     if (run->options.watch != NULL) {
         run->options.watch(run->options.watch_ctx, run);
@@ -202,9 +202,6 @@ void run_finish(struct run *run) {
         evaluate(run, &scenario->expects[i], &run->expects[i]);
     }
     gather_invariants(run);
-    if (run->trace != NULL) {
-        trace_file_faults(run->trace, run->faults);
-    }
     run->is_finished = true;
 }
 

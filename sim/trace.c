@@ -12,7 +12,8 @@
 struct trace_file {
     struct world *world;
     FILE *file;
-    size_t fault_count; /* written so far */
+    const struct faults *faults; /* NULL: none are told of */
+    size_t fault_count;          /* written so far */
 };
 
 static const char *frame_kind_name(uint8_t kind) {
@@ -31,9 +32,21 @@ static void put_time(const struct trace_file *trace, weft_ns at) {
     (void)fprintf(trace->file, "%" PRIu64 ".%09" PRIu64 " ", since / NS_PER_S, since % NS_PER_S);
 }
 
-__attribute__((format(printf, 3, 4))) static void put(const struct trace_file *trace, uint32_t node,
+/* Those that began since it was last asked. */
+static void put_faults(struct trace_file *trace) {
+    const struct fault_done *done = NULL;
+    size_t count = trace->faults != NULL ? faults_done(trace->faults, &done) : 0;
+    for (; trace->fault_count < count; trace->fault_count++) {
+        const struct fault_done *fault = &done[trace->fault_count];
+        put_time(trace, fault->at);
+        (void)fprintf(trace->file, "-- fault %s %s\n", fault_kind_name(fault->kind), fault->what);
+    }
+}
+
+__attribute__((format(printf, 3, 4))) static void put(struct trace_file *trace, uint32_t node,
                                                       const char *format, ...) {
     va_list arguments;
+    put_faults(trace);
     put_time(trace, world_now(trace->world));
     (void)fprintf(trace->file, "%u ", (unsigned)node);
     va_start(arguments, format);
@@ -91,16 +104,13 @@ struct trace_file *trace_file_new(struct world *world, FILE *file) {
     return trace;
 }
 
-void trace_file_free(struct trace_file *trace) {
-    free(trace);
+void trace_file_watch(struct trace_file *trace, const struct faults *faults) {
+    trace->faults = faults;
 }
 
-void trace_file_faults(struct trace_file *trace, const struct faults *faults) {
-    const struct fault_done *done = NULL;
-    size_t count = faults_done(faults, &done);
-    for (; trace->fault_count < count; trace->fault_count++) {
-        const struct fault_done *fault = &done[trace->fault_count];
-        put_time(trace, fault->at);
-        (void)fprintf(trace->file, "-- fault %s %s\n", fault_kind_name(fault->kind), fault->what);
+void trace_file_free(struct trace_file *trace) {
+    if (trace != NULL) {
+        put_faults(trace);
+        free(trace);
     }
 }

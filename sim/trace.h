@@ -17,8 +17,9 @@ struct trace_file;
 
 /* Becomes an observer of the world. The file stays the caller's. */
 struct trace_file *trace_file_new(struct world *world, FILE *file);
+/* The faults to tell of, too, each before what came of it. */
+void trace_file_watch(struct trace_file *trace, const struct faults *faults);
+/* To be called before the faults are freed. */
 void trace_file_free(struct trace_file *trace);
-/* Writes the faults that began since it was last asked. */
-void trace_file_faults(struct trace_file *trace, const struct faults *faults);
 
 #endif

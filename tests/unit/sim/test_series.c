@@ -443,21 +443,26 @@ Test(sim_trace, writes_a_line_an_event) {
     world_unmake(world);
 }
 
-Test(sim_trace, tells_each_fault_once) {
+Test(sim_trace, tells_each_fault_once_and_before_what_came_of_it) {
     struct world *world = world_make(1);
     FILE *file = tmpfile();
     struct trace_file *trace = trace_file_new(world, file);
-    size_t fault_count = 1;
-    const struct faults *faults = (const struct faults *)(const void *)&fault_count;
-    trace_file_faults(trace, faults);
-    trace_file_faults(trace, faults);
+    size_t fault_count = 0;
+    trace_file_watch(trace, (const struct faults *)(const void *)&fault_count);
+    set_state(world, 0, NODE_UP);
+    fault_count = 1;
+    world->now = made_up_faults[0].at;
+    set_state(world, 0, NODE_DOWN);
+    set_state(world, 0, NODE_UP);
     fault_count = 2;
-    trace_file_faults(trace, faults);
+    trace_file_free(trace);
     char *text = written(file);
-    cr_assert_str_eq(text, "2.000000000 -- fault crash 1 node: 4\n"
+    cr_assert_str_eq(text, "0.000000000 0 node up\n"
+                           "2.000000000 -- fault crash 1 node: 4\n"
+                           "2.000000000 0 node down\n"
+                           "2.000000000 0 node up\n"
                            "3.000000000 -- fault cut 2 paths\n");
     free(text);
-    trace_file_free(trace);
     cr_assert_eq(fclose(file), 0);
     world_unmake(world);
 }
