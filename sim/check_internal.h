@@ -105,8 +105,11 @@ struct converge {
     uint32_t cursor;    /* the node that was wrong last */
     uint32_t blocked_a; /* a link that counts but isn't passable; ORACLE_NONE: none */
     uint32_t blocked_b;
-    uint32_t *parts; /* by node: who could be reached, by sets */
-    weft_ns parts_at;
+    uint32_t *parts;  /* by node: who could be reached, by sets */
+    uint32_t *joined; /* by node: who is joined by links that are there, by sets */
+    weft_ns joined_at;
+    uint32_t *joined_with; /* the set each was in last (at first that of node 0), and since when */
+    weft_ns *joined_since;
 };
 
 struct checks {
@@ -241,6 +244,8 @@ bool converge_is_right(struct checks *checks);
 void converge_faults(struct checks *checks);
 void converge_state(struct checks *checks, uint32_t node, enum node_state state);
 void converge_traced(struct checks *checks, uint32_t node, const struct trace_event *event);
+/* Once a second. */
+void converge_second(struct checks *checks);
 void converge_report(struct checks *checks);
 
 /* Makes the sets of live nodes that could be together as things are, in converge.parts. */

@@ -4,8 +4,8 @@
  * more seldom: at intervals of 1/64 of the time it took so far, at most 100 ms. So what is measured
  * is true to 2 %. Most asking ends at the node that was wrong last.
  */
-#include <string.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/time.h"
 #include "sim/check_internal.h"
@@ -14,8 +14,10 @@
 #define POLL_FIRST NS_PER_MS
 #define POLL_LAST (100 * NS_PER_MS)
 #define POLL_SHARE 64
-/* Who could be together is looked at no more often than this for traces. */
-#define PARTS_KEEP (10 * NS_PER_MS)
+/* Who is joined with whom is looked at no more often than this, and so are the ends of faults. */
+#define JOINED_KEEP (10 * NS_PER_MS)
+/* Who has been joined for so long has no reason to be out of sight. */
+#define JOINED_LONG (2 * NS_PER_S)
 /* A node that was paused is a reason to be taken for dead until its peers' patience is over, and
  * this long. */
 #define PAUSE_GRACE (10 * NS_PER_S)
@@ -25,7 +27,10 @@ void converge_init(struct checks *checks) {
     size_t count = (size_t)checks->node_count + 1;
     converge->parts = must(calloc(count, sizeof *converge->parts));
     converge->blocked_a = ORACLE_NONE;
-    converge->parts_at = WEFT_NEVER;
+    converge->joined = must(calloc(count, sizeof *converge->joined));
+    converge->joined_with = must(calloc(count, sizeof *converge->joined_with));
+    converge->joined_since = must(calloc(count, sizeof *converge->joined_since));
+    converge->joined_at = WEFT_NEVER;
     checks->converge_time = metrics_distribution(checks->metrics, "converge.time", UNIT_NS);
     checks->reroute_time = metrics_distribution(checks->metrics, "reroute.time", UNIT_NS);
 }
@@ -36,6 +41,9 @@ void converge_fini(struct checks *checks) {
     free(converge->pending);
     free(converge->is_over);
     free(converge->parts);
+    free(converge->joined);
+    free(converge->joined_with);
+    free(converge->joined_since);
 }
 
 static bool is_passable(const struct checks *checks, uint32_t a, uint32_t b) {
@@ -44,18 +52,7 @@ static bool is_passable(const struct checks *checks, uint32_t a, uint32_t b) {
            net_is_passable(net, b, a);
 }
 
-void converge_parts(struct checks *checks) {
-    uint32_t *parts = checks->converge.parts;
-    const struct plan *plan = world_plan(checks->world);
-    checks->converge.parts_at = world_now(checks->world);
-    for (uint32_t i = 0; i < checks->node_count; i++) {
-        parts[i] = i;
-    }
-    for (size_t i = 0; i < plan->edge_count; i++) {
-        if (is_passable(checks, plan->edges[i].a, plan->edges[i].b)) {
-            oracle_join(parts, plan->edges[i].a, plan->edges[i].b);
-        }
-    }
+static void join_linked(const struct checks *checks, uint32_t *parts) {
     for (uint32_t i = 0; i < checks->node_count; i++) {
         for (uint32_t j = 0; j < checks->nodes[i].near_count; j++) {
             uint32_t other = checks->nodes[i].near[j].other;
@@ -64,9 +61,34 @@ void converge_parts(struct checks *checks) {
             }
         }
     }
+}
+
+static void join_planned(const struct checks *checks, uint32_t *parts) {
+    const struct plan *plan = world_plan(checks->world);
+    for (size_t i = 0; i < plan->edge_count; i++) {
+        if (is_passable(checks, plan->edges[i].a, plan->edges[i].b)) {
+            oracle_join(parts, plan->edges[i].a, plan->edges[i].b);
+        }
+    }
+}
+
+static void parts_begin(const struct checks *checks, uint32_t *parts) {
+    for (uint32_t i = 0; i < checks->node_count; i++) {
+        parts[i] = i;
+    }
+}
+
+static void parts_end(const struct checks *checks, uint32_t *parts) {
     for (uint32_t i = 0; i < checks->node_count; i++) {
         parts[i] = oracle_root(parts, i);
     }
+}
+
+void converge_parts(struct checks *checks) {
+    parts_begin(checks, checks->converge.parts);
+    join_planned(checks, checks->converge.parts);
+    join_linked(checks, checks->converge.parts);
+    parts_end(checks, checks->converge.parts);
 }
 
 static uint64_t digest_of(const struct checks *checks, uint32_t node) {
@@ -250,7 +272,7 @@ void converge_faults(struct checks *checks) {
     weft_ns now = world_now(checks->world);
     bool is_new = count > converge->faults_known;
     if (!is_new &&
-        (converge->first_open == count || time_since(converge->looked_at, now) < PARTS_KEEP)) {
+        (converge->first_open == count || time_since(converge->looked_at, now) < JOINED_KEEP)) {
         return;
     }
     converge->looked_at = now;
@@ -302,13 +324,42 @@ static bool peer_of(const struct checks *checks, const struct trace_event *event
            weft_peer_id_parse(text, &id) == WEFT_OK && world_find_node(checks->world, &id, out);
 }
 
-static bool could_be_together(struct checks *checks, uint32_t a, uint32_t b) {
+/* Who is joined with whom by links that are there now. */
+static void join(struct checks *checks) {
+    struct converge *converge = &checks->converge;
     weft_ns now = world_now(checks->world);
-    if (checks->converge.parts_at == WEFT_NEVER ||
-        time_since(checks->converge.parts_at, now) >= PARTS_KEEP) {
-        converge_parts(checks);
+    parts_begin(checks, converge->joined);
+    join_linked(checks, converge->joined);
+    parts_end(checks, converge->joined);
+    converge->joined_at = now;
+    for (uint32_t i = 0; i < checks->node_count; i++) {
+        if (converge->joined[i] != converge->joined_with[i]) {
+            converge->joined_with[i] = converge->joined[i];
+            converge->joined_since[i] = now;
+        }
     }
-    return checks->converge.parts[a] == checks->converge.parts[b];
+}
+
+/* While nothing goes wrong all stay joined. */
+void converge_second(struct checks *checks) {
+    if (checks->converge.faults_known > 0) {
+        join(checks);
+    }
+}
+
+/* Whether links join them, and have for a while: when a partition heals, old word of links that are
+ * no more makes nodes seem reached for a moment. */
+static bool is_joined(struct checks *checks, uint32_t a, uint32_t b) {
+    struct converge *converge = &checks->converge;
+    weft_ns now = world_now(checks->world);
+    if (converge->joined_at == WEFT_NEVER || time_since(converge->joined_at, now) >= JOINED_KEEP) {
+        join(checks);
+    }
+    weft_ns since = converge->joined_since[a] > converge->joined_since[b]
+                        ? converge->joined_since[a]
+                        : converge->joined_since[b];
+    return converge->joined[a] == converge->joined[b] &&
+           (since <= checks->begun_at || time_since(since, now) >= JOINED_LONG);
 }
 
 /* The sentinel stands for all healthy nodes: the first that no fault was ever about. */
@@ -328,7 +379,7 @@ static void reach_changed(struct checks *checks, uint32_t node, const struct tra
     }
     checks->nodes[peer].changes += is_sentinel(checks, node) ? 1 : 0;
     if (is_lost && check_is_healthy(checks, peer) && check_is_live(checks, peer) &&
-        could_be_together(checks, node, peer)) {
+        is_joined(checks, node, peer)) {
         checks->healthy_removed++;
     }
 }
