@@ -12,8 +12,8 @@
 
 /* Links of a full mesh grow with the square: this many nodes have two million. */
 #define FULL_NODES_MAX 2000
-/* One frame holds it, with the headers of a message and of its encoding (WIRE_BODY_BYTES_MAX). */
-#define MESSAGE_BYTES_MAX 59000
+/* What the load makes of messages (sim/load_message.c): one frame holds it with all headers. */
+#define MESSAGE_BYTES_MAX 49152
 
 struct check {
     struct scan *scan;
@@ -80,7 +80,7 @@ static const char *load_problem(const struct scenario *scenario, const struct sc
         return "expected 'until' after 'at'";
     }
     if (is_message && load->bytes.high > MESSAGE_BYTES_MAX) {
-        return "expected at most 59000 bytes a message";
+        return "expected at most 48KiB a message";
     }
     if (is_message && load->count == 0 && load->every_ns == 0) {
         return "expected 'every', or a 'count'";

@@ -266,7 +266,7 @@ Test(scenario, checks_every_range) {
     refused(MESH "link: {buffer: 100}", "link.buffer: expected 4096 to");
     refused(MESH "faults: [{at: 1s, slow: 1, factor: 1}]", "faults[0].factor: expected 2 to");
     refused(MESH "faults: [{at: 1s, loss: 1, share: 0}]", "faults[0].share: expected more than 0");
-    refused(MESH "load: [{unicast: {bytes: 60000}}]", "expected at most 59000 bytes");
+    refused(MESH "load: [{unicast: {bytes: 60000}}]", "expected at most 48KiB a message");
     refused(MESH "discovery: maybe", "discovery: expected true or false, on or off");
     refused("name: X\nnodes: 3\ntopology: {kind: ring}", "name: expected a name of letters");
 }
