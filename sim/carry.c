@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Links over the network in frame mode: the connection, the handshake's three messages without
- * their content, then frames as the core made them, whole. What the network has no room for waits
- * in the same queue (classes, fairness, marks) that a real link has.
+ * Links over the network. In byte mode an end has a real link, and bytes.c; in frame mode: the
+ * connection, the handshake's three messages without their content, then frames as the core made
+ * them, whole. What the network has no room for waits in the same queue (classes, fairness, marks)
+ * that a real link has.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "link/link.h"
+#include "sim/bytes.h"
+#include "sim/carry.h"
 #include "sim/world_internal.h"
 
 #define QUEUE_KEY                                                                                  \
@@ -55,6 +57,7 @@ static void carry_free(struct world *world, struct carry *carry) {
     timers_disarm(&world->timers, &carry->timer);
     untouch(world, carry);
     sendq_fini(&carry->queue);
+    link_free(carry->link);
     free(carry);
 }
 
@@ -95,7 +98,7 @@ static void shake(struct node *node, const struct carry *carry, size_t message) 
     net_send(node->world->net, carry->id, node->world->shake[message], NULL, node->world->now);
 }
 
-static void touch(struct world *world, struct carry *carry) {
+void carry_touch(struct world *world, struct carry *carry) {
     if (carry->is_touched) {
         return;
     }
@@ -108,6 +111,17 @@ static void touch(struct world *world, struct carry *carry) {
     world->touched[world->touched_count++] = carry;
 }
 
+void carry_up(struct node *node, struct carry *carry, const struct core_link_info *info) {
+    struct world *world = node->world;
+    carry->state = CARRY_UP;
+    OBSERVE(world, link, carry->node, carry->other, carry->id, true);
+    host_enter(node);
+    core_link_up(node->core, carry->id, info, host_now(node));
+    host_exit(node);
+    carry_touch(world, carry);
+}
+
+/* In frame mode everybody is who the network says. */
 static void up(struct node *node, struct carry *carry) {
     struct world *world = node->world;
     const struct node *other = &world->nodes[carry->other];
@@ -124,24 +138,20 @@ static void up(struct node *node, struct carry *carry) {
         .instance = other->instance,
         .remote = remote,
     };
-    carry->state = CARRY_UP;
     timers_disarm(&world->timers, &carry->timer);
-    OBSERVE(world, link, carry->node, carry->other, carry->id, true);
-    host_enter(node);
-    core_link_up(node->core, carry->id, &info, host_now(node));
-    host_exit(node);
-    touch(world, carry);
+    carry_up(node, carry, &info);
 }
 
 /* Room as a link tells it: what its queue takes. */
 static void tell_room(struct node *node, struct carry *carry) {
     size_t room[WIRE_CLASS_COUNT];
     carry->is_touched = false;
-    if (carry->state != CARRY_UP) {
+    if ((carry->link != NULL && !bytes_flush(node, carry)) || carry->state != CARRY_UP) {
         return;
     }
     for (int class = 0; class < WIRE_CLASS_COUNT; class ++) {
-        room[class] = sendq_room(&carry->queue, (enum wire_class) class);
+        room[class] = carry->link != NULL ? link_room(carry->link, (enum wire_class) class)
+                                          : sendq_room(&carry->queue, (enum wire_class) class);
     }
     host_enter(node);
     core_link_room(node->core, carry->id, room, host_now(node));
@@ -177,7 +187,7 @@ static void drain(struct node *node, struct carry *carry) {
     if (sendq_is_empty(&carry->queue)) {
         sendq_relax(&carry->queue);
     }
-    touch(world, carry);
+    carry_touch(world, carry);
 }
 
 static void close_link(struct node *node, struct carry *carry, enum wire_close_reason reason,
@@ -196,7 +206,7 @@ static void close_link(struct node *node, struct carry *carry, enum wire_close_r
 }
 
 /* The link is no more: the core is told, if it knew. */
-static void down(struct node *node, struct carry *carry) {
+void carry_down(struct node *node, struct carry *carry) {
     struct link_id id = carry->id;
     uint32_t other = carry->other;
     uint64_t token = carry->token;
@@ -217,10 +227,16 @@ static void down(struct node *node, struct carry *carry) {
 
 void carry_close(struct node *node, const struct action *action) {
     struct carry *carry = carry_find(node, action->link);
-    if (carry != NULL) {
-        close_link(node, carry, action->reason, action->text != NULL ? action->text : "");
-        down(node, carry);
+    const char *text = action->text != NULL ? action->text : "";
+    if (carry == NULL) {
+        return;
     }
+    if (carry->link != NULL) {
+        bytes_close(node, carry, action->reason, text);
+    } else {
+        close_link(node, carry, action->reason, text);
+    }
+    carry_down(node, carry);
 }
 
 static void push(struct node *node, struct carry *carry, const struct action *action) {
@@ -228,7 +244,7 @@ static void push(struct node *node, struct carry *carry, const struct action *ac
                                    action->flow, node->world->now);
     if (err == WEFT_ERR_FULL && action->class == WIRE_CLASS_CONTROL) {
         close_link(node, carry, WIRE_CLOSE_SLOW, "you do not read");
-        down(node, carry);
+        carry_down(node, carry);
         return;
     }
     drain(node, carry);
@@ -236,9 +252,11 @@ static void push(struct node *node, struct carry *carry, const struct action *ac
 
 static void send_now(struct node *node, struct carry *carry, const struct action *action) {
     struct world *world = node->world;
-    if (sendq_is_empty(&carry->queue) && net_room(world->net, carry->id, world->now) > 0) {
+    if (carry->link != NULL) {
+        bytes_send(node, carry, action);
+    } else if (sendq_is_empty(&carry->queue) && net_room(world->net, carry->id, world->now) > 0) {
         net_send(world->net, carry->id, action->frame, action->payload, world->now);
-        touch(world, carry);
+        carry_touch(world, carry);
     } else {
         push(node, carry, action);
     }
@@ -280,7 +298,7 @@ static void hear_close(struct node *node, struct carry *carry, struct span body)
     }
     host_exit(node);
     net_close(node->world->net, carry->id, node->world->now);
-    down(node, carry);
+    carry_down(node, carry);
 }
 
 static void hear_frame(struct node *node, struct carry *carry, const struct net_event *event) {
@@ -294,7 +312,7 @@ static void hear_frame(struct node *node, struct carry *carry, const struct net_
         core_link_broken(node->core, carry->id, WEFT_ERR_MALFORMED, host_now(node));
         host_exit(node);
         close_link(node, carry, WIRE_CLOSE_PROTOCOL, "malformed frame");
-        down(node, carry);
+        carry_down(node, carry);
         return;
     }
     if (frame.kind == WIRE_CLOSE) {
@@ -308,6 +326,10 @@ static void hear_frame(struct node *node, struct carry *carry, const struct net_
 }
 
 static void hear(struct node *node, struct carry *carry, const struct net_event *event) {
+    if (carry->link != NULL) {
+        bytes_hear(node, carry, frame_view(event->frame));
+        return;
+    }
     switch (carry->state) {
     case CARRY_WAIT_1:
         shake(node, carry, 1);
@@ -328,6 +350,10 @@ static void hear(struct node *node, struct carry *carry, const struct net_event 
 
 static void connected(struct node *node, const struct net_event *event) {
     struct carry *carry = carry_new(node, event);
+    if (node->world->options.is_byte_mode) {
+        (void)bytes_begin(node, carry);
+        return;
+    }
     world_arm(node->world, &carry->timer, node->world->now + LINK_HANDSHAKE_TIMEOUT);
     if (carry->state == CARRY_WAIT_2) {
         shake(node, carry, 0);
@@ -351,7 +377,9 @@ void carry_event(struct node *node, struct net_event *event) {
     } else if (event->kind == NET_PARCEL) {
         hear(node, carry, event);
     } else if (event->kind == NET_CLOSED) {
-        down(node, carry);
+        carry_down(node, carry);
+    } else if (carry->link != NULL) {
+        carry_touch(node->world, carry);
     } else {
         drain(node, carry);
     }
@@ -360,7 +388,11 @@ void carry_event(struct node *node, struct net_event *event) {
 void carry_timeout(struct world *world, struct timer *timer) {
     struct carry *carry = timer->owner;
     struct node *node = &world->nodes[carry->node];
-    net_close(world->net, carry->id, world->now);
-    down(node, carry);
+    if (carry->link != NULL) {
+        bytes_tick(node, carry);
+    } else {
+        net_close(world->net, carry->id, world->now);
+        carry_down(node, carry);
+    }
     host_pump(node);
 }

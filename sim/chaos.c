@@ -244,26 +244,32 @@ static struct neighbours neighbours_of(const struct plan *plan) {
     return out;
 }
 
+/* Puts those neighbours of a node on the rim that were not seen before. */
+static void widen(struct faults *faults, const struct neighbours *graph, uint32_t node,
+                  size_t *rim_count) {
+    for (size_t i = graph->first[node]; i < graph->first[node + 1]; i++) {
+        uint32_t next = graph->list[i];
+        if (!faults->scratch_flags[next]) {
+            faults->scratch_flags[next] = true;
+            faults->scratch[(*rim_count)++] = next;
+        }
+    }
+}
+
 /* Grows the core from a random node: each next one is drawn from the rim. */
 static void grow_core(struct faults *faults, uint32_t size) {
     struct neighbours graph = neighbours_of(world_plan(faults->world));
     uint32_t *rim = faults->scratch;
-    bool *is_seen = faults->scratch_flags;
     size_t rim_count = 1;
-    memset(is_seen, 0, faults->node_count * sizeof(*is_seen));
+    memset(faults->scratch_flags, 0, faults->node_count * sizeof(*faults->scratch_flags));
     rim[0] = (uint32_t)rng_below(&faults->chaos_rng, faults->node_count);
-    is_seen[rim[0]] = true;
+    faults->scratch_flags[rim[0]] = true;
     for (uint32_t grown = 0; grown < size && rim_count > 0; grown++) {
         size_t drawn = rng_below(&faults->chaos_rng, rim_count);
         uint32_t node = rim[drawn];
         rim[drawn] = rim[--rim_count];
         faults->is_core[node] = true;
-        for (size_t i = graph.first[node]; i < graph.first[node + 1]; i++) {
-            if (!is_seen[graph.list[i]]) {
-                is_seen[graph.list[i]] = true;
-                rim[rim_count++] = graph.list[i];
-            }
-        }
+        widen(faults, &graph, node, &rim_count);
     }
     free(graph.first);
     free(graph.list);

@@ -21,6 +21,7 @@
 #define LINKS_MAX 64
 #define BURST_MAX 8 /* frames it makes of one kind each time it speaks */
 #define FLIP_SHARE 8
+#define SEALED_FLIP_SHARE 64 /* of chunks: each costs the liar a link */
 #define HOLD_SHARE 4
 #define PERIOD_MIN (5 * NS_PER_MS)
 #define PERIOD_DOUBLINGS 7 /* up to 640 ms, drawn for each liar */
@@ -189,6 +190,18 @@ static bool on_send(void *ctx, uint32_t node, uint32_t to, struct action *action
         return false;
     }
     return true;
+}
+
+/* Byte mode: between two honest links this would be the network's doing; it must not open. */
+static void on_bytes(void *ctx, uint32_t node, uint32_t to, uint8_t *data, size_t len) {
+    struct liars *liars = ctx;
+    struct teller *teller = liars->tellers[node];
+    (void)to;
+    if (wants(teller, LIE_FLIP, SEALED_FLIP_SHARE)) {
+        uint64_t bit = rng_below(&teller->rng, 8 * len);
+        data[bit / 8] ^= (uint8_t)(1U << (bit % 8));
+        count(liars, LIE_FLIP);
+    }
 }
 
 /* ---- what the liar makes up ---- */
@@ -403,7 +416,7 @@ static void become_honest(struct liars *liars, struct teller *teller) {
 void liars_set(struct liars *liars, uint32_t node, uint32_t lies) {
     ASSERT(node < world_node_count(liars->world));
     struct teller *teller = teller_of(liars, node);
-    const struct liar hook = {.ctx = liars, .send = on_send};
+    const struct liar hook = {.ctx = liars, .send = on_send, .bytes = on_bytes};
     teller->lies = lies;
     if (lies == 0) {
         become_honest(liars, teller);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sim/bytes.h"
 #include "sim/world_internal.h"
 
 #define PORT ":9338"
@@ -77,6 +78,7 @@ void node_fini(struct node *node) {
     free(node->links);
     core_free(node->core);
     node->core = NULL;
+    bytes_fini(node);
     store_wipe(node);
 }
 

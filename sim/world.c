@@ -76,6 +76,7 @@ static struct world *world_alloc(const struct world_options *options) {
         world->records = must(record_pool_new(&key, POOL_RECORDS_MAX));
     }
     world_rng(world, "memory", &world->memory_rng);
+    world_rng(world, "cut", &world->cut_rng);
     return world;
 }
 

@@ -117,6 +117,8 @@ void world_fill_disk(struct world *world, uint32_t node, bool is_full);
 struct liar {
     void *ctx;
     bool (*send)(void *ctx, uint32_t node, uint32_t to, struct action *action);
+    /* Byte mode: sealed bytes on their way out, which may be changed. NULL: left alone. */
+    void (*bytes)(void *ctx, uint32_t node, uint32_t to, uint8_t *data, size_t len);
 };
 void world_set_liar(struct world *world, uint32_t node, const struct liar *liar); /* NULL: honest */
 bool world_is_liar(const struct world *world, uint32_t node);

@@ -4,6 +4,7 @@
  *
  *   world.c  the clock and what happens next; questions      node.c   a node's life and troubles
  *   host.c   inputs to a core, and what it wants done        carry.c  links over the network
+ *   bytes.c  the same with real links over bytes
  *   store.c  what a node remembers over a restart            memory.c allocations that are refused
  */
 #ifndef SIM_WORLD_INTERNAL_H
@@ -43,6 +44,7 @@ struct carry {
     uint64_t token; /* of the dial; 0: accepted */
     struct timer timer;
     struct sendq queue; /* what the network has no room for */
+    struct link *link;  /* byte mode: the real one; NULL in frame mode */
     bool is_touched;    /* in world->touched */
     bool is_room_asked; /* the network will say when it has room */
 };
@@ -78,6 +80,7 @@ struct node {
     size_t link_size;
     struct liar liar;
     bool is_liar;
+    struct bytes_node *bytes; /* byte mode: what its links share (bytes.c) */
 };
 
 /* world_at: kept until it fires. */
@@ -109,6 +112,7 @@ struct world {
     size_t touched_count;
     size_t touched_size;
     struct rng memory_rng;
+    struct rng cut_rng; /* byte mode: where bytes are cut */
 };
 
 /* Calls one callback of all observers. */
