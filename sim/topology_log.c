@@ -16,6 +16,7 @@
 struct ends {
     uint32_t other;
     uint32_t count;
+    bool is_up; /* the link between them; said where `other` is the larger of the two */
 };
 
 struct end_list { /* by other */
@@ -123,35 +124,44 @@ static void add(struct topology_log *log, enum topology_event_kind kind, uint32_
     log->event_count++;
 }
 
-static void add_link(struct topology_log *log, bool is_up, uint32_t a, uint32_t b) {
+static void set_link(struct topology_log *log, bool is_up, uint32_t node, uint32_t other) {
+    uint32_t low = node < other ? node : other;
+    uint32_t high = node < other ? other : node;
+    struct ends *ends = list_entry(&log->lists[low], high);
+    if (ends->is_up == is_up) {
+        return;
+    }
+    ends->is_up = is_up;
     log->links_up += is_up ? 1U : 0U - 1U;
-    add(log, is_up ? TOPOLOGY_LINK_UP : TOPOLOGY_LINK_DOWN, a < b ? a : b, a < b ? b : a);
+    add(log, is_up ? TOPOLOGY_LINK_UP : TOPOLOGY_LINK_DOWN, low, high);
 }
 
 static void on_link(void *ctx, uint32_t node, uint32_t other, struct link_id link, bool is_up) {
     struct topology_log *log = ctx;
     (void)link;
     struct ends *ends = list_entry(&log->lists[node], other);
-    uint32_t before = ends->count;
     if (is_up) {
         ends->count++;
+        if (list_count(&log->lists[other], node) > 0) {
+            set_link(log, true, node, other);
+        }
     } else if (ends->count > 0) {
         ends->count--;
-    }
-    bool is_changed = (before == 0) != (ends->count == 0);
-    if (is_changed && list_count(&log->lists[other], node) > 0) {
-        add_link(log, is_up, node, other);
+        if (ends->count == 0) {
+            set_link(log, false, node, other);
+        }
     }
 }
 
-/* A process that died tells nobody that its links went. */
+/* A process that died tells nobody that its links went: each is up until its other end, if that
+ * lives, lets go. */
 static void drop_ends(struct topology_log *log, uint32_t node) {
     struct end_list *list = &log->lists[node];
     for (size_t i = 0; i < list->count; i++) {
-        bool was_up = list->items[i].count > 0;
+        uint32_t other = list->items[i].other;
         list->items[i].count = 0;
-        if (was_up && list_count(&log->lists[list->items[i].other], node) > 0) {
-            add_link(log, false, node, list->items[i].other);
+        if (list_count(&log->lists[other], node) == 0) {
+            set_link(log, false, node, other);
         }
     }
 }

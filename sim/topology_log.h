@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which nodes and links were up when, for the picture in the report. A link is up while both ends
- * hold one. Beyond NODES_MAX nodes a sample is drawn, the first of a breadth-first walk of the plan
+ * Which nodes and links were up when, for the picture in the report. A link comes up once both ends
+ * hold one, and goes with the first end that lets go of it; when one end dies, that is the other.
+ * Beyond NODES_MAX nodes a sample is drawn, the first of a breadth-first walk of the plan
  * so that it hangs together; beyond EVENTS_MAX events the sample is halved.
  */
 #ifndef SIM_TOPOLOGY_LOG_H
