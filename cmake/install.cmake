@@ -27,6 +27,12 @@ install(TARGETS weftd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 if(TARGET weft)
     install(TARGETS weft RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(TARGET weft-sim)
+    install(TARGETS weft-sim RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    # Where the program looks for them: beside itself (sim/library.c).
+    install(DIRECTORY sim/scenarios DESTINATION ${CMAKE_INSTALL_DATADIR}/weft
+        FILES_MATCHING PATTERN "*.yaml")
+endif()
 install(DIRECTORY include/weft DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
 # The prefix is only known at the time of installing (--prefix), so weft.pc is written then.
