@@ -104,17 +104,20 @@ static void walk_begin(struct walk *walk, const struct topology *topology, uint3
     walk_enter(walk, slot, TOPOLOGY_NONE);
 }
 
+/* Attaches those of a slot's neighbours that are not; they enter the walk from `at`. */
+static void spread_from(struct topology *topology, struct walk *walk, uint32_t slot, uint32_t at) {
+    for (uint32_t i = 0; i < topology->words[slot]->link_count; i++) {
+        uint32_t far = topology_far(topology, slot, i);
+        if (far != TOPOLOGY_NONE && !is_attached(topology, far) && attach(topology, far, slot)) {
+            walk_enter(walk, far, at);
+        }
+    }
+}
+
 /* Attaches all that hang on the newly attached at the walk's places. */
 static void spread(struct topology *topology, struct walk *walk) {
     for (uint32_t at = 0; at < walk->count; at++) {
-        uint32_t slot = walk->steps[at].slot;
-        for (uint32_t i = 0; i < topology->words[slot]->link_count; i++) {
-            uint32_t far = topology_far(topology, slot, i);
-            if (far != TOPOLOGY_NONE && !is_attached(topology, far) &&
-                attach(topology, far, slot)) {
-                walk_enter(walk, far, at);
-            }
-        }
+        spread_from(topology, walk, walk->steps[at].slot, at);
     }
 }
 
@@ -131,18 +134,21 @@ static void attach_all(struct topology *topology, uint32_t slot, uint32_t parent
     walk_fini(&walk);
 }
 
+static void neighbours_attach(struct topology *topology, uint32_t slot) {
+    for (uint32_t i = 0; i < topology->words[slot]->link_count; i++) {
+        uint32_t far = topology_far(topology, slot, i);
+        if (far != TOPOLOGY_NONE && !is_attached(topology, far)) {
+            attach_all(topology, far, slot);
+        }
+    }
+}
+
 /* After a want of memory: looks at all links of those attached again. */
 static enum weft_err attach_missed(struct topology *topology) {
     topology->has_missed = false;
     for (uint32_t slot = 0; slot < topology->slot_count; slot++) {
-        if (topology->words[slot] == NULL || !is_attached(topology, slot)) {
-            continue;
-        }
-        for (uint32_t i = 0; i < topology->words[slot]->link_count; i++) {
-            uint32_t far = topology_far(topology, slot, i);
-            if (far != TOPOLOGY_NONE && !is_attached(topology, far)) {
-                attach_all(topology, far, slot);
-            }
+        if (topology->words[slot] != NULL && is_attached(topology, slot)) {
+            neighbours_attach(topology, slot);
         }
     }
     return topology->has_missed ? WEFT_ERR_MEMORY : WEFT_OK;
@@ -192,23 +198,34 @@ static bool is_grounded(const struct topology *topology, uint32_t slot, uint32_t
     return false;
 }
 
+/* A neighbour of the slot at a place of the walk that is grounded without `except`, or
+ * TOPOLOGY_NONE: then those that were not seen enter the walk. */
+static uint32_t ground_beside(const struct topology *topology, struct walk *walk, uint32_t except,
+                              uint32_t at) {
+    uint32_t slot = walk->steps[at].slot;
+    for (uint32_t i = 0; i < topology->words[slot]->link_count; i++) {
+        uint32_t far = topology_far(topology, slot, i);
+        if (far == TOPOLOGY_NONE || !is_attached(topology, far) || walk->is_seen[far] != 0 ||
+            (slot == except && far == topology->self_slot)) {
+            continue;
+        }
+        if (is_grounded(topology, far, except)) {
+            return far;
+        }
+        walk_enter(walk, far, at);
+    }
+    return TOPOLOGY_NONE;
+}
+
 /* Walks from the slot that the walk began with until a neighbour that is grounded without `except`
  * is found; its slot, and in *at the place of whose neighbour it is. The link between `except` and
  * ourselves does not count. */
 static uint32_t ground_find(const struct topology *topology, struct walk *walk, uint32_t except,
                             uint32_t *at) {
     for (*at = 0; *at < walk->count; (*at)++) {
-        uint32_t slot = walk->steps[*at].slot;
-        for (uint32_t i = 0; i < topology->words[slot]->link_count; i++) {
-            uint32_t far = topology_far(topology, slot, i);
-            if (far == TOPOLOGY_NONE || !is_attached(topology, far) || walk->is_seen[far] != 0 ||
-                (slot == except && far == topology->self_slot)) {
-                continue;
-            }
-            if (is_grounded(topology, far, except)) {
-                return far;
-            }
-            walk_enter(walk, far, *at);
+        uint32_t ground = ground_beside(topology, walk, except, *at);
+        if (ground != TOPOLOGY_NONE) {
+            return ground;
         }
     }
     return TOPOLOGY_NONE;

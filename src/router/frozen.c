@@ -144,40 +144,47 @@ static void rows_write(struct frozen *graph, const struct wire_word **words) {
     graph->paths.rows[graph->paths.node_count] = next;
 }
 
-/* Marks arcs that the far end does not return by a cost of 0. Rows are sorted and are walked in
- * order, so that a cursor in each far row only goes forward. */
+/* Marks a node's arcs that the far end does not return by a cost of 0. */
+static void row_mark(struct path_graph *paths, uint32_t node, uint32_t *cursors) {
+    for (uint32_t i = paths->rows[node]; i < paths->rows[node + 1]; i++) {
+        uint32_t to = paths->arcs[i].to;
+        uint32_t end = paths->rows[to + 1];
+        uint32_t at = cursors[to];
+        while (at < end && paths->arcs[at].to < node) {
+            at++;
+        }
+        cursors[to] = at;
+        if (at == end || paths->arcs[at].to != node) {
+            paths->arcs[i].cost_us = 0;
+        }
+    }
+}
+
+/* Marks all. Rows are sorted and are walked in order, so that a cursor in each far row only goes
+ * forward. */
 static void one_way_mark(struct path_graph *paths, uint32_t *cursors) {
     memcpy(cursors, paths->rows, paths->node_count * sizeof *cursors);
     for (uint32_t u = 0; u < paths->node_count; u++) {
-        for (uint32_t i = paths->rows[u]; i < paths->rows[u + 1]; i++) {
-            uint32_t to = paths->arcs[i].to;
-            uint32_t end = paths->rows[to + 1];
-            uint32_t at = cursors[to];
-            while (at < end && paths->arcs[at].to < u) {
-                at++;
-            }
-            cursors[to] = at;
-            if (at == end || paths->arcs[at].to != u) {
-                paths->arcs[i].cost_us = 0;
-            }
-        }
+        row_mark(paths, u, cursors);
     }
 }
 
 /* Closes the gaps of the marked. */
 static void one_way_drop(struct path_graph *paths) {
     uint32_t next = 0;
-    uint32_t from = 0;
-    for (uint32_t u = 0; u < paths->node_count; u++) {
-        uint32_t end = paths->rows[u + 1];
-        paths->rows[u] = next;
-        for (; from < end; from++) {
-            if (paths->arcs[from].cost_us != 0) {
-                paths->arcs[next++] = paths->arcs[from];
-            }
+    uint32_t u = 0;
+    uint32_t count = paths->rows[paths->node_count];
+    for (uint32_t from = 0; from < count; from++) {
+        for (; u < paths->node_count && paths->rows[u] <= from; u++) {
+            paths->rows[u] = next;
+        }
+        if (paths->arcs[from].cost_us != 0) {
+            paths->arcs[next++] = paths->arcs[from];
         }
     }
-    paths->rows[paths->node_count] = next;
+    for (; u <= paths->node_count; u++) {
+        paths->rows[u] = next;
+    }
 }
 
 static enum weft_err frozen_freeze(struct frozen *graph, const struct wire_word **words) {
@@ -200,7 +207,7 @@ static enum weft_err frozen_freeze(struct frozen *graph, const struct wire_word 
 
 static enum weft_err frozen_fill(struct frozen *graph, const struct topology *topology) {
     const struct wire_word **words =
-        malloc(((size_t)topology->attached_count + 1) * sizeof(struct wire_word *));
+        calloc((size_t)topology->attached_count + 1, sizeof(struct wire_word *));
     if (words == NULL) {
         return WEFT_ERR_MEMORY;
     }

@@ -115,6 +115,7 @@ void router_remove_peer(struct router *router, const struct weft_peer_id *peer, 
 bool router_next_reach(struct router *router, struct weft_peer_id *peer, bool *is_reached) {
     struct topology_reach reach;
     if (!ring_pop(&router->topology.reach, &reach)) {
+        topology_reach_trim(&router->topology);
         return false;
     }
     *peer = reach.peer;

@@ -11,6 +11,8 @@
 #include "router/attach.h"
 
 #define SLOTS_FIRST 16
+/* What the queue of news may keep at rest. */
+#define REACH_KEPT 64
 
 void topology_init(struct topology *topology, const struct weft_peer_id *self, size_t peers_max,
                    struct graph_pool *pool) {
@@ -21,6 +23,15 @@ void topology_init(struct topology *topology, const struct weft_peer_id *self, s
                                   .self_slot = TOPOLOGY_NONE,
                                   .pool = pool};
     ring_init(&topology->reach, sizeof(struct topology_reach), 2 * peers_max + 2);
+}
+
+void topology_reach_trim(struct topology *topology) {
+    ASSERT(topology->reach.count == 0);
+    if (topology->reach.size > REACH_KEPT) {
+        size_t count_max = topology->reach.count_max;
+        ring_fini(&topology->reach);
+        ring_init(&topology->reach, sizeof(struct topology_reach), count_max);
+    }
 }
 
 void topology_fini(struct topology *topology) {

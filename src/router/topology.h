@@ -87,6 +87,9 @@ WEFT_MUST_CHECK enum weft_err topology_set(struct topology *topology, struct wir
 /* Forgets what `peer` said; nothing happens if it said nothing. */
 struct topology_change topology_remove(struct topology *topology, const struct weft_peer_id *peer);
 
+/* Gives back what a crowd that came at once needed in the queue, which is empty. */
+void topology_reach_trim(struct topology *topology);
+
 /* The slot of a peer we have word from, or TOPOLOGY_NONE. Cost: a binary search. */
 uint32_t topology_find(const struct topology *topology, const struct weft_peer_id *peer);
 

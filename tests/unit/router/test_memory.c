@@ -128,6 +128,37 @@ static void asked_while_failing(struct graph_pool *pool, const struct word words
     router_free(router);
 }
 
+/* A third peer comes to hang on two who have routes already; then 1 lists a hundred more. */
+Test(memory, a_repair_that_finds_no_room_is_made_good_when_asked_again) {
+    FAILING_ALLOC_EACH(nth) {
+        failing_alloc_disarm();
+        static struct graph graph;
+        graph = (struct graph){.count = 40};
+        for (uint32_t i = 0; i < graph.count; i++) {
+            graph.ids[i] = graph_id(i);
+            graph_link(&graph, i, (i + 1) % graph.count, 5);
+        }
+        struct router *router = graph_router(&graph, 0);
+        for (uint32_t i = 0; i < graph.count; i++) {
+            graph_tell(&graph, router, i, 0);
+        }
+        (void)graph_settle(router);
+        cr_assert(router_path_to(router, &graph.ids[20]).is_reachable);
+        for (uint32_t i = 2; i < 15; i++) {
+            graph_link(&graph, 1, i, 1);
+            graph_tell(&graph, router, i, NS_PER_S);
+        }
+        graph_tell(&graph, router, 1, NS_PER_S);
+        cr_assert(router_update(router, 10 * NS_PER_S));
+        failing_alloc_arm(nth);
+        bool is_there = router_path_to(router, &graph.ids[20]).is_reachable;
+        bool has_failed = failing_alloc_disarm();
+        cr_assert(is_there || has_failed);
+        cr_assert_eq(router_path_to(router, &graph.ids[14]).cost_us, 6);
+        router_free(router);
+    }
+}
+
 Test(memory, a_computation_that_finds_no_room_is_made_when_asked_again) {
     struct word words[2];
     struct weft_peer_id ids[2];
