@@ -220,9 +220,10 @@ void carry_down(struct node *node, struct carry *carry) {
         core_dial_failed(node->core, token, "the handshake failed", host_now(node));
     }
     host_exit(node);
-    if (was_up) {
-        OBSERVE(world, link, node_index(node), other, id, false);
+    if (!was_up) {
+        return;
     }
+    OBSERVE(world, link, node_index(node), other, id, false);
 }
 
 void carry_close(struct node *node, const struct action *action) {

@@ -34,8 +34,10 @@ static void on_link(void *ctx, uint32_t node, uint32_t other, struct link_id lin
 }
 
 void rig_form(struct rig *rig, uint64_t seed) {
-    const struct world_options options = {
-        .scenario = &rig->scenario, .seed = seed, .is_sharing = true};
+    const struct world_options options = {.scenario = &rig->scenario,
+                                          .seed = seed,
+                                          .is_sharing = true,
+                                          .is_byte_mode = rig->is_byte_mode};
     const struct observer observer = {.ctx = rig, .link = on_link};
     struct scenario_error error;
     rig->world = world_new(&options, &error);

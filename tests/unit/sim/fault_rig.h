@@ -20,6 +20,7 @@ struct rig {
     struct faults *faults;
     weft_ns begun;
     uint64_t links_lost;
+    bool is_byte_mode;
 };
 
 /* So many nodes, good links, nothing that goes wrong. */
