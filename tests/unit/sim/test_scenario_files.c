@@ -5,10 +5,12 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "sim/scenario.h"
+#include "sim/scenario_parse.h"
 
+#define DOCS_BYTES_MAX (1U << 20)
 #define FILES_MAX 200
 
 static size_t each_file(void (*each)(const struct scenario *scenario, const char *name)) {
@@ -62,6 +64,59 @@ static void check_suite(const struct scenario *scenario, const char *name) {
 
 Test(scenario_files, of_the_suite_are_small) {
     (void)each_file(check_suite);
+}
+
+/* docs/simulation.md, as a text. */
+static char *read_docs(void) {
+    FILE *file = fopen(DOCS_FILE, "re");
+    cr_assert_not_null(file);
+    char *text = calloc(1, DOCS_BYTES_MAX);
+    cr_assert_lt(fread(text, 1, DOCS_BYTES_MAX - 1, file), DOCS_BYTES_MAX - 1);
+    fclose(file);
+    return text;
+}
+
+static void check_listed(const struct scenario *scenario, const char *name) {
+    char row[100];
+    char *docs = read_docs();
+    (void)snprintf(row, sizeof row, "| `%s` |", scenario->name);
+    cr_expect(strstr(docs, row) != NULL, "docs/simulation.md does not list %s", name);
+    free(docs);
+}
+
+Test(scenario_files, are_listed_in_the_docs) {
+    (void)each_file(check_listed);
+}
+
+static void check_keys(const struct field *fields, const char *docs) {
+    for (; fields->key != NULL; fields++) {
+        char key[64];
+        (void)snprintf(key, sizeof key, "`%s`", fields->key);
+        cr_expect(strstr(docs, key) != NULL, "docs/simulation.md does not say what %s is", key);
+        if (fields->fields != NULL) {
+            check_keys(fields->fields, docs);
+        }
+    }
+}
+
+static void check_words(const struct choice *choices, const char *docs) {
+    for (; choices->word != NULL; choices++) {
+        char word[64];
+        (void)snprintf(word, sizeof word, "`%s`", choices->word);
+        cr_expect(strstr(docs, word) != NULL, "docs/simulation.md does not say what %s is", word);
+    }
+}
+
+Test(scenario_files, hold_no_key_that_the_docs_do_not_explain) {
+    char *docs = read_docs();
+    check_keys(SCENARIO_FIELDS, docs);
+    check_keys(QUALITY_FIELDS, docs);
+    check_keys(LOAD_FIELDS, docs);
+    check_keys(FAULT_FIELDS, docs);
+    check_words(FAULT_KINDS, docs);
+    check_words(LOAD_KINDS, docs);
+    check_words(TOPOLOGY_KINDS, docs);
+    free(docs);
 }
 
 static char targets_found[4096];
