@@ -151,8 +151,8 @@ struct checks {
     uint64_t *reach_epoch;
     uint32_t *walk; /* scratch of a breadth-first walk */
     uint32_t *walk_hops;
-    uint64_t travelled;
-    uint64_t looped;
+    uint64_t travelled; /* packets that their sources sent */
+    uint64_t looped;    /* of those, that came to some relay more than once */
     uint64_t beyond_hops;
     uint64_t broadcast_sends;
     uint64_t broadcast_deliveries;

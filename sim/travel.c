@@ -142,7 +142,10 @@ static void packet_sent(struct checks *checks, uint32_t node, const struct wire_
     if (packet.hops < WIRE_HOPS_MAX ||
         !weft_peer_id_equal(packet.source, world_id(checks->world, node))) {
         check_passed_on(checks, node, &packet);
-    } else if (packet.is_sealed) {
+        return;
+    }
+    checks->travelled++;
+    if (packet.is_sealed) {
         check_number(checks, node, &packet);
     }
 }
@@ -155,21 +158,22 @@ static void packet_received(struct checks *checks, uint32_t node, const struct w
     if (!packet_of(frame, payload, &message, &packet)) {
         return; /* a liar's; the core's to refuse */
     }
-    checks->travelled++;
     if (weft_peer_id_equal(packet.destination, world_id(checks->world, node))) {
         return;
     }
     struct seen_entry *came =
         seen_add(&checks->travels, seen_mix(packet.hash, node), world_now(checks->world), &is_new);
     came->a = packet.hops;
-    came->b++;
-    if (packet.is_sealed && came->b > 1) {
-        checks->looped++;
+    uint64_t times = ++came->b;
+    if (packet.is_sealed && times > 1) {
+        (void)seen_add(&checks->travels, seen_mix(packet.hash, ORACLE_NONE),
+                       world_now(checks->world), &is_new);
+        checks->looped += is_new ? 1 : 0; /* each frame once, however long it goes round */
     }
-    if (packet.is_sealed && came->b > WIRE_HOPS_MAX && check_is_honest(checks, node)) {
+    if (packet.is_sealed && times > WIRE_HOPS_MAX && check_is_honest(checks, node)) {
         check_break(checks, CHECK_HOPS,
                     "node %u: the same packet came: expected at most %d times, found %" PRIu64,
-                    node, WIRE_HOPS_MAX, came->b);
+                    node, WIRE_HOPS_MAX, times);
     }
 }
 
