@@ -166,32 +166,55 @@ Test(memory, a_computation_that_finds_no_room_is_made_when_asked_again) {
     FAILING_ALLOC_EACH(nth) {
         failing_alloc_disarm(); /* only the computation is to fail */
         asked_while_failing(NULL, words, ids, nth);
+    }
+    words_free(words);
+}
+
+Test(memory, a_shared_computation_that_finds_no_room_is_made_when_asked_again) {
+    struct word words[2];
+    struct weft_peer_id ids[2];
+    words_make(words, ids);
+    FAILING_ALLOC_EACH(nth) {
+        failing_alloc_disarm();
         struct hash_key key = {{1}};
         struct graph_pool *pool = graph_pool_new(&key);
         cr_assert_not_null(pool);
         asked_while_failing(pool, words, ids, nth);
         graph_pool_free(pool);
-        failing_alloc_arm(nth);
-        pool = graph_pool_new(&key);
-        graph_pool_free(pool);
     }
     words_free(words);
 }
 
-/* Neighbours 0 - 1 - 2, and 1 goes: 2 must be told lost sooner or later. */
+Test(memory, a_pool_that_cannot_be_made_says_so) {
+    FAILING_ALLOC_EACH(nth) {
+        struct hash_key key = {{1}};
+        struct graph_pool *pool = graph_pool_new(&key);
+        cr_assert_eq(pool == NULL, failing_alloc_disarm());
+        graph_pool_free(pool);
+    }
+}
+
+#define LOST 20
+
+/* A line, and we lose our end of it: all must be told lost sooner or later, each once. */
 Test(memory, a_loss_that_finds_no_room_is_told_later) {
     FAILING_ALLOC_EACH(nth) {
         failing_alloc_disarm();
-        struct graph graph = {.count = 3, .ids = {graph_id(0), graph_id(1), graph_id(2)}};
+        static struct graph graph;
+        graph = (struct graph){.count = LOST + 1};
+        for (uint32_t i = 0; i <= LOST; i++) {
+            graph.ids[i] = graph_id(i);
+        }
         struct weft_peer_id peer;
         bool is_reached = false;
         struct router *router = graph_router(&graph, 0);
-        graph_link(&graph, 0, 1, 1);
-        graph_link(&graph, 1, 2, 1);
-        for (uint32_t i = 0; i < 3; i++) {
-            graph_tell(&graph, router, i, 0);
+        for (uint32_t i = 0; i < LOST; i++) {
+            graph_link(&graph, i, i + 1, 1);
         }
-        while (router_next_reach(router, &peer, &is_reached)) {
+        for (uint32_t i = 0; i <= LOST; i++) {
+            graph_tell(&graph, router, i, 0);
+            while (router_next_reach(router, &peer, &is_reached)) {
+            }
         }
         graph_unlink(&graph, 0, 1);
         graph_tell(&graph, router, 0, 0);
@@ -208,7 +231,7 @@ Test(memory, a_loss_that_finds_no_room_is_told_later) {
             cr_assert_not(is_reached);
             lost++;
         }
-        cr_assert_eq(lost, 2);
+        cr_assert_eq(lost, LOST);
         cr_assert_eq(router_reachable_count(router), 0);
         router_free(router);
     }
