@@ -396,8 +396,9 @@ function binBuckets(buckets, unit) {
   const low = buckets[0][0];
   const high = buckets.at(-1)[1] + 1;
   const isWhole = unit === "count" && high - low <= HISTOGRAM_BINS;
-  const isLog = !isWhole && high / Math.max(low, 1) > LOG_FROM_RATIO;
-  const forth = isLog ? (value) => Math.log10(Math.max(value, 1)) : (value) => value;
+  const least = Math.max(low > 0 ? low : buckets[Math.min(1, buckets.length - 1)][0], 1); // zeros go with it
+  const isLog = !isWhole && high / least > LOG_FROM_RATIO;
+  const forth = isLog ? (value) => Math.log10(Math.max(value, least)) : (value) => value;
   const from = isWhole ? low - 0.5 : forth(low);
   const to = isWhole ? buckets.at(-1)[0] + 0.5 : Math.max(forth(high), isLog ? from : from + Math.max(from * 0.02, 4));
   const bins = isWhole ? Math.round(to - from) : HISTOGRAM_BINS;
@@ -412,11 +413,12 @@ function binBuckets(buckets, unit) {
   return { from, step, counts, total, isLog, isWhole };
 }
 
-// 1, 2, 5 times the powers of ten; only the powers where they are many. Of times beyond a minute as well.
+// 1, 2, 5 times the powers of ten; only powers, or every second or third of them, where they are many.
 function logSplits(low, high) {
   const splits = [];
-  const factors = high - low > 3 ? [1] : high - low > 1.2 ? [1, 3] : [1, 2, 5];
-  for (let power = Math.floor(low); power <= high; power++) {
+  const factors = high - low > 2.5 ? [1] : high - low > 1.2 ? [1, 3] : [1, 2, 5];
+  const stride = Math.max(1, Math.ceil((high - low) / 5));
+  for (let power = Math.floor(low / stride) * stride; power <= high; power += stride) {
     for (const factor of factors) {
       const value = power + Math.log10(factor);
       if (value >= low - 1e-9 && value <= high + 1e-9) {
@@ -486,7 +488,7 @@ class DistributionCard {
     ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
     for (const quantile of ["p50", "p90", "p99"]) {
       const value = this.metric[quantile];
-      const left = u.valToPos(bins.isLog ? Math.log10(Math.max(value, 1)) : value, "x", true);
+      const left = Math.max(u.valToPos(bins.isLog ? Math.log10(Math.max(value, 1)) : value, "x", true), bbox.left);
       ctx.beginPath();
       ctx.moveTo(left, bbox.top);
       ctx.lineTo(left, bbox.top + bbox.height);

@@ -269,10 +269,13 @@ function start() {
   byId("fault-sum").textContent = faults.length === 1 ? "1 fault" : `${formatValue(faults.length, "count")} faults`;
   faultTable(faults, (kind) => view.charts.faultColour(kind), seek);
   const metrics = metricTable(run.result.metrics);
-  byId("filter").addEventListener("input", (event) => {
-    const words = event.target.value.toLowerCase().split(/\s+/);
-    metrics.filter((metric) => words.every((word) => metric.name.toLowerCase().includes(word)));
-  });
+  const filter = () => {
+    const words = byId("filter").value.toLowerCase().split(/\s+/);
+    const isWanted = (metric) => !byId("nonzero").checked || metric.value !== 0 || metric.count > 0;
+    metrics.filter((metric) => isWanted(metric) && words.every((word) => metric.name.toLowerCase().includes(word)));
+  };
+  byId("filter").addEventListener("input", filter);
+  byId("nonzero").addEventListener("change", filter);
   byId("zoom-in").addEventListener("click", () => view.mesh.zoomBy(1.4));
   byId("zoom-out").addEventListener("click", () => view.mesh.zoomBy(1 / 1.4));
   byId("zoom-fit").addEventListener("click", () => view.mesh.zoomFit());

@@ -128,7 +128,7 @@ function metricTable(metrics) {
   const figure = (title, of) => ({
     title, isNumber: true, value: of, text: (metric) => (of(metric) === null ? "" : formatValue(of(metric), metric.unit)),
   });
-  const ofDistribution = (name) => (metric) => (isCounter(metric) ? null : metric[name] ?? null);
+  const ofDistribution = (name) => (metric) => (isCounter(metric) || (metric.count === 0 && name !== "count") ? null : metric[name] ?? null);
   return new SortedTable(byId("metrics"), [
     { title: "Metric", value: (metric) => metric.name, cell: (metric) => make("code", {}, metric.name) },
     figure("Value", (metric) => (isCounter(metric) ? metric.value : null)),

@@ -266,6 +266,8 @@ class ReportTest(unittest.TestCase):
         self.assertEqual("descending", page.ask("document.querySelectorAll('#metrics th')[7].ariaSort"))
         page.ask("(() => { const box = document.getElementById('filter'); box.value = 'latency uni'; box.dispatchEvent(new Event('input')); })()")
         self.assertEqual(["unicast.latency"], self.column(page, "metrics", 0))
+        page.ask("(() => { const box = document.getElementById('filter'); box.value = ''; document.getElementById('nonzero').click(); })()")
+        self.assertEqual({"broadcast.missed"}, set(names) - set(self.column(page, "metrics", 0)))
         self.assertEqual([fault["what"] for fault in run["faults"]], self.column(page, "faults", 4))
 
     def test_distributions_show_every_sample(self):
@@ -278,6 +280,16 @@ class ReportTest(unittest.TestCase):
             if metric["kind"] == "distribution":
                 total = page.ask(f"binBuckets({json.dumps(metric['buckets'])}, '{metric['unit']}').counts.reduce((sum, count) => sum + count, 0)")
                 self.assertAlmostEqual(metric["count"], total, places=3, msg=metric["name"])
+
+    def test_axes_of_wide_distributions_stay_readable(self):
+        run = sample(5)
+        wide = next(metric for metric in run["metrics"] if metric["name"] == "link.round_trip")
+        wide["buckets"] = [[0, 0, 10], [3, 3, 1]] + wide["buckets"] + [[9000000000000, 9100000000000, 2]]
+        wide["count"] += 13
+        page = self.open(run)
+        self.assertAlmostEqual(wide["count"], page.ask(f"binBuckets({json.dumps(wide['buckets'])}, 'ns').counts.reduce((sum, count) => sum + count, 0)"), places=3)
+        self.assertLessEqual(page.ask("logSplits(0.5, 12.96).length"), 6)
+        self.assertEqual(["10 ms", "30 ms", "100 ms"], page.ask("logSplits(6.9, 8.3).map((power) => formatValue(10 ** power, 'ns'))"))
 
     def test_takes_the_smallest_and_oddest_runs(self):
         run = sample(5)
