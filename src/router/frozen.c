@@ -310,7 +310,7 @@ static enum weft_err row_patch(struct frozen *graph, const struct topology *topo
                                uint32_t node) {
     const struct wire_word *word = topology->words[slot];
     graph->digest -= row_digest(graph, node);
-    enum weft_err err = row_resize(graph, node, topology_degree(topology, slot));
+    enum weft_err err = row_resize(graph, node, topology->degrees[slot]);
     if (err != WEFT_OK) {
         return err;
     }

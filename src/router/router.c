@@ -277,7 +277,7 @@ uint64_t router_computation_count(const struct router *router) {
 
 size_t router_degree(const struct router *router, const struct weft_peer_id *peer) {
     uint32_t slot = topology_find(&router->topology, peer);
-    return slot == TOPOLOGY_NONE ? 0 : topology_degree(&router->topology, slot);
+    return slot == TOPOLOGY_NONE ? 0 : router->topology.degrees[slot];
 }
 
 bool router_can_spare(const struct router *router, const struct weft_peer_id *neighbour) {

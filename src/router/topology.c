@@ -40,6 +40,7 @@ void topology_fini(struct topology *topology) {
     }
     free(topology->words);
     free(topology->parents);
+    free(topology->degrees);
     free(topology->order);
     ring_fini(&topology->reach);
     *topology = (struct topology){0};
@@ -82,14 +83,6 @@ uint32_t topology_far(const struct topology *topology, uint32_t slot, uint32_t l
     return mutual_far(topology, &word->owner, &word->links[link].peer);
 }
 
-uint32_t topology_degree(const struct topology *topology, uint32_t slot) {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < topology->words[slot]->link_count; i++) {
-        count += topology_far(topology, slot, i) != TOPOLOGY_NONE ? 1 : 0;
-    }
-    return count;
-}
-
 static size_t extra_of(const struct wire_word *word) {
     uint32_t count = word != NULL ? word->link_count : 0;
     return count > TOPOLOGY_LINKS_FREE ? count - TOPOLOGY_LINKS_FREE : 0;
@@ -113,6 +106,7 @@ static enum weft_err slots_grow(struct topology *topology) {
     size = size > topology->peers_max ? topology->peers_max : size;
     if (!array_grow(&topology->words, size, sizeof(struct wire_word *)) ||
         !array_grow(&topology->parents, size, sizeof *topology->parents) ||
+        !array_grow(&topology->degrees, size, sizeof *topology->degrees) ||
         !array_grow(&topology->order, size, sizeof *topology->order)) {
         return WEFT_ERR_MEMORY; /* slot_size still tells the truth about all */
     }
@@ -147,6 +141,7 @@ static enum weft_err peer_add(struct topology *topology, struct wire_word *word,
     topology->count++;
     topology->words[slot] = wire_word_ref(word);
     topology->parents[slot] = TOPOLOGY_NONE;
+    topology->degrees[slot] = 0;
     *out = slot;
     return WEFT_OK;
 }
@@ -228,8 +223,12 @@ static void link_differs(struct topology *topology, uint32_t slot, uint32_t far,
     edit_note(&topology->edits, slot);
     edit_note(&topology->edits, far);
     if (is_gained) {
+        topology->degrees[slot]++;
+        topology->degrees[far]++;
         attach_gained(topology, slot, far);
     } else {
+        topology->degrees[slot]--;
+        topology->degrees[far]--;
         attach_lost(topology, slot, far);
     }
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The graph as known: what each peer last said about its own links, by reference to words that all
- * cores of a process share. Nothing is kept of a link here: whether it is *mutual*, and counts,
- * which it does when both ends list it, is looked up in the two words when needed. A changed word
- * is compared with the former one, and only the far ends of links that differ are looked up.
+ * cores of a process share. Nothing is kept of a link here but how many of a peer's are *mutual*:
+ * whether one is, and counts, which it does when both ends list it, is looked up in the two words.
+ * A changed word is compared with the former one, and only the far ends of links that differ are
+ * looked up.
  *
  * Neighbours that we have no word from stay ids in the words of who claims them: a record with a
  * thousand invented links costs 20 kB, no node, and nothing in a computation (T11).
@@ -12,8 +13,9 @@
  *
  *    order:   by id    [ 2 0 3 ]        slots are stable, places in the order are not
  *                        | | |
- *    words:   by slot  [ a - b ... ]    16 bytes a peer in all
+ *    words:   by slot  [ a - b ... ]    18 bytes a peer in all
  *    parents: by slot  [ 0 - 0 ... ]
+ *    degrees: by slot  [ 1 - 1 ... ]
  */
 #ifndef ROUTER_TOPOLOGY_H
 #define ROUTER_TOPOLOGY_H
@@ -43,6 +45,7 @@ struct topology {
     struct weft_peer_id self;
     struct wire_word **words; /* by slot; NULL: a free slot */
     uint32_t *parents;        /* by slot, attach.h; of a free slot: the next free one */
+    uint16_t *degrees;        /* by slot: mutual links */
     uint32_t *order;          /* slots of the used, by increasing id */
     uint32_t slot_count;      /* slots ever used */
     uint32_t slot_size;
@@ -95,8 +98,5 @@ uint32_t topology_find(const struct topology *topology, const struct weft_peer_i
 
 /* The far end of a link of `slot`, if that lists `slot` too; else TOPOLOGY_NONE. */
 uint32_t topology_far(const struct topology *topology, uint32_t slot, uint32_t link);
-
-/* How many of a slot's links are mutual. */
-uint32_t topology_degree(const struct topology *topology, uint32_t slot);
 
 #endif
