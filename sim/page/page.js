@@ -231,6 +231,9 @@ function fillDistributions(run, theme) {
 }
 
 function meshNote(replay) {
+  if (replay.nodes.length === 0) {
+    return "The run kept no topology.";
+  }
   const texts = [];
   if (replay.isSample) {
     texts.push(`A sample of ${formatValue(replay.nodes.length, "count")} of ${formatValue(byId("result").run.result.topology.sampled_of, "count")} nodes, with the links among them.`);

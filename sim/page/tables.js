@@ -43,7 +43,7 @@ function whereBroken(invariant, seek) {
 }
 
 function invariantItem(invariant, seek) {
-  const body = make("div", {}, make("span", {}, invariant.name), make("div", { class: "reached" }, `checked ${formatValue(invariant.checked, "count")} times`));
+  const body = make("div", {}, make("span", {}, invariant.name), make("div", { class: "reached" }, invariant.checked === 1 ? "checked once" : `checked ${formatValue(invariant.checked, "count")} times`));
   if (!invariant.held) {
     body.append(make("div", { class: "detail" }, whereBroken(invariant, seek), ` ${invariant.detail}`));
   }

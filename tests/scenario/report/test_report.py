@@ -195,6 +195,21 @@ class ReportTest(unittest.TestCase):
         page.ask(PAINTED)
         self.assertEqual(stopped, page.ask("report.player.time"))
 
+    def test_pointing_at_a_node_tells_its_name_and_state(self):
+        run = sample(5)
+        run["topology"]["nodes"][0]["name"] = "<b>hub</b>"
+        page = self.open(run)
+        place = page.ask("""(() => { const { x, y } = report.view.mesh.nodes[0];
+            const frame = document.getElementById("graph").getBoundingClientRect();
+            const at = report.view.mesh.graph.graph2ScreenCoords(x, y);
+            return [frame.left + at.x, frame.top + at.y]; })()""")
+        told = """new Promise((done) => { const look = () => {
+            const tip = document.querySelector(".tip");
+            tip ? done(tip.innerText) : setTimeout(look, 20); }; look(); })"""
+        for step in (3, 2, 1, 0):
+            page.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0] + step, y=place[1])
+        self.assertRegex(page.ask(told), r"^<b>hub</b>.*: up, \d+ links$")
+
     def test_fault_buttons_jump_from_fault_to_fault(self):
         run = sample(5)
         page = self.open(run)
@@ -298,6 +313,7 @@ class ReportTest(unittest.TestCase):
         run["topology"] = {"nodes": [], "sampled_of": None, "events": []}
         page = self.open(run)
         self.assertIn("never", self.text(page, "#facts"))
+        self.assertEqual("The run kept no topology.", self.text(page, "#mesh-note"))
         odd = sample(5)
         odd["topology"]["sampled_of"] = 10000
         odd["topology"]["events"] += [[1.0, "link-up", 0, 77], [1.0, "unheard-of", 1], [1.0, "link-up", 2, 2]]
