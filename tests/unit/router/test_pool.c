@@ -48,6 +48,7 @@ static void all_compare(const struct graph *graph, struct router *alone, struct 
 #define SHARERS 4
 
 static void change_one(struct graph *graph, uint32_t a, uint32_t b, struct rng *rng) {
+    graph->is_leaving[a] ^= rng_below(rng, 8) == 0;
     if (a != b) {
         graph->costs[a][b] = rng_below(rng, 3) != 0 ? 1 + (uint32_t)rng_below(rng, 3) : 0;
         graph->costs[b][a] = graph->costs[a][b];
@@ -71,10 +72,15 @@ static void history_check(uint64_t seed, struct graph_pool *pool) {
         uint32_t a = (uint32_t)rng_below(&rng, graph.count);
         uint32_t b = (uint32_t)rng_below(&rng, graph.count);
         change_one(&graph, a, b, &rng);
+        bool is_forgotten = rng_below(&rng, 10) == 0 && b >= SHARERS;
         for (uint32_t i = 0; i < SHARERS * 2; i++) {
-            graph_tell(&graph, routers[i / SHARERS][i % SHARERS], a, now);
-            graph_tell(&graph, routers[i / SHARERS][i % SHARERS], b, now);
-            (void)router_update(routers[i / SHARERS][i % SHARERS], now + NS_PER_S / 2);
+            struct router *router = routers[i / SHARERS][i % SHARERS];
+            graph_tell(&graph, router, a, now);
+            graph_tell(&graph, router, b, now);
+            if (is_forgotten) {
+                router_remove_peer(router, &graph.ids[b], now);
+            }
+            (void)router_update(router, now + NS_PER_S / 2);
         }
         for (uint32_t i = 0; i < SHARERS; i++) {
             all_compare(&graph, routers[0][i], routers[1][i], seed);
