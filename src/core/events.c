@@ -54,6 +54,7 @@ static void learn_peer(struct core *core, struct record *record) {
         forget_peer(core, &record->owner);
         return;
     }
+    streams_peer_life(core->streams, &record->owner, record->incarnation, body.instance, core->now);
     struct wire_word *word = NULL;
     enum weft_err err = record_word(record, &word);
     if (err == WEFT_OK) {

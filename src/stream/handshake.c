@@ -372,6 +372,33 @@ static void handle_unknown(struct streams *streams, const struct weft_peer_id *s
     session_try_now(session);
 }
 
+/* What was sealed for the former life nobody can open any more. */
+static void drop_all_keys(struct session *session, weft_ns now) {
+    handshake_drop_keys(session, &session->previous);
+    handshake_drop_keys(session, &session->current);
+    handshake_drop_keys(session, &session->next);
+    handshake_drop_keys(session, &session->pending);
+    session->is_wanted = false;
+    session->is_init_due = false;
+    session->init_tries = 0;
+    timers_disarm(&session->streams->timers, &session->handshake_timer);
+    handshake_arm_keys_timer(session, now);
+}
+
+void streams_peer_life(struct streams *streams, const struct weft_peer_id *peer,
+                       uint64_t incarnation, uint64_t instance, weft_ns now) {
+    struct session *session = session_find(streams, peer);
+    if (session == NULL || session->instance == 0 || session->instance == instance ||
+        incarnation <= session->incarnation) {
+        return;
+    }
+    drop_all_keys(session, now);
+    session->instance = 0; /* proven by the next handshake */
+    session->incarnation = incarnation;
+    stream_peer_restarted(session, now);
+    session_wake(session);
+}
+
 void session_handshake_packet(struct streams *streams, const struct weft_peer_id *source,
                               const struct wire_packet *packet, weft_ns now) {
     switch ((enum wire_packet_type)packet->type) {

@@ -100,6 +100,12 @@ enum stream_route {
 void streams_route(struct streams *streams, const struct weft_peer_id *peer,
                    enum stream_route route, weft_ns now);
 
+/* What the peer says of itself, signed: the life it is in. After a restart that we have not met by
+ * a handshake yet the keys of its former life are dropped, and so are the streams that it knew;
+ * those that had sent nothing go on with the new life. */
+void streams_peer_life(struct streams *streams, const struct weft_peer_id *peer,
+                       uint64_t incarnation, uint64_t instance, weft_ns now);
+
 /* Whether packets of class STREAM for this peer may be taken by streams_next_packet: the link
  * towards it has room or not. Not blocked at first. Handshakes, messages and acks are given out
  * all the same. Said of a peer without a session it is forgotten. */

@@ -259,6 +259,38 @@ Test(session, a_restart_ends_streams_on_the_other_side) {
     net_fini(&net);
 }
 
+Test(session, a_stream_opened_after_the_news_of_a_restart_meets_the_new_life) {
+    net_init(&net, 16, 2);
+    struct end *end = net_open(&net, 0, 1, 5000);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    const struct weft_peer_id peer = net.nodes[1].identity.id;
+    net_drop_flying(&net, 0, 1);
+    net_restart(&net, 1, 900);
+    streams_peer_life(net.nodes[0].streams, &peer, net.nodes[1].config.incarnation, 900, net.now);
+    struct end *next = net_open(&net, 0, 1, 5000);
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert(end->was_reset);
+    cr_assert_eq(end->reason, WIRE_RESET_RESTARTED);
+    cr_assert(next->was_closed && !next->was_reset);
+    net_fini(&net);
+}
+
+Test(session, news_of_the_life_that_is_met_already_or_of_a_former_one_change_nothing) {
+    net_init(&net, 17, 2);
+    struct end *end = net_open(&net, 0, 1, 5000);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    const struct weft_peer_id peer = net.nodes[1].identity.id;
+    streams_peer_life(net.nodes[0].streams, &peer, 0, 12345, net.now);
+    streams_peer_life(net.nodes[0].streams, &net.nodes[0].identity.id, 1000, 12345, net.now);
+    end->to_write = 1000;
+    end->finishes = true;
+    cr_assert(net_settle(&net, NS_PER_S));
+    cr_assert(end->was_closed && !end->was_reset);
+    net_fini(&net);
+}
+
 Test(session, a_restart_of_the_asker_ends_streams_too) {
     net_init(&net, 13, 2);
     struct end *end = net_open(&net, 0, 1, 5000);
