@@ -72,6 +72,19 @@ void graph_remove(struct graph *graph, uint32_t a, uint32_t b) {
     graph->edge_count--;
 }
 
+/* Labels the neighbours that have no label yet and appends them to the queue. */
+static size_t label_neighbours(const struct graph_node *node, uint32_t with, uint32_t *label,
+                               uint32_t *queue, size_t tail) {
+    for (uint32_t i = 0; i < node->degree; i++) {
+        uint32_t next = node->neighbours[i];
+        if (label[next] == NO_LABEL) {
+            label[next] = with;
+            queue[tail++] = next;
+        }
+    }
+    return tail;
+}
+
 /* Labels all that `first` reaches; `queue` has room for all nodes. */
 static void flood(const struct graph *graph, uint32_t first, uint32_t with, uint32_t *label,
                   uint32_t *queue) {
@@ -79,14 +92,7 @@ static void flood(const struct graph *graph, uint32_t first, uint32_t with, uint
     label[first] = with;
     queue[tail++] = first;
     for (size_t head = 0; head < tail; head++) {
-        const struct graph_node *node = &graph->nodes[queue[head]];
-        for (uint32_t i = 0; i < node->degree; i++) {
-            uint32_t next = node->neighbours[i];
-            if (label[next] == NO_LABEL) {
-                label[next] = with;
-                queue[tail++] = next;
-            }
-        }
+        tail = label_neighbours(&graph->nodes[queue[head]], with, label, queue, tail);
     }
 }
 

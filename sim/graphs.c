@@ -120,17 +120,21 @@ static void make_regular(struct graph *graph, uint32_t degree, struct rng *rng) 
     }
 }
 
+static void add_lacking(struct graph *graph, const struct graph *lacking, uint32_t a) {
+    for (uint32_t b = 0; b < a; b++) {
+        if (!graph_has(lacking, a, b)) {
+            (void)graph_add(graph, a, b);
+        }
+    }
+}
+
 /* A dense graph is what a sparse one lacks. */
 static void make_dense(struct graph *graph, uint32_t degree, struct rng *rng) {
     struct graph lacking;
     graph_init(&lacking, graph->node_count);
     make_regular(&lacking, graph->node_count - 1 - degree, rng);
     for (uint32_t a = 0; a < graph->node_count; a++) {
-        for (uint32_t b = 0; b < a; b++) {
-            if (!graph_has(&lacking, a, b)) {
-                (void)graph_add(graph, a, b);
-            }
-        }
+        add_lacking(graph, &lacking, a);
     }
     graph_fini(&lacking);
 }
@@ -189,7 +193,10 @@ static void join_by_edges(struct graph *graph, struct rng *rng) {
     free(label);
 }
 
-static void rewire(struct graph *graph, uint32_t from, uint32_t to, struct rng *rng) {
+static void rewire(struct graph *graph, uint32_t from, uint32_t to, uint32_t ppm, struct rng *rng) {
+    if (rng_below(rng, PPM_ONE) >= ppm) {
+        return;
+    }
     uint32_t instead = draw_node(graph, rng);
     if (graph_has(graph, from, to) && graph_add(graph, from, instead)) {
         graph_remove(graph, from, to);
@@ -202,9 +209,7 @@ void graph_small_world(struct graph *graph, uint32_t degree, uint32_t ppm, struc
     make_circulant(graph, degree);
     for (uint32_t step = 1; step <= degree / 2; step++) {
         for (uint32_t i = 0; i < n; i++) {
-            if (rng_below(rng, PPM_ONE) < ppm) {
-                rewire(graph, i, (i + step) % n, rng);
-            }
+            rewire(graph, i, (i + step) % n, ppm, rng);
         }
     }
     join_by_edges(graph, rng);

@@ -15,7 +15,7 @@
 #include "sim/must.h"
 
 #define LINEAR_BITS 7
-#define LINEAR_COUNT (1U << LINEAR_BITS)
+#define LINEAR_COUNT ((size_t)1 << LINEAR_BITS)
 #define PPM_ONE 1000000U
 
 struct metric {
@@ -50,12 +50,12 @@ static size_t index_of(int64_t value) {
 }
 
 static unsigned shift_at(size_t index) {
-    return index < 2U * LINEAR_COUNT ? 0 : (unsigned)(index / LINEAR_COUNT) - 1;
+    return index < 2 * LINEAR_COUNT ? 0 : (unsigned)(index / LINEAR_COUNT) - 1;
 }
 
 static int64_t low_at(size_t index) {
     unsigned shift = shift_at(index);
-    return (int64_t)((index - (size_t)shift * LINEAR_COUNT) << shift);
+    return (int64_t)((index - shift * LINEAR_COUNT) << shift);
 }
 
 static int64_t high_at(size_t index) {

@@ -216,11 +216,11 @@ const struct field SCENARIO_FIELDS[] = {
     {.key = NULL},
 };
 
-#define MESSAGES (BIT(LOAD_BROADCAST) | BIT(LOAD_UNICAST))
+#define SENT (BIT(LOAD_BROADCAST) | BIT(LOAD_UNICAST) | BIT(LOAD_STREAMS))
 #define ADDRESSED (BIT(LOAD_UNICAST) | BIT(LOAD_STREAMS))
 
 const struct field LOAD_FIELDS[] = {
-    {.key = "from", .kind = FIELD_PICK, IN(scenario_load, who), .kinds = MESSAGES | ADDRESSED},
+    {.key = "from", .kind = FIELD_PICK, IN(scenario_load, who), .kinds = SENT},
     {.key = "of", .kind = FIELD_PICK, IN(scenario_load, who), .kinds = BIT(LOAD_SERVICES)},
     {.key = "to", .kind = FIELD_PICK, IN(scenario_load, to), .kinds = ADDRESSED},
     {.key = "shape",
@@ -234,7 +234,7 @@ const struct field LOAD_FIELDS[] = {
      IN(scenario_load, bytes),
      .min = 1,
      .max = STREAM_BYTES_MAX,
-     .kinds = MESSAGES | ADDRESSED},
+     .kinds = SENT},
     {.key = "every", TIME(NS_PER_US), IN(scenario_load, every_ns)},
     {.key = "at", TIME(0), IN(scenario_load, at_ns)},
     {.key = "until", TIME(NS_PER_MS), IN(scenario_load, until_ns)},

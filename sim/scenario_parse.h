@@ -46,13 +46,13 @@ enum field_kind {
 struct field {
     const char *key;
     enum field_kind kind;
+    uint32_t kinds; /* bit K set: only for faults, loads, topologies of kind K; 0: for all */
     size_t offset;
     uint64_t min; /* of numbers, times and sizes; ranges at both ends */
     uint64_t max;
     const struct choice *choices;
     const struct field *fields;
     enum weft_err (*read)(const struct spot *spot, void *object);
-    uint32_t kinds; /* bit K set: only for faults, loads, topologies of kind K; 0: for all */
 };
 
 /* The tables. */

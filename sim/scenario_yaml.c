@@ -25,7 +25,7 @@ enum weft_err spot_fail(const struct spot *spot, const char *format, ...) {
     char text[sizeof spot->scan->error->text];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(text, sizeof text, format, args); /* NOLINT(clang-analyzer-valist.*): started */
     va_end(args);
     return fail_at(spot->scan, spot->node->start_mark.line + 1, spot->path, text);
 }
@@ -129,6 +129,18 @@ static const char *key_at(struct scan *scan, const yaml_node_pair_t *pair) {
     return key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : NULL;
 }
 
+/* Whether an earlier pair of the mapping has the key of this one. */
+static bool is_repeated(struct scan *scan, const yaml_node_t *mapping,
+                        const yaml_node_pair_t *pair) {
+    const char *key = key_at(scan, pair);
+    for (yaml_node_pair_t *earlier = mapping->data.mapping.pairs.start; earlier < pair; earlier++) {
+        if (strcmp(key, key_at(scan, earlier)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Refuses keys that are no texts, and keys given twice. */
 static enum weft_err check_mapping(struct scan *scan, const yaml_node_t *mapping) {
     yaml_node_pair_t *start = mapping->data.mapping.pairs.start;
@@ -141,10 +153,8 @@ static enum weft_err check_mapping(struct scan *scan, const yaml_node_t *mapping
         if (key == NULL) {
             return fail_at(scan, line, "", "expected a key that is a text");
         }
-        for (yaml_node_pair_t *earlier = start; earlier < pair; earlier++) {
-            if (strcmp(key, key_at(scan, earlier)) == 0) {
-                return fail_at(scan, line, key, "given twice; expected it once");
-            }
+        if (is_repeated(scan, mapping, pair)) {
+            return fail_at(scan, line, key, "given twice; expected it once");
         }
     }
     return WEFT_OK;

@@ -40,18 +40,23 @@ static int compare_edges(const void *left, const void *right) {
     return (a->b > b->b) - (a->b < b->b);
 }
 
+static void take_edges_of(struct plan *plan, size_t *room, const struct graph *graph, uint32_t a,
+                          struct rng *turns) {
+    for (uint32_t i = 0; i < graph->nodes[a].degree; i++) {
+        uint32_t b = graph->nodes[a].neighbours[i];
+        if (b > a) {
+            continue; /* taken from the other end */
+        }
+        bool is_turned = turns != NULL && rng_below(turns, 2) == 1;
+        push_edge(plan, room, is_turned ? b : a, is_turned ? a : b);
+    }
+}
+
 static void take_edges(struct plan *plan, const struct graph *graph, enum dialling dialling,
                        struct rng *rng) {
     size_t room = 0;
     for (uint32_t a = 0; a < graph->node_count; a++) {
-        for (uint32_t i = 0; i < graph->nodes[a].degree; i++) {
-            uint32_t b = graph->nodes[a].neighbours[i];
-            if (b > a) {
-                continue; /* taken from the other end */
-            }
-            bool is_turned = dialling == EITHER_DIALS && rng_below(rng, 2) == 1;
-            push_edge(plan, &room, is_turned ? b : a, is_turned ? a : b);
-        }
+        take_edges_of(plan, &room, graph, a, dialling == EITHER_DIALS ? rng : NULL);
     }
 }
 
