@@ -41,6 +41,20 @@ bool load_node_runs(const struct load *load, uint32_t node) {
     return world_node_state(load->world, node) == NODE_UP;
 }
 
+bool load_has_lied(const struct load *load, uint32_t node) {
+    return load->nodes[node].lied_at != 0 || world_is_liar(load->world, node);
+}
+
+bool load_is_leaving(const struct load *load, uint32_t node) {
+    struct core_status status;
+    const struct core *core = world_core(load->world, node);
+    if (core == NULL) {
+        return true;
+    }
+    core_get_status(core, &status);
+    return status.is_leaving;
+}
+
 uint64_t load_draw_bytes(const struct range *range, struct rng *rng) {
     return range->low + rng_below(rng, range->high - range->low + 1);
 }

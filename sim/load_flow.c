@@ -234,21 +234,17 @@ bool flow_attach(struct flow_end *end) {
     return true;
 }
 
-static bool is_leaving(const struct load *load, uint32_t node) {
-    struct core_status status;
-    const struct core *core = world_core(load->world, node);
-    if (core == NULL) {
-        return true;
-    }
-    core_get_status(core, &status);
-    return status.is_leaving;
-}
-
 /* Whether an end of it died, lied or is going. */
 static bool is_forgiven(const struct flow *flow, uint32_t node, uint32_t life) {
     const struct load_node *at = &flow->load->nodes[node];
-    return !at->is_up || at->life != life || at->lied_at != 0 ||
-           world_is_liar(flow->load->world, node) || is_leaving(flow->load, node);
+    return !at->is_up || at->life != life || load_has_lied(flow->load, node) ||
+           load_is_leaving(flow->load, node);
+}
+
+/* Asked under the keys of the server's former life: who asks cannot know whether that one still
+ * took it, so it is not asked again. */
+static bool was_asked_too_soon(const struct flow *flow, enum wire_reset_reason reason) {
+    return reason == WIRE_RESET_RESTARTED && flow->accepted_at == 0 && flow->server_life > 1;
 }
 
 static bool is_honest_reset(struct flow *flow, enum wire_reset_reason reason) {
@@ -256,7 +252,7 @@ static bool is_honest_reset(struct flow *flow, enum wire_reset_reason reason) {
     weft_ns now = world_now(load->world);
     if (flow->is_doomed || load->may_lack_memory ||
         is_forgiven(flow, flow->client, flow->client_life) ||
-        is_forgiven(flow, flow->server, flow->server_life)) {
+        is_forgiven(flow, flow->server, flow->server_life) || was_asked_too_soon(flow, reason)) {
         return true;
     }
     truth_look(load);

@@ -91,9 +91,10 @@ static bool take(struct load_node *node, const struct weft_peer_id *source, stru
     struct load *load = node->load;
     bool is_right = decode(payload, out) && out->kind == kind && out->origin < load->node_count &&
                     weft_peer_id_equal(world_id(load->world, out->origin), source);
-    if (!is_right) {
-        uint32_t origin = UINT32_MAX;
-        (void)world_find_node(load->world, source, &origin);
+    uint32_t origin = UINT32_MAX;
+    bool is_known = world_find_node(load->world, source, &origin);
+    /* What a liar says in its own name is its own, whatever it is. */
+    if (!is_right && !(is_known && load_has_lied(load, origin))) {
         load_break(load, "nothing is delivered that was not sent",
                    "node %u was given a %s of node %u that it did not send (%zu bytes)",
                    node->index, kind == KIND_BROADCAST ? "broadcast" : "unicast", origin,

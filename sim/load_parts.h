@@ -309,6 +309,10 @@ __attribute__((format(printf, 3, 4))) void load_break(struct load *load, const c
                                                       const char *format, ...);
 /* Up and not held: its application runs. */
 bool load_node_runs(const struct load *load, uint32_t node);
+/* It is a liar, or was seen to be one. */
+bool load_has_lied(const struct load *load, uint32_t node);
+/* It is on a planned leave, or gone: it wants no new work. */
+bool load_is_leaving(const struct load *load, uint32_t node);
 uint64_t load_draw_bytes(const struct range *range, struct rng *rng);
 /* Fills with what a key means at an offset, the same whenever it is asked. */
 void load_fill(uint64_t key, uint64_t offset, uint8_t *out, size_t len);

@@ -80,7 +80,8 @@ static bool draw_server(struct slot *slot, uint32_t *out) {
     const struct stream_load *loads = load_of(slot);
     for (unsigned i = 0; i < SERVER_TRIES && loads->server_count > 0; i++) {
         uint32_t server = loads->servers[rng_below(&slot->rng, loads->server_count)];
-        if (server != slot->node->index && load_node_runs(slot->load, server)) {
+        if (server != slot->node->index && load_node_runs(slot->load, server) &&
+            !load_is_leaving(slot->load, server)) {
             *out = server;
             return true;
         }
@@ -99,7 +100,8 @@ static void open_next(struct slot *slot) {
     if (!may_open(slot)) {
         return;
     }
-    if (!load_node_runs(load, slot->node->index) || !draw_server(slot, &server) ||
+    if (!load_node_runs(load, slot->node->index) || load_is_leaving(load, slot->node->index) ||
+        !draw_server(slot, &server) ||
         flow_open(slot, server, load_draw_bytes(&slot->spec->bytes, &slot->rng)) == NULL) {
         arm(slot, time_after(world_now(load->world), RETRY_AFTER), false);
         return;
