@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/peer_id.h"
 
 #define INDEX_BITS_MAX 20
 
@@ -74,7 +75,7 @@ uint32_t frozen_find(const struct frozen *graph, const struct weft_peer_id *peer
     uint32_t high = graph->starts[bucket + 1];
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = weft_peer_id_compare(&graph->ids[middle], peer);
+        int order = peer_id_compare(&graph->ids[middle], peer);
         if (order == 0) {
             return middle;
         }

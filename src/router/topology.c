@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/peer_id.h"
 #include "router/attach.h"
 
 #define SLOTS_FIRST 16
@@ -52,7 +53,7 @@ static uint32_t order_place(const struct topology *topology, const struct weft_p
     uint32_t high = topology->count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (weft_peer_id_compare(&topology->words[topology->order[middle]]->owner, peer) < 0) {
+        if (peer_id_compare(&topology->words[topology->order[middle]]->owner, peer) < 0) {
             low = middle + 1;
         } else {
             high = middle;
@@ -176,7 +177,7 @@ static int links_compare(const struct wire_peer_link *a, const struct wire_peer_
     if (a == NULL || b == NULL) {
         return a == NULL ? 1 : -1;
     }
-    return weft_peer_id_compare(&a->peer, &b->peer);
+    return peer_id_compare(&a->peer, &b->peer);
 }
 
 /* Takes the next link that only one of the two has, or both at different costs; false at the end.

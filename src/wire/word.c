@@ -8,12 +8,13 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/peer_id.h"
 
 /* Appends a link if it keeps the order; costs of 0, which no decoder lets through, become 1. */
 static void word_append(struct wire_word *word, const struct wire_peer_link *link) {
     uint32_t count = word->link_count;
     if (weft_peer_id_equal(&link->peer, &word->owner) ||
-        (count > 0 && weft_peer_id_compare(&word->links[count - 1].peer, &link->peer) >= 0)) {
+        (count > 0 && peer_id_compare(&word->links[count - 1].peer, &link->peer) >= 0)) {
         return;
     }
     word->links[count] = *link;
@@ -60,7 +61,7 @@ uint32_t wire_word_cost(const struct wire_word *word, const struct weft_peer_id 
     uint32_t high = word->link_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = weft_peer_id_compare(&word->links[middle].peer, to);
+        int order = peer_id_compare(&word->links[middle].peer, to);
         if (order == 0) {
             return word->links[middle].cost_us;
         }
