@@ -13,6 +13,7 @@
 #include "sim/must.h"
 
 #define STRANGERS 256
+#define SPEAKERS 32 /* of them: each is a source of broadcasts that nodes keep a window for */
 #define RECORD_DOMAIN "weft record 1"
 #define BROADCAST_DOMAIN "weft broadcast 1"
 #define FRAME_BYTES_MAX ((size_t)(WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX))
@@ -53,6 +54,12 @@ static void fill(struct rng *rng, uint8_t *out, size_t len) {
 
 static uint32_t any_node(const struct lie_teller *teller) {
     return (uint32_t)rng_below(teller->rng, world_node_count(teller->world));
+}
+
+/* Whose name to take: not one's own, whose signature would be true. */
+static uint32_t any_other(const struct lie_teller *teller) {
+    uint32_t drawn = (uint32_t)rng_below(teller->rng, world_node_count(teller->world) - 1);
+    return drawn < teller->node ? drawn : drawn + 1;
 }
 
 static const struct identity *any_stranger(const struct lie_teller *teller) {
@@ -152,7 +159,7 @@ static uint32_t claim_links(const struct lie_teller *teller, struct wire_peer_li
 static struct lie record_of_other(const struct lie_teller *teller) {
     struct draft draft = draft_begin(WIRE_RECORDS, 0);
     const struct claim claim = {.signer = world_identity(teller->world, teller->node),
-                                .owner = world_identity(teller->world, any_node(teller))->key,
+                                .owner = world_identity(teller->world, any_other(teller))->key,
                                 .incarnation = VERSION_LEAP,
                                 .version = 1 + rng_below(teller->rng, VERSION_LEAP),
                                 .body = {.name = "forged", .software = "", .instance = 1}};
@@ -205,36 +212,52 @@ static struct lie records_of_strangers(const struct lie_teller *teller) {
 /* The part that is signed begins behind travel, flags and digest. */
 #define BROADCAST_SIGNED_AT ((size_t)(WIRE_FRAME_HEADER_BYTES + 4 + 1 + 8))
 
-static struct lie broadcast(const struct lie_teller *teller, const struct weft_public_key *owner,
-                            const struct identity *signer, uint64_t sequence) {
+/* Whose it claims to be, on which channel. */
+struct speech {
+    const struct identity *signer;
+    struct weft_public_key owner;
+    const char *channel;
+    uint64_t sequence;
+};
+
+static struct lie broadcast(const struct lie_teller *teller, const struct speech *speech) {
     uint8_t payload[64];
     static const uint8_t none[SIGNATURE_BYTES];
     struct draft draft = draft_begin(WIRE_BROADCAST, 0);
     fill(teller->rng, payload, sizeof(payload));
     const struct wire_broadcast message = {.travel = full_travel(),
                                            .flags = WIRE_BROADCAST_FLOOD,
-                                           .key = *owner,
+                                           .key = speech->owner,
                                            .incarnation = 1,
-                                           .sequence = sequence,
-                                           .channel = span_of_text("sim"),
+                                           .sequence = speech->sequence,
+                                           .channel = span_of_text(speech->channel),
                                            .payload = span_of(payload, sizeof(payload)),
                                            .signature = span_of(none, sizeof(none))};
     wire_broadcast_encode(&draft.writer, &message);
     size_t end = draft.writer.len - SIGNATURE_BYTES;
     struct span said = span_of(draft.frame->data + BROADCAST_SIGNED_AT, end - BROADCAST_SIGNED_AT);
-    identity_sign(signer, BROADCAST_DOMAIN, said, draft.frame->data + end);
+    identity_sign(speech->signer, BROADCAST_DOMAIN, said, draft.frame->data + end);
     return draft_end(&draft, WIRE_CLASS_MESSAGE);
 }
 
+/* On the channel that applications listen to: were it taken, they would be given it. */
 static struct lie broadcast_of_other(const struct lie_teller *teller) {
-    const struct identity *other = world_identity(teller->world, any_node(teller));
-    return broadcast(teller, &other->key, world_identity(teller->world, teller->node),
-                     1 + rng_below(teller->rng, VERSION_LEAP));
+    const struct speech speech = {.signer = world_identity(teller->world, teller->node),
+                                  .owner = world_identity(teller->world, any_other(teller))->key,
+                                  .channel = "sim",
+                                  .sequence = 1 + rng_below(teller->rng, VERSION_LEAP)};
+    return broadcast(teller, &speech);
 }
 
+/* Truly signed by who does not exist: passed on within a quota, and nobody listens. */
 static struct lie broadcast_of_stranger(const struct lie_teller *teller) {
-    const struct identity *stranger = any_stranger(teller);
-    return broadcast(teller, &stranger->key, stranger, ++teller->strangers->version);
+    const struct identity *stranger =
+        &teller->strangers->identities[rng_below(teller->rng, SPEAKERS)];
+    const struct speech speech = {.signer = stranger,
+                                  .owner = stranger->key,
+                                  .channel = "flood",
+                                  .sequence = ++teller->strangers->version};
+    return broadcast(teller, &speech);
 }
 
 /* ---- headers in the name of others ---- */
@@ -251,7 +274,7 @@ static struct lie unicast_from(const struct lie_teller *teller, uint32_t source)
 }
 
 static struct lie unicast_of_other(const struct lie_teller *teller) {
-    return unicast_from(teller, any_node(teller));
+    return unicast_from(teller, any_other(teller));
 }
 
 static struct lie handshakes(const struct lie_teller *teller) {
@@ -263,7 +286,7 @@ static struct lie carrier_of_other(const struct lie_teller *teller) {
     size_t len = write_packet(teller, packet);
     struct draft draft = draft_begin(WIRE_CARRIER, 0);
     const struct wire_carrier message = {.travel = full_travel(),
-                                         .source = *world_id(teller->world, any_node(teller)),
+                                         .source = *world_id(teller->world, any_other(teller)),
                                          .destination = *world_id(teller->world, any_node(teller)),
                                          .flow = (uint32_t)rng_next(teller->rng),
                                          .class = WIRE_CLASS_STREAM,
