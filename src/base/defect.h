@@ -44,10 +44,17 @@ struct defect {
     X(SILENCE_KEPT, "silence-kept", "keep the link to a silent peer for ever")                     \
     X(STALL_BLAMED, "stall-blamed", "blame peers for a stall of our own")                          \
     X(LOSS_UNTOLD, "loss-untold", "not tell the mesh that a link was lost")                        \
-    X(DUPLICATE_MIXED, "duplicate-mixed", "settle double links by who asks, not by peer id")       \
     X(DEPARTED_KEPT, "departed-kept", "keep the routes and addresses of a faded peer")             \
     X(WITHDRAWAL_UNTOLD, "withdrawal-untold", "keep a withdrawn service announced")                \
-    X(LEAVE_ABRUPT, "leave-abrupt", "leave without waiting for streams to end")
+    X(LEAVE_ABRUPT, "leave-abrupt", "leave without waiting for streams to end")                    \
+    X(RECORD_UNSIGNED, "record-unsigned", "take records without checking signatures")              \
+    X(BROADCAST_UNSIGNED, "broadcast-unsigned", "take broadcasts without checking signatures")     \
+    X(BROADCAST_REPEATED, "broadcast-repeated", "deliver broadcasts that were delivered before")   \
+    X(RAISE_FORGOTTEN, "raise-forgotten", "not raise our version above one we heard")              \
+    X(VERSION_WRAPS, "version-wraps", "compare versions by their low four bits")                   \
+    X(TOMBSTONE_FORGOTTEN, "tombstone-forgotten", "let an older record replace a tombstone")       \
+    X(SYNC_ONE_WAY, "sync-one-way", "never ask a neighbour for the records that we lack")          \
+    X(DIALS_GIVEN_UP, "dials-given-up", "never dial again after three rounds of failures")
 
 enum defect_id {
     DEFECT_NONE,

@@ -27,8 +27,7 @@ struct core_link *core_neighbour(const struct core *core, const struct weft_peer
 
 /* The smaller id of dialler: which of the two ends dialled is known to both. */
 static bool is_dialled_by_smaller(const struct core *core, const struct core_link *link) {
-    bool we_are_smaller = DEFECT(DUPLICATE_MIXED) ||
-                          weft_peer_id_compare(&core->config.identity->id, &link->peer) < 0;
+    bool we_are_smaller = weft_peer_id_compare(&core->config.identity->id, &link->peer) < 0;
     return (link->role == LINK_DIALLED) == we_are_smaller;
 }
 

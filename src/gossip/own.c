@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/defect.h"
 
 /* An instance that comes back above us so soon is alive. Longer than a clone stays off (the core's
  * QUARANTINE) and then takes to link again: else it would not be found a second time. */
@@ -230,7 +231,7 @@ static enum weft_err raise_one(struct gossip *gossip, struct record *heard,
 
 void own_heard(struct gossip *gossip, struct gossip_link *link, struct record *record,
                weft_ns now) {
-    if (record->incarnation < gossip->incarnation) {
+    if (record->incarnation < gossip->incarnation || DEFECT(RAISE_FORGOTTEN)) {
         return; /* a former life: our peer record, on its way, drops it everywhere */
     }
     uint64_t instance = instance_of(record);

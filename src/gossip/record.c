@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/defect.h"
 #include "gossip/pool.h"
 
 #define RECORD_DOMAIN "weft record 1"
@@ -85,7 +86,8 @@ enum weft_err record_open(struct span encoded, struct record **out) {
     if (err != WEFT_OK) {
         return err;
     }
-    if (!identity_verify(&fields.owner, RECORD_DOMAIN, fields.signed_part, fields.signature.data)) {
+    if (!DEFECT(RECORD_UNSIGNED) &&
+        !identity_verify(&fields.owner, RECORD_DOMAIN, fields.signed_part, fields.signature.data)) {
         return WEFT_ERR_AUTH;
     }
     struct record *record = record_alloc(encoded.len);
@@ -181,6 +183,9 @@ enum weft_err record_word(struct record *record, struct wire_word **out) {
 bool record_is_newer(const struct record *a, const struct record *b) {
     if (a->incarnation != b->incarnation) {
         return a->incarnation > b->incarnation;
+    }
+    if (DEFECT(VERSION_WRAPS)) {
+        return a->version % 16 > b->version % 16;
     }
     return a->version > b->version;
 }

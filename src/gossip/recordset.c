@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/defect.h"
 #include "gossip/set.h"
 
 #define SLOTS_FIRST 8
@@ -229,7 +230,8 @@ static enum recordset_verdict put_by_order(struct recordset *set, struct record 
                    : put_new(set, record, now);
     }
     const struct record *known = set->slots[slot].record;
-    if (record_is_newer(record, known)) {
+    bool is_revived = DEFECT(TOMBSTONE_FORGOTTEN) && known->is_tombstone && !record->is_tombstone;
+    if (record_is_newer(record, known) || is_revived) {
         return put_update(set, slot, record);
     }
     if (record_is_newer(known, record)) {

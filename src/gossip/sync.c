@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/defect.h"
 
 #define SYNC_DOMAIN "weft sync 1"
 #define SHORT_BYTES WIRE_SYNC_FINGERPRINT_BYTES
@@ -188,7 +189,7 @@ static const uint8_t *matching_entry(const struct matching *m) {
 }
 
 static void flush_wants(struct matching *m) {
-    if (m->want_count > 0 && has_room(m->a)) {
+    if (m->want_count > 0 && has_room(m->a) && !DEFECT(SYNC_ONE_WAY)) {
         struct wire_sync_item item = {.mode = WIRE_SYNC_WANT,
                                       .count = (uint16_t)m->want_count,
                                       .entries = span_of(m->wants, m->want_count * NAME_BYTES)};

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/defect.h"
 #include "base/time.h"
 
 /* 250 ms doubled seven times is more than the longest back-off. */
@@ -122,6 +123,9 @@ void target_fail(struct target *target, const char *why, struct rng *rng, weft_n
     target->endpoint_at = 0;
     uint32_t round = target->failure_count / target->endpoint_count;
     target->retry_at = time_after(now, rng_jitter(rng, backoff(round > 0 ? round : 1)));
+    if (DEFECT(DIALS_GIVEN_UP) && round >= 3) {
+        target->retry_at = WEFT_NEVER;
+    }
 }
 
 void target_lose(struct target *target, struct rng *rng, weft_ns now) {
