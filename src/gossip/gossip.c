@@ -138,6 +138,7 @@ void gossip_free(struct gossip *gossip) {
     broadcast_free(gossip);
     channels_free(gossip->channels);
     bits_fini(&gossip->news);
+    spread_forget_frame(gossip);
     recordset_free(gossip->set);
     free(gossip->repeats);
     free(gossip->culprits);

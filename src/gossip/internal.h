@@ -145,7 +145,9 @@ struct gossip {
     size_t link_count;
     struct chain ready_control;
     struct chain ready_message;
-    weft_ns round_at; /* the safety net's next turn */
+    struct frame *single;         /* of the record sent last by itself, while outputs are taken: */
+    struct record *single_record; /* all neighbours get the same frame */
+    weft_ns round_at;             /* the safety net's next turn */
 
     uint64_t incarnation;
     bool owes_raise; /* memory was short in the middle of one */
@@ -203,6 +205,8 @@ size_t spread_pick(struct gossip *gossip, const struct gossip_link *except,
 struct gossip_link *spread_any(struct gossip *gossip);
 bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, bool is_urgent);
 struct frame *spread_take_frame(struct gossip *gossip, struct gossip_link *link);
+/* Lets go of the frame that neighbours share. */
+void spread_forget_frame(struct gossip *gossip);
 
 /* reconcile.c */
 void reconcile_link_up(struct gossip *gossip, struct gossip_link *link, weft_ns now);

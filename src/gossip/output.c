@@ -145,8 +145,12 @@ static bool next_message(struct gossip *gossip, weft_ns now, struct gossip_outpu
 }
 
 bool gossip_next_output(struct gossip *gossip, weft_ns now, struct gossip_output *out) {
-    return next_control(gossip, out) || next_message(gossip, now, out) ||
-           next_control(gossip, out); /* heads that a drained queue owed */
+    if (next_control(gossip, out) || next_message(gossip, now, out) ||
+        next_control(gossip, out)) { /* the second time: heads that a drained queue owed */
+        return true;
+    }
+    spread_forget_frame(gossip);
+    return false;
 }
 
 void gossip_link_room(struct gossip *gossip, struct link_id id, size_t bytes) {

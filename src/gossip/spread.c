@@ -171,7 +171,48 @@ static size_t append_records(struct gossip *gossip, struct gossip_link *link,
     return count;
 }
 
+void spread_forget_frame(struct gossip *gossip) {
+    frame_unref(gossip->single);
+    record_unref(gossip->single_record);
+    gossip->single = NULL;
+    gossip->single_record = NULL;
+}
+
+/* The slot that is all there is to send, or SIZE_MAX. */
+static size_t only_slot(const struct gossip_link *link) {
+    if (link->pending.set_count != 1) {
+        return SIZE_MAX;
+    }
+    bool is_urgent = link->urgent_count > 0 && bits_test(&link->pending, link->urgent[0]);
+    return is_urgent ? link->urgent[0] : bits_next(&link->pending, 0);
+}
+
+/* The frame that a neighbour was just sent, if this one is to be sent the same. */
+static struct frame *take_same(struct gossip *gossip, struct gossip_link *link, size_t slot,
+                               const struct record *only) {
+    if (only == NULL || only != gossip->single_record) {
+        return NULL;
+    }
+    bits_clear(&link->pending, slot);
+    link->urgent_count = 0;
+    return frame_ref(gossip->single);
+}
+
+static void remember_single(struct gossip *gossip, struct record *only, struct frame *frame) {
+    spread_forget_frame(gossip);
+    if (only != NULL && frame != NULL) {
+        gossip->single = frame_ref(frame);
+        gossip->single_record = record_ref(only);
+    }
+}
+
 struct frame *spread_take_frame(struct gossip *gossip, struct gossip_link *link) {
+    size_t slot = only_slot(link);
+    struct record *only = recordset_live_at(gossip->set, slot);
+    struct frame *same = take_same(gossip, link, slot, only);
+    if (same != NULL) {
+        return same;
+    }
     struct making making = output_begin(gossip, WIRE_RECORDS);
     size_t limit = WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX;
     size_t room = link->room < limit ? link->room : limit;
@@ -182,5 +223,6 @@ struct frame *spread_take_frame(struct gossip *gossip, struct gossip_link *link)
     if (frame == NULL) {
         gossip->counters.dropped++; /* the digests will differ, a reconciliation finds it */
     }
+    remember_single(gossip, only, frame);
     return frame;
 }

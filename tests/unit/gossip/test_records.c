@@ -388,3 +388,44 @@ Test(gossip_load, takes_what_the_store_kept_and_refuses_what_was_tampered_with) 
     record_unref(record);
     solo_fini(&solo);
 }
+
+/* The next frame of records, whoever it is for. */
+static struct frame *next_records(struct solo *solo) {
+    struct gossip_output output;
+    while (gossip_next_output(solo->gossip, solo->now, &output)) {
+        if (output.frame->data[0] == WIRE_RECORDS) {
+            return output.frame;
+        }
+        frame_unref(output.frame);
+    }
+    return NULL;
+}
+
+Test(gossip_records, neighbours_share_the_frame_of_one_record_until_all_is_sent) {
+    struct solo solo;
+    struct frame *frames[4];
+    solo_init(&solo, 1, 1, 1);
+    solo_publish(&solo, "one", 1);
+    solo_link(&solo, 1, 2);
+    solo_link(&solo, 2, 3);
+    frames[0] = next_records(&solo);
+    frames[1] = next_records(&solo);
+    cr_assert_not_null(frames[0]);
+    cr_assert_eq(frames[0], frames[1]);
+    solo_publish(&solo, "two", 1);
+    frames[2] = next_records(&solo);
+    frames[3] = next_records(&solo);
+    cr_assert_not_null(frames[2]);
+    cr_assert_eq(frames[2], frames[3]);
+    cr_assert_neq(frames[2], frames[0], "another version, another frame");
+    cr_assert_null(next_records(&solo));
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(frames[i]->reference_count, 2 - (uint32_t)i % 2, "gossip keeps none");
+        frame_unref(frames[i]);
+    }
+    solo_publish(&solo, "three", 1);
+    struct gossip_output output;
+    cr_assert(gossip_next_output(solo.gossip, solo.now, &output));
+    frame_unref(output.frame);
+    solo_fini(&solo); /* in the middle of it */
+}
