@@ -33,10 +33,12 @@ static const char *or_empty(const char *text) {
 }
 
 static void add_json(json_t *array, const char *name, const struct scenario *scenario) {
-    json_t *object =
-        json_pack("{s:s, s:I, s:s, s:s, s:I}", "name", name, "nodes", (json_int_t)scenario->nodes,
-                  "targets", or_empty(scenario->targets), "about", or_empty(scenario->about),
-                  "suite_seeds", (json_int_t)scenario->suite_seeds);
+    static const char *const modes[] = {
+        [CHAOS_NONE] = "none", [CHAOS_SAFETY] = "safety", [CHAOS_LIVENESS] = "liveness"};
+    json_t *object = json_pack(
+        "{s:s, s:I, s:s, s:s, s:s, s:I}", "name", name, "nodes", (json_int_t)scenario->nodes,
+        "targets", or_empty(scenario->targets), "about", or_empty(scenario->about), "mode",
+        modes[scenario->chaos.mode], "suite_seeds", (json_int_t)scenario->suite_seeds);
     (void)json_array_append_new(array, must(object));
 }
 

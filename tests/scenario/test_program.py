@@ -12,6 +12,7 @@ import tempfile
 import unittest
 
 SIM = os.environ["WEFT_SIM"]
+SCENARIOS = pathlib.Path(__file__).resolve().parents[2] / "sim" / "scenarios"
 CALM = """\
 name: calm
 about: Five nodes that talk a little.
@@ -81,6 +82,15 @@ class Run(SimTest):
         self.assertRegex(first, r"^[0-9a-f]{16}\n$")
         self.assertEqual(self.sim("run", "calm", "--hash", "--seed=1").stdout, first)
         self.assertNotEqual(self.sim("run", "calm", "--hash", "--seed=2").stdout, first)
+
+    def test_what_nodes_share_changes_nothing(self):
+        for name in ("clock-jump", "one-way", "restart"):
+            path = str(SCENARIOS / f"{name}.yaml")
+            hashes = [subprocess.run([SIM, "run", path, "--hash", *flags], check=False,
+                                     capture_output=True).stdout
+                      for flags in ([], ["--no-sharing"])]  # fmt: skip
+            self.assertEqual(len(hashes[0]), 17)
+            self.assertEqual(hashes[0], hashes[1], name)
 
     def test_json_goes_to_a_file_or_alone_to_standard_output(self):
         self.sim("run", "calm", "--json", "out.json")
@@ -180,8 +190,10 @@ class List(SimTest):
         self.assertRegex(run.stdout, r"calm +5 +Z1 +Five nodes that talk a little\.\n")
 
     def test_as_json(self):
-        names = [s["name"] for s in json.loads(self.sim("list", "--json").stdout)]
-        self.assertEqual(names, ["calm", "missed"])
+        listed = json.loads(self.sim("list", "--json").stdout)
+        self.assertEqual([scenario["name"] for scenario in listed], ["calm", "missed"])
+        self.assertEqual(listed[0], {"name": "calm", "nodes": 5, "targets": "Z1", "mode": "none",
+                                     "about": "Five nodes that talk a little.", "suite_seeds": 0})
 
     def test_one_that_is_wrong_does_not_hide_the_others(self):
         (self.library / "broken.yaml").write_text(BROKEN)
