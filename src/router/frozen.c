@@ -107,7 +107,7 @@ static size_t words_collect(const struct topology *topology, const struct wire_w
     uint32_t count = 0;
     size_t link_count = 0;
     for (uint32_t i = 0; i < topology->count; i++) {
-        uint32_t slot = topology->order[i];
+        uint32_t slot = topology->order[i].slot;
         if (topology->parents[slot] != TOPOLOGY_NONE) {
             words[count++] = topology->words[slot];
             link_count += topology->words[slot]->link_count;

@@ -47,27 +47,84 @@ void topology_fini(struct topology *topology) {
     *topology = (struct topology){0};
 }
 
+static uint32_t head_of(const struct weft_peer_id *id) {
+    return (uint32_t)(peer_id_head(id) >> 32);
+}
+
+/* The part of `order` that a search is confined to. */
+struct window {
+    uint32_t low;
+    uint32_t high;
+};
+
+/* Ids are hashes, so a place is about where its head says: from there on the window opens in
+ * growing steps. Where liars made ids alike it opens further. */
+#define WINDOW_STEP 16
+
+static struct window window_above(const struct topology *topology, uint32_t head, uint32_t at) {
+    struct window window = {.low = at + 1, .high = topology->count};
+    uint32_t step = WINDOW_STEP;
+    while (step < window.high - window.low && topology->order[window.low + step].head < head) {
+        window.low += step + 1;
+        step *= 4;
+    }
+    if (step < window.high - window.low && topology->order[window.low + step].head > head) {
+        window.high = window.low + step;
+    }
+    return window;
+}
+
+static struct window window_below(const struct topology *topology, uint32_t head, uint32_t at) {
+    struct window window = {.low = 0, .high = at};
+    uint32_t step = WINDOW_STEP;
+    while (step < window.high && topology->order[window.high - step].head > head) {
+        window.high -= step;
+        step *= 4;
+    }
+    if (step < window.high && topology->order[window.high - step].head < head) {
+        window.low = window.high - step + 1;
+    }
+    return window;
+}
+
+/* Where the first peer whose id is not smaller must be. */
+static struct window window_of(const struct topology *topology, uint32_t head) {
+    uint32_t at = (uint32_t)((uint64_t)head * topology->count >> 32);
+    if (topology->count == 0 || topology->order[at].head == head) {
+        return (struct window){.low = 0, .high = topology->count};
+    }
+    return topology->order[at].head < head ? window_above(topology, head, at)
+                                           : window_below(topology, head, at);
+}
+
+static bool is_before(const struct topology *topology, uint32_t place, uint32_t head,
+                      const struct weft_peer_id *peer) {
+    const struct topology_place *at = &topology->order[place];
+    return at->head != head ? at->head < head
+                            : peer_id_compare(&topology->words[at->slot]->owner, peer) < 0;
+}
+
 /* The place in `order` of the first peer whose id is not smaller. */
 static uint32_t order_place(const struct topology *topology, const struct weft_peer_id *peer) {
-    uint32_t low = 0;
-    uint32_t high = topology->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (peer_id_compare(&topology->words[topology->order[middle]]->owner, peer) < 0) {
-            low = middle + 1;
+    uint32_t head = head_of(peer);
+    struct window window = window_of(topology, head);
+    while (window.low < window.high) {
+        uint32_t middle = window.low + (window.high - window.low) / 2;
+        if (is_before(topology, middle, head, peer)) {
+            window.low = middle + 1;
         } else {
-            high = middle;
+            window.high = middle;
         }
     }
-    return low;
+    return window.low;
 }
 
 uint32_t topology_find(const struct topology *topology, const struct weft_peer_id *peer) {
     uint32_t place = order_place(topology, peer);
-    if (place == topology->count) {
+    if (place == topology->count || topology->order[place].head != head_of(peer)) {
         return TOPOLOGY_NONE;
     }
-    uint32_t slot = topology->order[place];
+    uint32_t slot = topology->order[place].slot;
     return weft_peer_id_equal(&topology->words[slot]->owner, peer) ? slot : TOPOLOGY_NONE;
 }
 
@@ -138,7 +195,7 @@ static enum weft_err peer_add(struct topology *topology, struct wire_word *word,
     uint32_t slot = slot_take(topology);
     memmove(&topology->order[place + 1], &topology->order[place],
             (topology->count - place) * sizeof *topology->order);
-    topology->order[place] = slot;
+    topology->order[place] = (struct topology_place){.head = head_of(&word->owner), .slot = slot};
     topology->count++;
     topology->words[slot] = wire_word_ref(word);
     topology->parents[slot] = TOPOLOGY_NONE;

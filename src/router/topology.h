@@ -11,9 +11,9 @@
  *
  * Beside its word each peer has a parent: the forest of attach.h, by which we know who is reached.
  *
- *    order:   by id    [ 2 0 3 ]        slots are stable, places in the order are not
- *                        | | |
- *    words:   by slot  [ a - b ... ]    18 bytes a peer in all
+ *    order:   by id    [ 2 0 3 ]        slots are stable, places in the order are not; beside each
+ *                        | | |          the head of its id, so that a search stays in this array
+ *    words:   by slot  [ a - b ... ]    22 bytes a peer in all
  *    parents: by slot  [ 0 - 0 ... ]
  *    degrees: by slot  [ 1 - 1 ... ]
  */
@@ -41,13 +41,18 @@ struct topology_edits {
     bool is_anew;
 };
 
+struct topology_place {
+    uint32_t head; /* the first four bytes of the id, as a number */
+    uint32_t slot;
+};
+
 struct topology {
     struct weft_peer_id self;
-    struct wire_word **words; /* by slot; NULL: a free slot */
-    uint32_t *parents;        /* by slot, attach.h; of a free slot: the next free one */
-    uint16_t *degrees;        /* by slot: mutual links */
-    uint32_t *order;          /* slots of the used, by increasing id */
-    uint32_t slot_count;      /* slots ever used */
+    struct wire_word **words;     /* by slot; NULL: a free slot */
+    uint32_t *parents;            /* by slot, attach.h; of a free slot: the next free one */
+    uint16_t *degrees;            /* by slot: mutual links */
+    struct topology_place *order; /* the used, by increasing id */
+    uint32_t slot_count;          /* slots ever used */
     uint32_t slot_size;
     uint32_t slot_free; /* first of the chain of free slots; TOPOLOGY_NONE */
     uint32_t count;

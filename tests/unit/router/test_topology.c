@@ -15,6 +15,12 @@ static struct router *router_of(uint64_t self, size_t peers_max) {
     return router;
 }
 
+static int link_order(const void *a, const void *b) {
+    const struct wire_peer_link *left = a;
+    const struct wire_peer_link *right = b;
+    return weft_peer_id_compare(&left->peer, &right->peer);
+}
+
 /* The id that sorts as the number does. */
 static struct weft_peer_id id_in_order(uint32_t number) {
     struct weft_peer_id id = {{0}};
@@ -146,4 +152,44 @@ Test(topology, keeps_two_way_marks_right_over_random_histories) {
         }
         router_free(router);
     }
+}
+
+/* Ids that are all alike but for their ends, and ids that are not, side by side: each is found. */
+Test(topology, finds_peers_whose_ids_a_liar_made_alike) {
+    struct router *router = router_of(0, 2000);
+    struct weft_peer_id ids[900];
+    struct rng rng = graph_rng(5);
+    for (uint32_t i = 0; i < 900; i++) {
+        ids[i] = graph_id(i + 1);
+        if (i % 3 != 0) {
+            memset(ids[i].bytes, i % 3 == 1 ? 0x80 : 0x07, i % 2 == 0 ? 4 : 9);
+        }
+    }
+    bool is_known[900] = {false};
+    for (uint32_t i = 0; i < 4000; i++) {
+        uint32_t at = (uint32_t)rng_below(&rng, 900);
+        is_known[at] = rng_below(&rng, 3) != 0;
+        if (is_known[at]) {
+            struct wire_peer_link link = {.peer = graph_id(0), .cost_us = 1};
+            cr_assert_eq(graph_say(router, &ids[at], &link, 1, 0, 0), WEFT_OK);
+        } else {
+            router_remove_peer(router, &ids[at], 0);
+        }
+    }
+    struct wire_peer_link links[900];
+    uint32_t count = 0;
+    uint32_t known = 0;
+    for (uint32_t first = 0; first < 900; first++) {
+        known += is_known[first] ? 1 : 0;
+        links[count++] = (struct wire_peer_link){.peer = ids[first], .cost_us = 1};
+    }
+    qsort(links, count, sizeof links[0], link_order);
+    struct weft_peer_id self = graph_id(0);
+    cr_assert_eq(graph_say(router, &self, links, count, 0, 0), WEFT_OK);
+    cr_expect_eq(router_degree(router, &self), known);
+    cr_expect_eq(router_reachable_count(router), known);
+    for (uint32_t i = 0; i < 900; i++) {
+        cr_assert_eq(router_reaches(router, &ids[i]), is_known[i], "%u", i);
+    }
+    router_free(router);
 }
