@@ -308,6 +308,7 @@ static struct topology_change words_compare(struct topology *topology, uint32_t 
     const struct wire_peer_link *before = NULL;
     const struct wire_peer_link *after = NULL;
     while (diff_next(&diff, &before, &after)) {
+        ASSERT(before != NULL || after != NULL);
         const struct weft_peer_id *peer = before != NULL ? &before->peer : &after->peer;
         uint32_t far = mutual_far(topology, &topology->words[slot]->owner, peer);
         if (far == TOPOLOGY_NONE) {
@@ -332,6 +333,7 @@ static bool word_fits(const struct topology *topology, const struct wire_word *o
 
 enum weft_err topology_set(struct topology *topology, struct wire_word *word,
                            struct topology_change *out) {
+    ASSERT(word != NULL);
     uint32_t slot = topology_find(topology, &word->owner);
     struct wire_word *old = slot != TOPOLOGY_NONE ? topology->words[slot] : NULL;
     if (!word_fits(topology, old, word)) {
