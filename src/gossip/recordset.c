@@ -13,17 +13,20 @@
 
 #define SLOTS_FIRST 8
 
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 enum weft_err recordset_new(const struct recordset_config *config, struct recordset **out) {
-    ASSERT(config->records_max >= 1 && config->records_max <= SET_RECORDS_MAX);
-    ASSERT(config->owner_records_max >= 1 && config->stranger_records_max >= 1);
+    ASSERT(config->records_max >= 1 && config->owner_records_max >= 1);
+    ASSERT(config->stranger_records_max >= 1);
     struct recordset *set = calloc(1, sizeof *set);
     if (set == NULL) {
         return WEFT_ERR_MEMORY;
     }
     set->config = *config;
-    if (config->stranger_records_max > SET_STRANGERS_MAX) {
-        set->config.stranger_records_max = SET_STRANGERS_MAX;
-    }
+    set->config.records_max = least(config->records_max, SET_RECORDS_MAX);
+    set->config.stranger_records_max = least(config->stranger_records_max, SET_STRANGERS_MAX);
     mix_init(&set->mix, &config->hash_key);
     set->slot_free = SLOT_NONE;
     set->evicted_first = SLOT_NONE;

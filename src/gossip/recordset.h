@@ -82,7 +82,7 @@ struct recordset;
  * what a stranger sends, except strangers' records by strangers' records. */
 struct recordset_config {
     struct hash_key hash_key;
-    size_t records_max;          /* 65,536 in all; at most 2^20 */
+    size_t records_max;          /* 65,536 in all; taken for 2^20 when it is more */
     size_t owner_records_max;    /* 1,024 of one owner */
     size_t owner_bytes_max;      /* 256 KiB of one owner */
     size_t stranger_records_max; /* 2,048 of strangers: beyond, the one heard of longest ago goes;

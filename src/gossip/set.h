@@ -27,7 +27,8 @@
 #include "gossip/mix.h"
 #include "gossip/places.h"
 
-/* Records of a set at most: what a cell can name. */
+/* Records of a set at most, whatever the config says: what a cell can name. RECORDSET_BYTES_MAX has
+ * room for half as many. */
 #define SET_RECORDS_MAX ((size_t)1 << 20)
 /* Strangers' records at most, whatever the config says: what a slot can name. */
 #define SET_STRANGERS_MAX ((size_t)UINT16_MAX - 1)

@@ -482,6 +482,25 @@ Test(set, a_gossip_that_knows_nobody_costs_little) {
     record_pool_free(pool);
 }
 
+Test(set, takes_bounds_beyond_what_it_can_name_for_what_it_can) {
+    struct recordset_config config = kit_bounds();
+    struct recordset *set = NULL;
+    config.records_max = 4000000; /* of a daemon that is told to expect a million peers */
+    config.stranger_records_max = 1000000;
+    cr_assert_eq(recordset_new(&config, &set), WEFT_OK);
+    for (uint32_t i = 0; i < 70000; i++) {
+        struct record *record = kit_shaped(i, 1, 0, 1, 1, 100);
+        cr_assert_eq(recordset_put(set, record, i), RECORDSET_ADDED);
+        record_unref(record);
+    }
+    cr_assert_eq(recordset_count(set), 65534, "those heard of longest ago went");
+    struct weft_peer_id first = kit_owner(0);
+    struct weft_peer_id last = kit_owner(69999);
+    cr_assert_eq(recordset_owner_count(set, &first), 0);
+    cr_assert_eq(recordset_owner_count(set, &last), 1);
+    recordset_free(set);
+}
+
 Test(set, one_with_many_records_is_found_by_key_and_goes_at_once) {
     struct recordset_config config = kit_bounds();
     struct recordset *set = NULL;
