@@ -22,6 +22,7 @@
 #define STEADY_MAX (30 * NS_PER_S)
 #define STEADY_MIN (10 * NS_PER_S)
 #define CPU_SECONDS 7200
+#define BUFFER_BYTES ((uint64_t)256 << 10)
 
 static const struct flag bench_flags[] = {
     {"--nodes", "N", "so many nodes (1000 and 10000)"},
@@ -70,7 +71,7 @@ static struct scenario bench_scenario(uint32_t nodes) {
         .heartbeat_ns = NS_PER_S,
         .hold_ns = 60 * NS_PER_S,
         .fade_ns = 600 * NS_PER_S,
-        .link = {.delay_ns = {10 * NS_PER_MS, 50 * NS_PER_MS}, .buffer = 256 * 1024},
+        .link = {.delay_ns = {10 * NS_PER_MS, 50 * NS_PER_MS}, .buffer = BUFFER_BYTES},
         .start_within_ns = 10 * NS_PER_S,
         .form_within_ns = 600 * NS_PER_S,
         .quiet_ns = 20 * NS_PER_S,

@@ -51,6 +51,7 @@ struct sweep {
     uint64_t passed;
     uint64_t failed;
     uint64_t faults[FAULT_KIND_COUNT];
+    struct progress progress;
 };
 
 /* One seed of one file. */
@@ -137,12 +138,17 @@ static void take_end(struct sweep *sweep, const struct job_end *end) {
         sweep->passed++;
     } else {
         sweep->failed++;
+        progress_fini(&sweep->progress); /* the line makes room */
         print_failure(&task, end, &answer);
     }
 }
 
-static void run_tasks(struct sweep *sweep, struct jobs *jobs, struct progress *progress) {
-    uint64_t total = (sweep->high - sweep->low + 1) * sweep->file_count;
+static uint64_t task_count(const struct sweep *sweep) {
+    return (sweep->high - sweep->low + 1) * sweep->file_count;
+}
+
+static void run_tasks(struct sweep *sweep, struct jobs *jobs) {
+    uint64_t total = task_count(sweep);
     uint64_t next = 0;
     bool is_over = false;
     struct job_end *end = must(malloc(sizeof(*end)));
@@ -153,13 +159,8 @@ static void run_tasks(struct sweep *sweep, struct jobs *jobs, struct progress *p
             jobs_start(jobs, next, run_task, &task);
             next++;
         } else if (jobs_wait(jobs, end)) {
-            if (progress != NULL) {
-                progress_fini(progress);
-            }
             take_end(sweep, end);
-            if (progress != NULL) {
-                progress_count(progress, sweep->passed + sweep->failed, sweep->failed, total);
-            }
+            progress_count(&sweep->progress, sweep->passed + sweep->failed, sweep->failed, total);
         } else {
             is_over = true;
         }
@@ -188,15 +189,13 @@ static size_t print_faults(const struct sweep *sweep) {
 
 static int sweep_all(struct sweep *sweep, const struct flags *flags, size_t job_count,
                      uint64_t cpu_seconds) {
-    struct progress progress;
-    bool is_quiet = flags_have(flags, "--quiet");
     struct jobs *jobs = jobs_new(job_count, cpu_seconds);
-    progress_init(&progress, stderr);
-    run_tasks(sweep, jobs, is_quiet ? NULL : &progress);
-    jobs_free(jobs);
-    if (!is_quiet) {
-        progress_fini(&progress);
+    if (!flags_have(flags, "--quiet")) {
+        progress_init(&sweep->progress, stderr);
     }
+    run_tasks(sweep, jobs);
+    jobs_free(jobs);
+    progress_fini(&sweep->progress);
     size_t missing = print_faults(sweep);
     bool is_lacking = missing > 0 && flags_have(flags, "--require-all-faults");
     if (is_lacking) {
@@ -231,7 +230,7 @@ static int command_sweep(const struct flags *flags) {
         !sim_number(flags, "--cpu", 1, CPU_SECONDS, &cpu_seconds)) {
         return SIM_USAGE;
     }
-    sweep.scenarios = must(calloc(sweep.file_count, sizeof(sweep.scenarios[0])));
+    sweep.scenarios = must(calloc(sweep.file_count, sizeof(struct scenario *)));
     int status = sim_choose_defect(flags);
     if (status == SIM_GOOD) {
         status = read_scenarios(&sweep);

@@ -16,7 +16,8 @@ uint64_t progress_real_ns(void);
 /* Nanoseconds of processor time that this process took. */
 uint64_t progress_cpu_ns(void);
 
-/* A line that is written over and over, a few times a second, if `out` is a terminal. */
+/* A line that is written over and over, a few times a second, if `out` is a terminal. Zeroed
+ * memory shows nothing. */
 struct progress {
     FILE *out; /* NULL: shows nothing */
     uint64_t begun_ns;

@@ -188,6 +188,18 @@ static void take(struct topology_log *log, uint32_t node) {
     }
 }
 
+/* Takes the neighbours of those taken before, `before` in number. */
+static void draw_round(struct topology_log *log, const struct plan *plan, uint32_t before) {
+    for (size_t i = 0; i < plan->edge_count; i++) {
+        const struct scenario_edge *edge = &plan->edges[i];
+        bool has_a = log->place_of[edge->a] < before;
+        bool has_b = log->place_of[edge->b] < before;
+        if (has_a != has_b) {
+            take(log, has_a ? edge->b : edge->a);
+        }
+    }
+}
+
 /* Breadth first over the plan's edges, from the first node. Edges are sorted by their lower end
  * only, so each round looks at all; there are as many rounds as the plan is deep. */
 static void draw_sample(struct topology_log *log, const struct plan *plan) {
@@ -195,14 +207,7 @@ static void draw_sample(struct topology_log *log, const struct plan *plan) {
     take(log, 0);
     while (before != log->sample_count && log->sample_count < TOPOLOGY_LOG_NODES_MAX) {
         before = log->sample_count;
-        for (size_t i = 0; i < plan->edge_count; i++) {
-            const struct scenario_edge *edge = &plan->edges[i];
-            bool has_a = log->place_of[edge->a] < before;
-            bool has_b = log->place_of[edge->b] < before;
-            if (has_a != has_b) {
-                take(log, has_a ? edge->b : edge->a);
-            }
-        }
+        draw_round(log, plan, before);
     }
 }
 
