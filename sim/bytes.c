@@ -205,8 +205,9 @@ bool bytes_flush(struct node *node, struct carry *carry) {
 
 bool bytes_begin(struct node *node, struct carry *carry) {
     enum link_role role = carry->token != 0 ? LINK_DIALLED : LINK_ACCEPTED;
+    const struct link_shared *shared = shared_of(node); /* ours, before memory is refused */
     host_enter(node);
-    enum weft_err err = link_new(shared_of(node), role, NULL, host_now(node), &carry->link);
+    enum weft_err err = link_new(shared, role, NULL, host_now(node), &carry->link);
     host_exit(node);
     if (err != WEFT_OK) {
         net_close(node->world->net, carry->id, node->world->now);
