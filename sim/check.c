@@ -122,7 +122,7 @@ static void linked(void *ctx, uint32_t node, uint32_t other, struct link_id link
 }
 
 static void traced(void *ctx, uint32_t node, const struct trace_event *event) {
-    converge_traced(ctx, node, event);
+    healthy_traced(ctx, node, event);
 }
 
 /* A death is told while the neighbours' routes are still as they were. */
@@ -281,7 +281,7 @@ void checks_report(struct checks *checks) {
     checks->is_reported = true;
     traffic_report(checks);
     travel_report(checks);
-    converge_report(checks);
+    healthy_report(checks);
 }
 
 size_t checks_results(const struct checks *checks, const struct check_result **out) {

@@ -2,8 +2,9 @@
  *
  * What the files of the checks share. check.c owns the results and hands the world's events round;
  * watch.c looks at records, versions, links and bounds; travel.c at frames that travel; near.c
- * keeps who is linked with whom; traffic.c counts; converge.c times how views become right again;
- * rest.c looks at the state at rest.
+ * keeps who is linked with whom, company.c who is or could be joined; traffic.c counts; converge.c
+ * and reroute.c time how views and paths become right again; healthy.c counts who was called dead
+ * without being so; rest.c looks at the state at rest.
  *
  * Cost. Every event costs O(1): a lookup or two in a table of hashes. What would cost more is
  * sampled, by choices of the seed: a node's links and bounds are looked at every 64 + nodes / 4
@@ -102,7 +103,9 @@ struct converge {
     size_t reroute_count;
     bool is_polling;
     weft_ns busy_since;
-    uint32_t cursor;    /* the node that was wrong last */
+    uint32_t cursor; /* the node that was wrong last */
+    uint64_t
+        wrong_views;    /* what all agreed on when the oracle said that it was wrong; 0: nothing */
     uint32_t blocked_a; /* a link that counts but isn't passable; ORACLE_NONE: none */
     uint32_t blocked_b;
     uint32_t *parts;  /* by node: who could be reached, by sets */
@@ -243,13 +246,21 @@ bool converge_is_right(struct checks *checks);
 /* Looks for faults that began or ended. */
 void converge_faults(struct checks *checks);
 void converge_state(struct checks *checks, uint32_t node, enum node_state state);
-void converge_traced(struct checks *checks, uint32_t node, const struct trace_event *event);
-/* Once a second. */
-void converge_second(struct checks *checks);
-void converge_report(struct checks *checks);
 
+/* company.c */
+/* Both are up and running, and one of them cannot reach the other. */
+bool company_is_cut(const struct checks *checks, uint32_t a, uint32_t b);
 /* Makes the sets of live nodes that could be together as things are, in converge.parts. */
-void converge_parts(struct checks *checks);
+void company_could_be(struct checks *checks);
+/* Whether links join them, and have for a while: when a partition heals, old word of links that are
+ * no more makes nodes seem reached for a moment. */
+bool company_is_joined(struct checks *checks, uint32_t a, uint32_t b);
+/* Once a second. */
+void company_second(struct checks *checks);
+
+/* healthy.c */
+void healthy_traced(struct checks *checks, uint32_t node, const struct trace_event *event);
+void healthy_report(struct checks *checks);
 
 /* reroute.c */
 void reroute_begin_node(struct checks *checks, uint32_t dead);

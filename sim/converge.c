@@ -14,14 +14,8 @@
 #define POLL_FIRST NS_PER_MS
 #define POLL_LAST (100 * NS_PER_MS)
 #define POLL_SHARE 64
-/* Who is joined with whom is looked at no more often than this, and so are the ends of faults. */
-#define JOINED_KEEP (10 * NS_PER_MS)
-/* Who has been joined for so long has no reason to be out of sight. */
-#define JOINED_LONG (2 * NS_PER_S)
-/* A node that was paused is a reason to be taken for dead until its peers' patience is over, and
- * this long. */
-#define PAUSE_GRACE (10 * NS_PER_S)
-
+/* The ends of faults are looked for no more often than this. */
+#define ENDS_KEEP (10 * NS_PER_MS)
 void converge_init(struct checks *checks) {
     struct converge *converge = &checks->converge;
     size_t count = (size_t)checks->node_count + 1;
@@ -46,63 +40,30 @@ void converge_fini(struct checks *checks) {
     free(converge->joined_since);
 }
 
-static bool is_passable(const struct checks *checks, uint32_t a, uint32_t b) {
-    const struct net *net = world_net(checks->world);
-    return check_is_live(checks, a) && check_is_live(checks, b) && net_is_passable(net, a, b) &&
-           net_is_passable(net, b, a);
-}
-
-static void join_linked(const struct checks *checks, uint32_t *parts) {
-    for (uint32_t i = 0; i < checks->node_count; i++) {
-        for (uint32_t j = 0; j < checks->nodes[i].near_count; j++) {
-            uint32_t other = checks->nodes[i].near[j].other;
-            if (i < other && near_is_linked(checks, i, other) && is_passable(checks, i, other)) {
-                oracle_join(parts, i, other);
-            }
-        }
-    }
-}
-
-static void join_planned(const struct checks *checks, uint32_t *parts) {
-    const struct plan *plan = world_plan(checks->world);
-    for (size_t i = 0; i < plan->edge_count; i++) {
-        if (is_passable(checks, plan->edges[i].a, plan->edges[i].b)) {
-            oracle_join(parts, plan->edges[i].a, plan->edges[i].b);
-        }
-    }
-}
-
-static void parts_begin(const struct checks *checks, uint32_t *parts) {
-    for (uint32_t i = 0; i < checks->node_count; i++) {
-        parts[i] = i;
-    }
-}
-
-static void parts_end(const struct checks *checks, uint32_t *parts) {
-    for (uint32_t i = 0; i < checks->node_count; i++) {
-        parts[i] = oracle_root(parts, i);
-    }
-}
-
-void converge_parts(struct checks *checks) {
-    parts_begin(checks, checks->converge.parts);
-    join_planned(checks, checks->converge.parts);
-    join_linked(checks, checks->converge.parts);
-    parts_end(checks, checks->converge.parts);
-}
-
 static uint64_t digest_of(const struct checks *checks, uint32_t node) {
     return core_topology_digest(world_core(checks->world, node));
 }
 
-/* Whether all nodes that could be together say the same. The node that did not is asked first next
- * time. */
-static bool do_agree(struct checks *checks) {
+/* Whether a node says what the first of those says that it could be together with; if so it goes
+ * into what stands for all they say. */
+static bool does_agree(const struct checks *checks, uint32_t node, uint64_t *views) {
+    uint32_t first = checks->converge.parts[node];
+    if (!check_is_live(checks, node)) {
+        return true;
+    }
+    uint64_t digest = digest_of(checks, node);
+    *views += seen_mix(digest, (uint64_t)first << 32 | node);
+    return digest == digest_of(checks, first);
+}
+
+/* Whether all nodes that could be together say the same; then *views stands for all they say. The
+ * node that did not is asked first next time. */
+static bool do_agree(struct checks *checks, uint64_t *views) {
     struct converge *converge = &checks->converge;
+    *views = checks->near_epoch;
     for (uint32_t i = 0; i < checks->node_count; i++) {
         uint32_t node = converge->cursor;
-        if (check_is_live(checks, node) &&
-            digest_of(checks, node) != digest_of(checks, converge->parts[node])) {
+        if (!does_agree(checks, node, views)) {
             return false;
         }
         converge->cursor = (node + 1) % checks->node_count;
@@ -126,41 +87,48 @@ static bool is_as_oracle_says(struct checks *checks) {
     return true;
 }
 
-static bool is_blocked(const struct checks *checks, uint32_t a, uint32_t b) {
-    const struct net *net = world_net(checks->world);
-    return check_is_live(checks, a) && check_is_live(checks, b) &&
-           (!net_is_passable(net, a, b) || !net_is_passable(net, b, a));
-}
-
-/* Whether something counts as a link that no frame crosses. */
-static bool is_some_link_dead(struct checks *checks) {
+/* Whether one of its links counts that no frame crosses; it is asked about first next time. */
+static bool has_dead_link(struct checks *checks, uint32_t node) {
     const struct oracle *oracle = &checks->oracle;
-    for (uint32_t u = 0; u < checks->node_count; u++) {
-        for (uint32_t i = oracle->rows[u]; i < oracle->rows[u + 1]; i++) {
-            if (is_blocked(checks, u, oracle->arcs[i].to)) {
-                checks->converge.blocked_a = u;
-                checks->converge.blocked_b = oracle->arcs[i].to;
-                return true;
-            }
+    for (uint32_t i = oracle->rows[node]; i < oracle->rows[node + 1]; i++) {
+        if (company_is_cut(checks, node, oracle->arcs[i].to)) {
+            checks->converge.blocked_a = node;
+            checks->converge.blocked_b = oracle->arcs[i].to;
+            return true;
         }
     }
-    checks->converge.blocked_a = ORACLE_NONE;
     return false;
 }
 
+static bool is_some_link_dead(struct checks *checks) {
+    checks->converge.blocked_a = ORACLE_NONE;
+    for (uint32_t u = 0; u < checks->node_count; u++) {
+        if (has_dead_link(checks, u)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What was wrong is wrong as long as nobody says anything else: the oracle need not look again. */
 bool converge_is_right(struct checks *checks) {
-    const struct converge *converge = &checks->converge;
+    struct converge *converge = &checks->converge;
+    uint64_t views = 0;
     if (converge->blocked_a != ORACLE_NONE &&
         near_is_linked(checks, converge->blocked_a, converge->blocked_b) &&
-        is_blocked(checks, converge->blocked_a, converge->blocked_b)) {
+        company_is_cut(checks, converge->blocked_a, converge->blocked_b)) {
         return false;
     }
-    converge_parts(checks);
-    if (!do_agree(checks)) {
+    company_could_be(checks);
+    if (!do_agree(checks, &views) || views == converge->wrong_views) {
         return false;
     }
     oracle_look(&checks->oracle);
-    return is_as_oracle_says(checks) && !is_some_link_dead(checks);
+    if (!is_as_oracle_says(checks)) {
+        converge->wrong_views = views;
+        return false;
+    }
+    return !is_some_link_dead(checks);
 }
 
 static void poll(void *ctx);
@@ -247,17 +215,25 @@ static void grow_over(struct converge *converge, size_t count) {
     converge->is_over_size = size;
 }
 
+static bool is_end_timed(enum fault_kind kind) {
+    return does_cut(kind) || kind == FAULT_FLAP || kind == FAULT_PAUSE;
+}
+
+static void look_for_end(struct checks *checks, const struct fault_done *done, size_t index) {
+    bool *is_over = &checks->converge.is_over[index];
+    if (*is_over || done->until > world_now(checks->world)) {
+        return;
+    }
+    *is_over = true;
+    if (is_end_timed(done->kind)) {
+        wait_from(checks, done->until);
+    }
+}
+
 static void look_for_ends(struct checks *checks, const struct fault_done *done, size_t count) {
     struct converge *converge = &checks->converge;
-    weft_ns now = world_now(checks->world);
     for (size_t i = converge->first_open; i < count; i++) {
-        if (!converge->is_over[i] && done[i].until <= now) {
-            converge->is_over[i] = true;
-            if (does_cut(done[i].kind) || done[i].kind == FAULT_FLAP ||
-                done[i].kind == FAULT_PAUSE) {
-                wait_from(checks, done[i].until);
-            }
-        }
+        look_for_end(checks, &done[i], i);
     }
     while (converge->first_open < count && converge->is_over[converge->first_open]) {
         converge->first_open++;
@@ -272,7 +248,7 @@ void converge_faults(struct checks *checks) {
     weft_ns now = world_now(checks->world);
     bool is_new = count > converge->faults_known;
     if (!is_new &&
-        (converge->first_open == count || time_since(converge->looked_at, now) < JOINED_KEEP)) {
+        (converge->first_open == count || time_since(converge->looked_at, now) < ENDS_KEEP)) {
         return;
     }
     converge->looked_at = now;
@@ -299,144 +275,4 @@ void converge_state(struct checks *checks, uint32_t node, enum node_state state)
             poll_again(checks);
         }
     }
-}
-
-/* Cuts out what follows "key=" up to the next space. */
-static bool value_of(const char *detail, const char *key, char *out, size_t size) {
-    const char *at = detail == NULL ? NULL : strstr(detail, key);
-    if (at == NULL) {
-        return false;
-    }
-    at += strlen(key);
-    size_t len = strcspn(at, " ");
-    if (len >= size) {
-        return false;
-    }
-    memcpy(out, at, len);
-    out[len] = '\0';
-    return true;
-}
-
-static bool peer_of(const struct checks *checks, const struct trace_event *event, uint32_t *out) {
-    char text[WEFT_PEER_ID_TEXT];
-    struct weft_peer_id id;
-    return value_of(event->detail, "id=", text, sizeof text) &&
-           weft_peer_id_parse(text, &id) == WEFT_OK && world_find_node(checks->world, &id, out);
-}
-
-/* Who is joined with whom by links that are there now. */
-static void join(struct checks *checks) {
-    struct converge *converge = &checks->converge;
-    weft_ns now = world_now(checks->world);
-    parts_begin(checks, converge->joined);
-    join_linked(checks, converge->joined);
-    parts_end(checks, converge->joined);
-    converge->joined_at = now;
-    for (uint32_t i = 0; i < checks->node_count; i++) {
-        if (converge->joined[i] != converge->joined_with[i]) {
-            converge->joined_with[i] = converge->joined[i];
-            converge->joined_since[i] = now;
-        }
-    }
-}
-
-/* While nothing goes wrong all stay joined. */
-void converge_second(struct checks *checks) {
-    if (checks->converge.faults_known > 0) {
-        join(checks);
-    }
-}
-
-/* Whether links join them, and have for a while: when a partition heals, old word of links that are
- * no more makes nodes seem reached for a moment. */
-static bool is_joined(struct checks *checks, uint32_t a, uint32_t b) {
-    struct converge *converge = &checks->converge;
-    weft_ns now = world_now(checks->world);
-    if (converge->joined_at == WEFT_NEVER || time_since(converge->joined_at, now) >= JOINED_KEEP) {
-        join(checks);
-    }
-    weft_ns since = converge->joined_since[a] > converge->joined_since[b]
-                        ? converge->joined_since[a]
-                        : converge->joined_since[b];
-    return converge->joined[a] == converge->joined[b] &&
-           (since <= checks->begun_at || time_since(since, now) >= JOINED_LONG);
-}
-
-/* The sentinel stands for all healthy nodes: the first that no fault was ever about. */
-static bool is_sentinel(struct checks *checks, uint32_t node) {
-    while (checks->sentinel < checks->node_count - 1 &&
-           !check_is_healthy(checks, checks->sentinel)) {
-        checks->sentinel++;
-    }
-    return node == checks->sentinel && check_is_healthy(checks, node);
-}
-
-static void reach_changed(struct checks *checks, uint32_t node, const struct trace_event *event,
-                          bool is_lost) {
-    uint32_t peer = 0;
-    if (!checks->has_begun || !check_is_healthy(checks, node) || !peer_of(checks, event, &peer)) {
-        return;
-    }
-    checks->nodes[peer].changes += is_sentinel(checks, node) ? 1 : 0;
-    if (is_lost && check_is_healthy(checks, peer) && check_is_live(checks, peer) &&
-        is_joined(checks, node, peer)) {
-        checks->healthy_removed++;
-    }
-}
-
-/* Neither stopped nor lately was. */
-static bool is_awake(const struct checks *checks, uint32_t node) {
-    const struct node_watch *it = &checks->nodes[node];
-    bool is_slow = (faults_of(checks->faults, node) >> FAULT_SLOW & 1U) != 0;
-    return check_is_live(checks, node) && !is_slow &&
-           (it->paused_at == 0 ||
-            time_since(it->paused_at, world_now(checks->world)) > PAUSE_GRACE);
-}
-
-/* A link was given up for want of any sign of life. */
-static void gave_up(struct checks *checks, uint32_t node, const struct trace_event *event) {
-    char name[WEFT_NAME_MAX + 1];
-    unsigned long other = 0;
-    if (!value_of(event->detail, "peer=node-", name, sizeof name)) {
-        return;
-    }
-    other = strtoul(name, NULL, 10);
-    if (other >= checks->node_count || !is_awake(checks, node) ||
-        !is_awake(checks, (uint32_t)other) || is_blocked(checks, node, (uint32_t)other)) {
-        return;
-    }
-    checks->false_downs++;
-    checks->healthy_down +=
-        check_is_healthy(checks, node) && check_is_healthy(checks, (uint32_t)other) ? 1 : 0;
-}
-
-void converge_traced(struct checks *checks, uint32_t node, const struct trace_event *event) {
-    if (strcmp(event->name, "peer-up") == 0) {
-        reach_changed(checks, node, event, false);
-    } else if (strcmp(event->name, "peer-down") == 0) {
-        reach_changed(checks, node, event, true);
-    } else if (strcmp(event->name, "link-silent") == 0) {
-        gave_up(checks, node, event);
-    }
-}
-
-void converge_report(struct checks *checks) {
-    struct metrics *metrics = checks->metrics;
-    struct metric *changes = metrics_distribution(metrics, "faulty.changes", UNIT_COUNT);
-    for (uint32_t i = 0; i < checks->node_count; i++) {
-        if (!check_is_healthy(checks, i)) {
-            metric_sample(changes, checks->nodes[i].changes);
-        }
-    }
-    metric_set(metrics_counter(metrics, "converge.unfinished", UNIT_COUNT),
-               (int64_t)checks->converge.pending_count);
-    metric_set(metrics_counter(metrics, "false_downs", UNIT_COUNT), (int64_t)checks->false_downs);
-    metric_set(metrics_counter(metrics, "false_downs.rate", UNIT_PPM),
-               checks->link_seconds == 0
-                   ? 0
-                   : (int64_t)(checks->false_downs * 1000000 / checks->link_seconds));
-    metric_set(metrics_counter(metrics, "links.healthy_down", UNIT_COUNT),
-               (int64_t)checks->healthy_down);
-    metric_set(metrics_counter(metrics, "healthy.removed", UNIT_COUNT),
-               (int64_t)checks->healthy_removed);
 }

@@ -53,26 +53,31 @@ bool near_is_linked(const struct checks *checks, uint32_t a, uint32_t b) {
     return find(&checks->nodes[a], b) != NULL && find(&checks->nodes[b], a) != NULL;
 }
 
-static uint32_t walk(struct checks *checks, uint32_t source) {
-    uint32_t *queue = checks->walk;
-    uint32_t *hops = checks->walk_hops;
-    uint32_t count = 1;
-    for (uint32_t i = 0; i < checks->node_count; i++) {
-        hops[i] = ORACLE_NONE;
-    }
-    queue[0] = source;
-    hops[source] = 0;
-    for (uint32_t at = 0; at < count; at++) {
-        const struct node_watch *it = &checks->nodes[queue[at]];
-        for (uint32_t i = 0; i < it->near_count; i++) {
-            uint32_t other = it->near[i].other;
-            if (hops[other] == ORACLE_NONE) {
-                hops[other] = hops[queue[at]] + 1;
-                queue[count++] = other;
-            }
+/* Appends those next to `from` that were not reached yet. */
+static uint32_t spread(struct checks *checks, uint32_t from, uint32_t count) {
+    const struct node_watch *it = &checks->nodes[from];
+    for (uint32_t i = 0; i < it->near_count; i++) {
+        uint32_t other = it->near[i].other;
+        if (checks->walk_hops[other] == ORACLE_NONE) {
+            checks->walk_hops[other] = checks->walk_hops[from] + 1;
+            checks->walk[count++] = other;
         }
     }
-    return hops[queue[count - 1]];
+    return count;
+}
+
+/* Breadth first: the last that is reached is the farthest. */
+static uint32_t walk(struct checks *checks, uint32_t source) {
+    uint32_t count = 1;
+    for (uint32_t i = 0; i < checks->node_count; i++) {
+        checks->walk_hops[i] = ORACLE_NONE;
+    }
+    checks->walk[0] = source;
+    checks->walk_hops[source] = 0;
+    for (uint32_t at = 0; at < count; at++) {
+        count = spread(checks, checks->walk[at], count);
+    }
+    return checks->walk_hops[checks->walk[count - 1]];
 }
 
 uint32_t near_reach(struct checks *checks, uint32_t source) {

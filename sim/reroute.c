@@ -104,9 +104,14 @@ void reroute_begin_node(struct checks *checks, uint32_t dead) {
     }
 }
 
-static bool is_cut(const struct checks *checks, uint32_t a, uint32_t b) {
-    const struct net *net = world_net(checks->world);
-    return !net_is_passable(net, a, b) || !net_is_passable(net, b, a);
+static void gather_cuts(struct checks *checks, struct reroute *reroute, uint32_t node,
+                        const uint32_t *destinations, size_t count) {
+    for (uint32_t j = 0; j < checks->nodes[node].near_count; j++) {
+        uint32_t other = checks->nodes[node].near[j].other;
+        if (company_is_cut(checks, node, other)) {
+            gather(checks, reroute, node, other, destinations, count);
+        }
+    }
 }
 
 /* All links that no longer pass are one death; the far end may be a destination. */
@@ -118,12 +123,7 @@ void reroute_begin_cuts(struct checks *checks, weft_ns since) {
     size_t count = draw_destinations(checks, destinations);
     struct reroute *reroute = reroute_add(checks, since);
     for (uint32_t i = 0; i < checks->node_count; i++) {
-        for (uint32_t j = 0; j < checks->nodes[i].near_count; j++) {
-            uint32_t other = checks->nodes[i].near[j].other;
-            if (check_is_live(checks, other) && is_cut(checks, i, other)) {
-                gather(checks, reroute, i, other, destinations, count);
-            }
-        }
+        gather_cuts(checks, reroute, i, destinations, count);
     }
     if (reroute->count == 0) {
         reroute_drop(&checks->converge, checks->converge.reroute_count - 1);
@@ -154,7 +154,7 @@ bool reroute_poll(struct checks *checks) {
     if (converge->reroute_count == 0) {
         return false;
     }
-    converge_parts(checks);
+    company_could_be(checks);
     for (size_t i = converge->reroute_count; i > 0; i--) {
         struct reroute *reroute = &converge->reroutes[i - 1];
         weft_ns waited = time_since(reroute->since, now);

@@ -67,13 +67,19 @@ static void check_real(struct checks *checks, uint32_t a, uint32_t b) {
     }
 }
 
-static void check_links(struct checks *checks, const bool *is_core) {
+static void check_links_of(struct checks *checks, const bool *is_core, uint32_t node) {
     const struct oracle *oracle = &checks->oracle;
+    for (uint32_t i = oracle->rows[node]; i < oracle->rows[node + 1]; i++) {
+        if (is_core[oracle->arcs[i].to]) {
+            check_real(checks, node, oracle->arcs[i].to);
+        }
+    }
+}
+
+static void check_links(struct checks *checks, const bool *is_core) {
     for (uint32_t u = 0; u < checks->node_count; u++) {
-        for (uint32_t i = oracle->rows[u]; is_core[u] && i < oracle->rows[u + 1]; i++) {
-            if (is_core[oracle->arcs[i].to]) {
-                check_real(checks, u, oracle->arcs[i].to);
-            }
+        if (is_core[u]) {
+            check_links_of(checks, is_core, u);
         }
     }
 }
@@ -81,7 +87,7 @@ static void check_links(struct checks *checks, const bool *is_core) {
 bool rest_topology(struct checks *checks, const bool *is_core) {
     bool is_right = true;
     oracle_look(&checks->oracle);
-    converge_parts(checks);
+    company_could_be(checks);
     for (uint32_t i = 0; i < checks->node_count && is_right; i++) {
         if (is_core[i] && !is_liveness(checks)) {
             is_right = is_digest_right(checks, i) && is_together(checks, i);
@@ -203,42 +209,57 @@ static void check_set(struct checks *checks, uint32_t node, uint32_t first) {
     }
 }
 
+/* LIVENESS: one owner, drawn, for each node of the core. */
+static void check_holds_one(struct checks *checks, const bool *is_core, uint32_t node) {
+    uint32_t owner = (uint32_t)rng_below(&checks->rng, checks->node_count);
+    if (is_core[owner]) {
+        check_holds(checks, node, owner);
+    }
+}
+
 void rest_records(struct checks *checks, const bool *is_core) {
     for (uint32_t i = 0; i < checks->node_count; i++) {
         uint32_t first = checks->oracle.parts[i];
-        if (!is_core[i] || first == ORACLE_NONE) {
-            continue;
-        }
-        if (is_liveness(checks)) {
-            uint32_t owner = (uint32_t)rng_below(&checks->rng, checks->node_count);
-            if (is_core[owner]) {
-                check_holds(checks, i, owner);
-            }
-        } else if (is_core[first]) {
+        if (is_core[i] && is_liveness(checks)) {
+            check_holds_one(checks, is_core, i);
+        } else if (is_core[i] && is_core[first]) {
             check_set(checks, i, first);
         }
     }
 }
 
-static void quieter(struct checks *checks, const char *what, uint64_t found, uint64_t before,
-                    const struct second *then, const struct second *now, uint64_t slack) {
-    uint64_t allowed = before * 5 / 4 + slack * 1000;
-    if (now->links > then->links && then->links > 0) {
-        allowed = allowed * now->links / then->links; /* each link has its heartbeats */
+/* One figure, before and after. */
+struct figure {
+    const char *what;
+    uint64_t before;
+    uint64_t after;
+    uint64_t slack;
+};
+
+static void check_figure(struct checks *checks, const struct figure *figure,
+                         const struct second *before, const struct second *after) {
+    uint64_t allowed = figure->before * 5 / 4 + figure->slack * 1000;
+    if (after->links > before->links && before->links > 0) {
+        allowed = allowed * after->links / before->links; /* each link has its heartbeats */
     }
     check_saw(checks, CHECK_REST_QUIET);
-    if (found > allowed) {
+    if (figure->after > allowed) {
         check_break(checks, CHECK_REST_QUIET,
                     "all nodes: %s per node and 1000 s: expected at most %" PRIu64
                     " (before the run: %" PRIu64 "), found %" PRIu64,
-                    what, allowed, before, found);
+                    figure->what, allowed, figure->before, figure->after);
     }
 }
 
 void rest_quiet(struct checks *checks, const struct second *before, const struct second *after) {
-    quieter(checks, "frames", after->frames, before->frames, before, after, SLACK_FRAMES);
-    quieter(checks, "bytes", after->bytes, before->bytes, before, after, SLACK_BYTES);
-    quieter(checks, "steps", after->steps, before->steps, before, after, SLACK_STEPS);
+    const struct figure figures[] = {
+        {"frames", before->frames, after->frames, SLACK_FRAMES},
+        {"bytes", before->bytes, after->bytes, SLACK_BYTES},
+        {"steps", before->steps, after->steps, SLACK_STEPS},
+    };
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        check_figure(checks, &figures[i], before, after);
+    }
 }
 
 static void check_gone(struct checks *checks, uint32_t node, uint32_t gone) {
@@ -266,15 +287,21 @@ static bool has_gone(const struct checks *checks, uint32_t node) {
 }
 
 /* Beyond a million pairs every so-and-so-many-th node is asked. */
-void rest_departed(struct checks *checks, const bool *is_core) {
+static void check_gone_everywhere(struct checks *checks, const bool *is_core, uint32_t gone) {
     uint64_t pairs = (uint64_t)checks->node_count * checks->node_count;
     uint32_t stride = (uint32_t)(1 + pairs / PAIRS_MAX);
     uint32_t start = (uint32_t)rng_below(&checks->rng, stride);
+    for (uint32_t i = start; i < checks->node_count; i += stride) {
+        if (is_core[i]) {
+            check_gone(checks, i, gone);
+        }
+    }
+}
+
+void rest_departed(struct checks *checks, const bool *is_core) {
     for (uint32_t gone = 0; gone < checks->node_count; gone++) {
-        for (uint32_t i = start; has_gone(checks, gone) && i < checks->node_count; i += stride) {
-            if (is_core[i]) {
-                check_gone(checks, i, gone);
-            }
+        if (has_gone(checks, gone)) {
+            check_gone_everywhere(checks, is_core, gone);
         }
     }
 }

@@ -41,7 +41,7 @@ static void tick(void *ctx) {
     checks->link_seconds += checks->has_begun ? checks->link_ends / 2 : 0;
     checks->second = (struct second){0};
     sample_nodes(checks);
-    converge_second(checks);
+    company_second(checks);
     world_at(checks->world, time_after(world_now(checks->world), NS_PER_S), tick, checks);
 }
 

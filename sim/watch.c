@@ -45,23 +45,32 @@ static uint64_t place_hash(const struct checks *checks, uint32_t node, uint16_t 
     return seen_mix(hash, (uint64_t)checks->nodes[node].life << 32 | node);
 }
 
-/* Compares with the version known under `key` and remembers the new one; the entry's a is the
- * incarnation, b the version. */
-static void version_take(struct checks *checks, struct seen *seen, uint64_t key, uint32_t node,
-                         const struct weft_peer_id *owner, uint64_t incarnation, uint64_t version) {
+/* A version of one record, as somebody has it. */
+struct version {
+    uint64_t key; /* place_hash */
+    const struct weft_peer_id *owner;
+    uint64_t incarnation;
+    uint64_t version;
+};
+
+/* Compares with the version known and remembers the new one; the entry's a is the incarnation, b
+ * the version. */
+static void version_take(struct checks *checks, struct seen *seen, uint32_t node,
+                         const struct version *found) {
     bool is_new = false;
-    struct seen_entry *entry = seen_add(seen, key, world_now(checks->world), &is_new);
+    struct seen_entry *entry = seen_add(seen, found->key, world_now(checks->world), &is_new);
     check_saw(checks, CHECK_VERSIONS);
-    if (incarnation < entry->a || (incarnation == entry->a && version < entry->b)) {
+    if (found->incarnation < entry->a ||
+        (found->incarnation == entry->a && found->version < entry->b)) {
         char text[WEFT_PEER_ID_TEXT];
-        weft_peer_id_format(owner, text);
+        weft_peer_id_format(found->owner, text);
         check_break(checks, CHECK_VERSIONS,
                     "node %u: record of %s went back: expected at least %" PRIu64 ".%" PRIu64
                     ", found %" PRIu64 ".%" PRIu64,
-                    node, text, entry->a, entry->b, incarnation, version);
+                    node, text, entry->a, entry->b, found->incarnation, found->version);
     }
-    entry->a = incarnation;
-    entry->b = version;
+    entry->a = found->incarnation;
+    entry->b = found->version;
 }
 
 static void own_sent(struct checks *checks, uint32_t node, struct span encoded) {
@@ -73,9 +82,13 @@ static void own_sent(struct checks *checks, uint32_t node, struct span encoded) 
     }
     (void)seen_add(&checks->genuine, seen_hash(1, encoded.data, encoded.len),
                    world_now(checks->world), &is_new);
-    version_take(checks, &checks->own,
-                 place_hash(checks, node, record.kind, &record.owner, record.key), node,
-                 world_id(checks->world, node), record.incarnation, record.version);
+    const struct version version = {
+        .key = place_hash(checks, node, record.kind, &record.owner, record.key),
+        .owner = world_id(checks->world, node),
+        .incarnation = record.incarnation,
+        .version = record.version,
+    };
+    version_take(checks, &checks->own, node, &version);
 }
 
 /* Where a record's owner stands: kind(2) flags(1) key length(1) key owner(32). */
@@ -127,13 +140,17 @@ void watch_saved(struct checks *checks, uint32_t node, const struct record *reco
     if (node >= checks->watched_nodes) {
         return;
     }
-    uint64_t key = place_hash(checks, node, record->kind, &record->owner_key, record->key);
+    const struct version version = {
+        .key = place_hash(checks, node, record->kind, &record->owner_key, record->key),
+        .owner = &record->owner,
+        .incarnation = record->incarnation,
+        .version = record->version,
+    };
     if (!is_forgotten) {
-        version_take(checks, &checks->versions, key, node, &record->owner, record->incarnation,
-                     record->version);
+        version_take(checks, &checks->versions, node, &version);
         return;
     }
-    struct seen_entry *entry = seen_find(&checks->versions, key);
+    struct seen_entry *entry = seen_find(&checks->versions, version.key);
     if (entry != NULL) { /* what was forgotten may begin anew */
         entry->a = 0;
         entry->b = 0;

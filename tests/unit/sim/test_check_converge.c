@@ -69,7 +69,7 @@ Test(check_converge, heal_is_timed_too) {
 
 static void trace_of(struct rig *rig, uint32_t node, const char *name, const char *detail) {
     const struct trace_event event = {.name = name, .detail = detail};
-    converge_traced(rig->checks, node, &event);
+    healthy_traced(rig->checks, node, &event);
 }
 
 Test(check_converge, link_given_up_for_nothing_is_counted) {
