@@ -52,8 +52,8 @@ struct defect {
     X(BROADCAST_REPEATED, "broadcast-repeated", "deliver broadcasts that were delivered before")   \
     X(RAISE_FORGOTTEN, "raise-forgotten", "not raise our version above one we heard")              \
     X(VERSION_WRAPS, "version-wraps", "compare versions by their low four bits")                   \
-    X(TOMBSTONE_FORGOTTEN, "tombstone-forgotten", "let an older record replace a tombstone")       \
-    X(SYNC_ONE_WAY, "sync-one-way", "never ask a neighbour for the records that we lack")          \
+    X(TOMBSTONE_IGNORED, "tombstone-ignored", "keep a record although its tombstone came")         \
+    X(SYNC_SKIPS, "sync-skips", "leave some records out of whatever is reconciled")                \
     X(DIALS_GIVEN_UP, "dials-given-up", "never dial again after three rounds of failures")
 
 enum defect_id {

@@ -233,8 +233,8 @@ static enum recordset_verdict put_by_order(struct recordset *set, struct record 
                    : put_new(set, record, now);
     }
     const struct record *known = set->slots[slot].record;
-    bool is_revived = DEFECT(TOMBSTONE_FORGOTTEN) && known->is_tombstone && !record->is_tombstone;
-    if (record_is_newer(record, known) || is_revived) {
+    bool is_ignored = DEFECT(TOMBSTONE_IGNORED) && record->is_tombstone;
+    if (record_is_newer(record, known) && !is_ignored) {
         return put_update(set, slot, record);
     }
     if (record_is_newer(known, record)) {
