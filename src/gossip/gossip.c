@@ -218,7 +218,7 @@ static enum weft_err dispatch(struct gossip *gossip, struct gossip_link *link,
     case WIRE_PULL:
         return repair_hear_pull(gossip, link, frame->body);
     case WIRE_HEADS:
-        return repair_hear_heads(gossip, link, frame->body, now);
+        return repair_hear_heads(gossip, link, frame, now);
     case WIRE_GOSSIP:
         return channel_hear(gossip, link, frame->body);
     default:

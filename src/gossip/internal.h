@@ -116,6 +116,9 @@ struct source {
     weft_ns pull_at;
     unsigned tries;
     struct link_id shower; /* who showed the gap */
+    uint64_t heads_round;  /* of gossip.heads_round: the list being answered has it, and says ... */
+    uint64_t heads_incarnation;
+    uint64_t heads_sequence;
 };
 
 /* A broadcast kept to answer pulls: the whole frame, marked to be flooded. */
@@ -159,6 +162,7 @@ struct gossip {
 
     struct map *sources; /* peer id -> struct source */
     struct chain gappy;
+    uint64_t heads_round;
     struct map *recents; /* source, incarnation, sequence -> struct recent */
     size_t recent_bytes;
 
@@ -234,8 +238,8 @@ void repair_keep(struct gossip *gossip, const struct wire_broadcast *broadcast,
                  const struct weft_peer_id *source, weft_ns now);
 void repair_send_heads(struct gossip *gossip, struct gossip_link *link, weft_ns now);
 void repair_link_lost(struct gossip *gossip, weft_ns now);
-enum weft_err repair_hear_heads(struct gossip *gossip, struct gossip_link *link, struct span body,
-                                weft_ns now);
+enum weft_err repair_hear_heads(struct gossip *gossip, struct gossip_link *link,
+                                const struct wire_frame *frame, weft_ns now);
 enum weft_err repair_hear_pull(struct gossip *gossip, struct gossip_link *link, struct span body);
 void repair_tick(struct gossip *gossip, weft_ns now);
 void repair_forget(struct gossip *gossip);

@@ -156,16 +156,35 @@ static void note_head(struct gossip *gossip, struct gossip_link *link, const str
     }
 }
 
-/* What the list says of one source; sequence 0 if nothing. */
-static struct wire_head head_in(struct span list, const struct weft_peer_id *source) {
+/* Writes down beside each source what the list says of it; of ourselves into `own`. */
+static enum weft_err read_heads(struct gossip *gossip, struct span list, struct wire_head *own) {
     struct wire_reader reader = wire_reader_of(list);
     struct wire_head head;
-    while (wire_reader_more(&reader) && wire_heads_next(&reader, &head) == WEFT_OK) {
-        if (weft_peer_id_equal(&head.source, source)) {
-            return head;
+    enum weft_err err = WEFT_OK;
+    gossip->heads_round++;
+    while (err == WEFT_OK && wire_reader_more(&reader)) {
+        err = wire_heads_next(&reader, &head);
+        if (err == WEFT_OK && weft_peer_id_equal(&head.source, &gossip->config.identity->id)) {
+            *own = head;
+        }
+        struct source *source = err == WEFT_OK ? source_find(gossip, &head.source) : NULL;
+        if (source != NULL) {
+            source->heads_round = gossip->heads_round;
+            source->heads_incarnation = head.incarnation;
+            source->heads_sequence = head.sequence;
         }
     }
-    return (struct wire_head){.source = *source};
+    return err;
+}
+
+/* Sequence 0 of a source that the list does not name. */
+static struct wire_head head_of(const struct gossip *gossip, const struct source *source) {
+    struct wire_head head = {.source = source->id};
+    if (source->heads_round == gossip->heads_round) {
+        head.incarnation = source->heads_incarnation;
+        head.sequence = source->heads_sequence;
+    }
+    return head;
 }
 
 static bool is_behind(const struct wire_head *theirs, uint64_t incarnation, uint64_t sequence) {
@@ -174,13 +193,13 @@ static bool is_behind(const struct wire_head *theirs, uint64_t incarnation, uint
 }
 
 /* Answers with the heads of those sources that the other side is behind on. It will not answer
- * that. */
-static void answer_heads(struct gossip *gossip, struct gossip_link *link, struct span list,
-                         weft_ns now) {
+ * that: what an answer leaves out is known to who sends it. */
+static void answer_heads(struct gossip *gossip, struct gossip_link *link,
+                         const struct wire_head *own, weft_ns now) {
     struct making making = output_begin(gossip, WIRE_HEADS);
     size_t before = making.writer.len;
-    struct wire_head theirs = head_in(list, &gossip->config.identity->id);
-    if (is_behind(&theirs, gossip->incarnation, gossip->sequence)) {
+    gossip->scratch[making.begin + 1] = WIRE_FLAG_ANSWER;
+    if (is_behind(own, gossip->incarnation, gossip->sequence)) {
         write_own_head(gossip, &making.writer);
     }
     size_t count = 0;
@@ -190,7 +209,7 @@ static void answer_heads(struct gossip *gossip, struct gossip_link *link, struct
         if (!is_recent(source, now)) {
             continue;
         }
-        theirs = head_in(list, &source->id);
+        struct wire_head theirs = head_of(gossip, source);
         if (is_behind(&theirs, source->incarnation, source->top)) {
             write_head(&making.writer, source);
             count++;
@@ -201,23 +220,25 @@ static void answer_heads(struct gossip *gossip, struct gossip_link *link, struct
     }
 }
 
-enum weft_err repair_hear_heads(struct gossip *gossip, struct gossip_link *link, struct span body,
-                                weft_ns now) {
+enum weft_err repair_hear_heads(struct gossip *gossip, struct gossip_link *link,
+                                const struct wire_frame *frame, weft_ns now) {
     struct wire_heads heads;
-    enum weft_err err = wire_heads_decode(body, &heads);
+    struct wire_head head = {.source = gossip->config.identity->id};
+    enum weft_err err = wire_heads_decode(frame->body, &heads);
+    if (err == WEFT_OK) {
+        err = read_heads(gossip, heads.list, &head);
+    }
     if (err != WEFT_OK) {
         return err;
     }
-    answer_heads(gossip, link, heads.list, now);
-    struct wire_reader list = wire_reader_of(heads.list);
-    struct wire_head head;
-    while (err == WEFT_OK && wire_reader_more(&list)) {
-        err = wire_heads_next(&list, &head);
-        if (err == WEFT_OK) {
-            note_head(gossip, link, &head, now);
-        }
+    if ((frame->flags & WIRE_FLAG_ANSWER) == 0) {
+        answer_heads(gossip, link, &head, now);
     }
-    return err;
+    struct wire_reader list = wire_reader_of(heads.list);
+    while (wire_reader_more(&list) && wire_heads_next(&list, &head) == WEFT_OK) {
+        note_head(gossip, link, &head, now);
+    }
+    return WEFT_OK;
 }
 
 enum weft_err repair_hear_pull(struct gossip *gossip, struct gossip_link *link, struct span body) {

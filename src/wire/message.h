@@ -46,6 +46,7 @@ enum wire_kind {
 };
 
 #define WIRE_FLAG_ESSENTIAL 0x01
+#define WIRE_FLAG_ANSWER 0x02 /* heads: only what the asker lacks; not answered again */
 
 struct wire_frame {
     uint8_t kind; /* enum wire_kind, or one we do not know */

@@ -194,6 +194,42 @@ Test(broadcast, lying_heads_only_cost_a_few_pulls) {
     solo_fini(&solo);
 }
 
+/* Hears a list that names one head, or none with sequence 0. */
+static void hear_heads(struct solo *solo, const struct weft_peer_id *source, uint64_t sequence,
+                       uint8_t flags) {
+    uint8_t bytes[64];
+    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
+    struct wire_head head = {.source = *source, .incarnation = 5, .sequence = sequence};
+    if (sequence > 0) {
+        wire_head_encode(&writer, &head);
+    }
+    struct wire_frame frame = {
+        .kind = WIRE_HEADS, .flags = flags, .body = wire_writer_view(&writer)};
+    cr_assert_eq(gossip_frame(solo->gossip, (struct link_id){1}, &frame, solo->now), WEFT_OK);
+}
+
+Test(broadcast, heads_are_answered_once_and_answers_never) {
+    struct solo solo;
+    struct identity source;
+    struct forged forged;
+    size_t heard;
+    start(&solo, &heard);
+    kit_identity(2, &source);
+    struct record *peer = kit_peer(&source, 5, 1, 3);
+    cr_assert_eq(solo_hear_one(&solo, 1, peer), WEFT_OK);
+    record_unref(peer);
+    forge(&forged, &source, 5, 1, 0, 10);
+    cr_assert_eq(hear(&solo, 1, &forged), WEFT_OK);
+    (void)solo_outputs(&solo, 1, WIRE_HEADS);
+    hear_heads(&solo, &source.id, 0, 0);
+    cr_expect_eq(solo_outputs(&solo, 1, WIRE_HEADS), 1, "who lacks it is told");
+    hear_heads(&solo, &source.id, 1, 0);
+    cr_expect_eq(solo_outputs(&solo, 1, WIRE_HEADS), 0, "who has it is not");
+    hear_heads(&solo, &source.id, 0, WIRE_FLAG_ANSWER);
+    cr_expect_eq(solo_outputs(&solo, 1, WIRE_HEADS), 0, "two that are each ahead must not go on");
+    solo_fini(&solo);
+}
+
 Test(broadcast, strangers_sources_are_bounded) {
     struct solo solo;
     struct identity stranger;
