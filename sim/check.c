@@ -73,8 +73,9 @@ static bool does_travel(uint8_t kind) {
 void check_sent(void *ctx, uint32_t node, uint32_t to, const struct action *action) {
     struct checks *checks = ctx;
     struct wire_frame frame;
-    (void)to;
     traffic_sent(checks, node, action);
+    heal_sent(checks, node, to,
+              (uint64_t)action->frame->len + (action->payload != NULL ? action->payload->len : 0));
     uint8_t kind = action->frame->len > 0 ? action->frame->data[0] : 0;
     if ((kind != WIRE_RECORDS && !does_travel(kind)) || !frame_of(action->frame, &frame)) {
         return;
@@ -183,6 +184,7 @@ struct checks *checks_new(struct world *world, const struct load *load,
     travel_init(checks);
     traffic_init(checks);
     converge_init(checks);
+    heal_init(checks);
     observe(checks);
     return checks;
 }
@@ -195,6 +197,7 @@ void checks_free(struct checks *checks) {
         free(checks->nodes[i].near);
     }
     converge_fini(checks);
+    heal_fini(checks);
     travel_fini(checks);
     watch_fini(checks);
     oracle_fini(&checks->oracle);
@@ -224,8 +227,8 @@ bool checks_is_settled(struct checks *checks) {
     }
     if (!checks->was_settled) {
         checks->was_settled = true;
-        metric_set(metrics_counter(checks->metrics, "form.time", UNIT_NS),
-                   (int64_t)(world_now(checks->world) - checks->started_at));
+        metric_sample(metrics_distribution(checks->metrics, "form.time", UNIT_NS),
+                      (int64_t)(world_now(checks->world) - checks->started_at));
     }
     return true;
 }

@@ -3,8 +3,8 @@
  * What the files of the checks share. check.c owns the results and hands the world's events round;
  * watch.c looks at records, versions, links and bounds; travel.c at frames that travel; near.c
  * keeps who is linked with whom, company.c who is or could be joined; traffic.c counts; converge.c
- * and reroute.c time how views and paths become right again; healthy.c counts who was called dead
- * without being so; rest.c looks at the state at rest.
+ * and reroute.c and heal.c time how views and paths become right again; healthy.c counts who was
+ * called dead without being so; rest.c looks at the state at rest.
  *
  * Cost. Every event costs O(1): a lookup or two in a table of hashes. What would cost more is
  * sampled, by choices of the seed: a node's links and bounds are looked at every 64 + nodes / 4
@@ -51,6 +51,7 @@ struct node_watch {
     weft_ns state_at;      /* since when */
     weft_ns paused_at;     /* when it last was, or 0 */
     uint32_t life;         /* counts its starts */
+    weft_ns changed_at;    /* when the sentinel last saw its reach change; 0: never */
     uint32_t changes;      /* of its reach, as the sentinel saw them */
     uint64_t computations; /* of its present core, as last asked */
     uint64_t computed;     /* in all its lives, since t=0 */
@@ -115,6 +116,16 @@ struct converge {
     weft_ns *joined_since;
 };
 
+/* The partition that healed last. */
+struct heal {
+    bool is_waiting; /* record sets are not equal yet */
+    weft_ns since;
+    uint32_t cursor;     /* the node that differed last */
+    uint32_t *sides;     /* by node */
+    struct seen bridges; /* pair of nodes on different sides -> bytes */
+    uint64_t bytes_max;  /* of any of them */
+};
+
 struct checks {
     struct world *world;
     const struct load *load;
@@ -136,6 +147,7 @@ struct checks {
     uint64_t near_epoch; /* grows whenever links come or go */
     uint32_t sentinel;   /* the first healthy node */
     struct converge converge;
+    struct heal heal;
 
     uint32_t watched_nodes; /* versions are watched at the first so many */
     struct seen genuine;    /* hashes of records that their owners sent */
@@ -176,6 +188,8 @@ struct checks {
     uint64_t healthy_removed;
     struct metric *node_rate;
     struct metric *computation_gap;
+    struct metric *heal_time;
+    struct metric *heal_bytes;
     struct metric *converge_time;
     struct metric *reroute_time;
 };
@@ -257,6 +271,17 @@ void company_could_be(struct checks *checks);
 bool company_is_joined(struct checks *checks, uint32_t a, uint32_t b);
 /* Once a second. */
 void company_second(struct checks *checks);
+
+/* Writes who is joined with whom now, by sets. */
+void company_sides(struct checks *checks, uint32_t *out);
+
+/* heal.c */
+void heal_init(struct checks *checks);
+void heal_fini(struct checks *checks);
+void heal_begin(struct checks *checks, weft_ns since);
+void heal_sent(struct checks *checks, uint32_t node, uint32_t to, uint64_t bytes);
+/* Whether record sets still differ. */
+bool heal_poll(struct checks *checks);
 
 /* healthy.c */
 void healthy_traced(struct checks *checks, uint32_t node, const struct trace_event *event);

@@ -66,13 +66,17 @@ void company_could_be(struct checks *checks) {
     parts_end(checks, checks->converge.parts);
 }
 
+void company_sides(struct checks *checks, uint32_t *out) {
+    parts_begin(checks, out);
+    join_linked(checks, out);
+    parts_end(checks, out);
+}
+
 /* Who is joined with whom by links that are there now. */
 static void join(struct checks *checks) {
     struct converge *converge = &checks->converge;
     weft_ns now = world_now(checks->world);
-    parts_begin(checks, converge->joined);
-    join_linked(checks, converge->joined);
-    parts_end(checks, converge->joined);
+    company_sides(checks, converge->joined);
     converge->joined_at = now;
     for (uint32_t i = 0; i < checks->node_count; i++) {
         if (converge->joined[i] != converge->joined_with[i]) {

@@ -148,6 +148,7 @@ static void poll(void *ctx) {
     converge->is_polling = false;
     converge_faults(checks);
     bool is_waiting = reroute_poll(checks);
+    is_waiting |= heal_poll(checks);
     if (converge->pending_count > 0 && converge_is_right(checks)) {
         for (size_t i = 0; i < converge->pending_count; i++) {
             metric_sample(checks->converge_time, (int64_t)time_since(converge->pending[i], now));
@@ -227,6 +228,9 @@ static void look_for_end(struct checks *checks, const struct fault_done *done, s
     *is_over = true;
     if (is_end_timed(done->kind)) {
         wait_from(checks, done->until);
+    }
+    if (done->kind == FAULT_PARTITION) {
+        heal_begin(checks, done->until);
     }
 }
 

@@ -50,7 +50,10 @@ static void reach_changed(struct checks *checks, uint32_t node, const struct tra
     if (!checks->has_begun || !check_is_healthy(checks, node) || !peer_of(checks, event, &peer)) {
         return;
     }
-    checks->nodes[peer].changes += is_sentinel(checks, node) ? 1 : 0;
+    if (is_sentinel(checks, node)) {
+        checks->nodes[peer].changes++;
+        checks->nodes[peer].changed_at = world_now(checks->world);
+    }
     if (is_lost && check_is_healthy(checks, peer) && check_is_live(checks, peer) &&
         company_is_joined(checks, node, peer)) {
         checks->healthy_removed++;
@@ -96,9 +99,13 @@ void healthy_traced(struct checks *checks, uint32_t node, const struct trace_eve
 void healthy_report(struct checks *checks) {
     struct metrics *metrics = checks->metrics;
     struct metric *changes = metrics_distribution(metrics, "faulty.changes", UNIT_COUNT);
+    struct metric *settled = metrics_distribution(metrics, "faulty.settled", UNIT_NS);
+    const struct fault_done *done = NULL;
+    weft_ns since = faults_done(checks->faults, &done) > 0 ? done[0].at : checks->begun_at;
     for (uint32_t i = 0; i < checks->node_count; i++) {
         if (!check_is_healthy(checks, i)) {
             metric_sample(changes, checks->nodes[i].changes);
+            metric_sample(settled, (int64_t)time_since(since, checks->nodes[i].changed_at));
         }
     }
     metric_set(metrics_counter(metrics, "converge.unfinished", UNIT_COUNT),

@@ -59,9 +59,29 @@ Test(check_converge, heal_is_timed_too) {
     rig_run(rig, 60 * NS_PER_S);
     cr_expect_eq(before, 1);
     cr_expect_eq(rig_ask(rig, "converge.time.count"), 2);
+    cr_expect_eq(rig_ask(rig, "heal.equal_time.count"), 1);
+    cr_expect_gt(rig_ask(rig, "heal.equal_time.max"), (int64_t)(10 * NS_PER_MS));
+    cr_expect_lt(rig_ask(rig, "heal.equal_time.max"), (int64_t)(40 * NS_PER_S));
+    cr_expect_gt(rig_ask(rig, "heal.link_bytes.max"), 500);
     checks_report(rig->checks);
     cr_expect_eq(rig_ask(rig, "converge.unfinished"), 0);
     cr_expect_eq(rig_ask(rig, "healthy.removed"), 0);
+    rig_free(rig);
+}
+
+Test(check_converge, bytes_between_the_sides_count_until_sets_are_equal) {
+    struct rig *rig = rig_ring(6, NULL, NULL);
+    bool is_in[6] = {true, true, true};
+    (void)net_begin_around(world_net(rig->world), NET_CUT, is_in, true, world_now(rig->world));
+    rig_run(rig, 5 * NS_PER_S);
+    heal_begin(rig->checks, world_now(rig->world));
+    heal_sent(rig->checks, 2, 3, 100);
+    heal_sent(rig->checks, 3, 2, 50);
+    heal_sent(rig->checks, 0, 5, 20);
+    heal_sent(rig->checks, 0, 1, 1000);
+    cr_expect_not(heal_poll(rig->checks), "what cannot be together is equal in itself");
+    heal_sent(rig->checks, 2, 3, 100);
+    cr_expect_eq(rig_ask(rig, "heal.link_bytes.max"), 150);
     rig_free(rig);
 }
 
@@ -128,6 +148,8 @@ Test(check_converge, faulty_node_is_counted_once_a_change) {
     checks_report(rig->checks);
     cr_expect_eq(rig_ask(rig, "faulty.changes.count"), 1);
     cr_expect_eq(rig_ask(rig, "faulty.changes.max"), 1, "gone, as the first healthy node saw it");
+    cr_expect_gt(rig_ask(rig, "faulty.settled.max"), 0);
+    cr_expect_lt(rig_ask(rig, "faulty.settled.max"), (int64_t)NS_PER_S);
     cr_expect_eq(rig_ask(rig, "healthy.removed"), 0);
     rig_free(rig);
 }
