@@ -146,9 +146,9 @@ static bool is_silent(const struct net *net, const struct conn *conn, unsigned f
 
 /* One of the three packets is lost: once more, later. */
 static void open_again(struct net *net, struct conn *conn, weft_ns now) {
-    weft_ns wait = SYN_RETRY << conn->tries;
+    weft_ns wait = SYN_RETRY << (conn->tries < 6 ? conn->tries : 6);
     conn->tries++;
-    if (now + wait > conn->begun_at + CONNECT_TIMEOUT) {
+    if (conn->state != CONN_ACK && now + wait > conn->begun_at + CONNECT_TIMEOUT) {
         net_arm(net, &conn->timer, conn->begun_at + CONNECT_TIMEOUT);
     } else {
         net_arm(net, &conn->timer, now + wait);
@@ -357,6 +357,10 @@ void conn_end_close(struct net *net, struct conn *conn, unsigned side, enum parc
                     weft_ns now) {
     struct conn_end *end = &conn->ends[side];
     bool is_half_open = conn->state == CONN_SYN || conn->state == CONN_SYN_ACK;
+    if (is_half_open && side == 1) {
+        dial_fail(net, conn, "refused");
+        return;
+    }
     end->is_open = false;
     if (is_half_open) {
         conn->ends[0].is_open = false; /* nobody there has heard of it */

@@ -242,9 +242,11 @@ static void broadcast_arrived(struct load_node *node, const struct message *mess
 static bool on_broadcast(void *ctx, const struct weft_peer_id *source, struct span payload) {
     struct load_node *node = ctx;
     struct message message;
+    world_callback_enter(node->load->world);
     if (take(node, source, payload, KIND_BROADCAST, &message)) {
         broadcast_arrived(node, &message);
     }
+    world_callback_exit(node->load->world);
     return true;
 }
 
@@ -329,9 +331,11 @@ static void unicast_arrived(struct load_node *node, const struct message *messag
 static void on_unicast(void *ctx, const struct weft_peer_id *source, struct span payload) {
     struct load_node *node = ctx;
     struct message message;
+    world_callback_enter(node->load->world);
     if (take(node, source, payload, KIND_UNICAST, &message)) {
         unicast_arrived(node, &message);
     }
+    world_callback_exit(node->load->world);
 }
 
 static uint32_t ring_size_for(const struct scenario_load *spec) {

@@ -14,6 +14,7 @@
 static struct {
     uint32_t ppm;
     struct rng *rng;
+    unsigned shield_depth; /* callbacks of the simulator's that run inside a core's call */
 } refusal;
 
 void *__real_malloc(size_t size);
@@ -33,8 +34,19 @@ void memory_refuse(uint32_t ppm, struct rng *rng) {
     refusal.rng = rng;
 }
 
+void world_callback_enter(struct world *world) {
+    (void)world;
+    refusal.shield_depth++;
+}
+
+void world_callback_exit(struct world *world) {
+    (void)world;
+    ASSERT(refusal.shield_depth > 0);
+    refusal.shield_depth--;
+}
+
 static bool is_refused(void) {
-    if (refusal.ppm == 0 || rng_below(refusal.rng, MILLION) >= refusal.ppm) {
+    if (refusal.ppm == 0 || refusal.shield_depth > 0 || rng_below(refusal.rng, MILLION) >= refusal.ppm) {
         return false;
     }
     errno = ENOMEM;

@@ -52,7 +52,9 @@ static void node_random(void *ctx, uint8_t *out, size_t len) {
 static void node_trace(void *ctx, const struct trace_event *event) {
     struct node *node = ctx;
     struct world *world = node->world;
+    world_callback_enter(world);
     OBSERVE(world, traced, node_index(node), event);
+    world_callback_exit(world);
 }
 
 void node_init(struct world *world, uint32_t index) {

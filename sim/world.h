@@ -125,6 +125,10 @@ bool world_is_liar(const struct world *world, uint32_t node);
 /* Sends a frame from `node` over its link as its core would. Takes the references. */
 void world_inject(struct world *world, uint32_t node, struct link_id link, struct frame *frame,
                   struct frame *payload, enum wire_class class);
+/* Around the work of a callback that a core calls itself (a gossiper): refused memory is the core's
+ * lot, not the simulator's. */
+void world_callback_enter(struct world *world);
+void world_callback_exit(struct world *world);
 /* Walks the links that are up at a node. */
 void world_each_link(const struct world *world, uint32_t node,
                      void (*each)(void *ctx, struct link_id link, uint32_t other), void *ctx);
