@@ -116,6 +116,7 @@ static void configure(struct node *node, struct core_config *config) {
     config->stream_hold = scenario->hold_ns;
     config->fade_after = scenario->fade_ns;
     config->pool = node->world->records;
+    config->graphs = node->world->graphs;
 }
 
 static enum weft_err make_core(struct node *node) {

@@ -74,6 +74,7 @@ static struct world *world_alloc(const struct world_options *options) {
     if (options->is_sharing) {
         const struct hash_key key = {.bytes = {'p', 'o', 'o', 'l'}};
         world->records = must(record_pool_new(&key, POOL_RECORDS_MAX));
+        world->graphs = must(graph_pool_new(&key));
     }
     world_rng(world, "memory", &world->memory_rng);
     world_rng(world, "cut", &world->cut_rng);
@@ -146,6 +147,7 @@ void world_free(struct world *world) {
         frame_unref(world->shake[i]);
     }
     record_pool_free(world->records);
+    graph_pool_free(world->graphs);
     map_free(world->by_id);
     plan_fini(&world->plan);
     metrics_free(world->metrics);

@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "gossip/pool.h"
+#include "router/pool.h"
 #include "link/sendq.h"
 #include "sim/must.h"
 #include "sim/world.h"
@@ -104,6 +105,7 @@ struct world {
     struct node *nodes;
     struct map *by_id; /* peer id -> struct node */
     struct record_pool *records;
+    struct graph_pool *graphs;
     struct observer observers[OBSERVERS_MAX];
     size_t observer_count;
     struct application application;
