@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulator's side: a case as a scenario file, a run, its trace."""
+
+import json
+import re
+import subprocess
+
+from cases import QUIET_S, fault_at
+from views import Word, right_since
+
+LINE = re.compile(
+    r"^(\d+\.\d+) (\d+) (?:node (up)|core info (peer-up|peer-down) peer=(\S+) id=(\S+))", re.M
+)
+FAULT = re.compile(r"^(\d+\.\d+) -- fault ", re.M)
+
+
+def scenario(case, name, at_s):
+    """The text of the scenario file."""
+    who = json.dumps(list(case.who))
+    fault = {"kill": f"crash: {who}", "stop": f"pause: {who}", "leave": f"leave: {who}",
+             "cut": f"silence: {who}"}[case.fault]  # fmt: skip
+    if case.other:
+        fault += f", with: {json.dumps(list(case.other))}"
+    elif case.fault == "cut":
+        fault = f"partition: {who}"
+    edges = json.dumps([list(edge) for edge in case.edges])
+    return f"""\
+name: {name}
+about: {case.title}, as it is compared with real daemons.
+nodes: {case.nodes}
+topology: {{kind: list, edges: {edges}}}
+discovery: {"on" if case.discovery else "off"}
+heartbeat: {case.heartbeat}
+link: {{delay: {case.delay_ms * 1000 + 50}us}}
+form: {{within: 30s, quiet: {round(QUIET_S * 1000)}ms}}
+run: {round((at_s + case.span_s + 30) * 1000)}ms
+rest: 0
+faults:
+  - {{at: {round(at_s * 1000)}ms, {fault}, for: {round(case.span_s * 1000)}ms}}
+"""
+
+
+def words_of(trace):
+    """What the nodes said, and {number: id}."""
+    words, ids = [], {}
+    for match in LINE.finditer(trace):
+        at, node = float(match[1]), int(match[2])
+        if match[3]:
+            words.append(Word(at, node, "started"))
+        else:
+            words.append(Word(at, node, match[4], match[6]))
+            if match[4] == "peer-up":
+                ids[int(match[5].removeprefix("node-"))] = match[6]
+    return words, ids
+
+
+def times_of(case, trace):
+    """The three times in seconds; None for what never came to be right."""
+    words, ids = words_of(trace)
+    fault = float(FAULT.search(trace)[1])
+    over = fault + case.span_s
+    if case.fault in ("kill", "leave"):
+        over = max(word.at for word in words if word.kind == "started" and word.node in case.who)
+    times = []
+    for is_faulty, begin, end in ((False, 0.0, fault), (True, fault, over - 1e-6),
+                                  (False, over, over + 29)):  # fmt: skip
+        expected = {node: {ids[peer] for peer in peers}
+                    for node, peers in case.expected(is_faulty).items()}  # fmt: skip
+        right = right_since(words, expected, begin, end)
+        times.append(None if right is None else right - begin)
+    return times
+
+
+def run(weft_sim, case, number, count, folder):
+    """One run of number 0 .. count - 1: its times."""
+    name = f"case-{number}"
+    file, trace = folder / f"{name}.yaml", folder / f"{name}.trace"
+    file.write_text(scenario(case, name, fault_at(number, count)))
+    done = subprocess.run(
+        [weft_sim, "run", str(file), "--seed", str(number + 1), "--trace", str(trace), "--quiet"],
+        capture_output=True, text=True, check=False)  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"{case.title}: {done.stdout}{done.stderr}")
+    return times_of(case, trace.read_text())
+
+
