@@ -11,7 +11,10 @@
 #define HEARTBEAT_DEFAULT NS_PER_S
 #define LINKS_MAX_DEFAULT 512
 #define PEERS_MAX_DEFAULT 16384
-#define CANDIDATES_MAX 1024
+/* Learned endpoints worth dialling: a random part of the mesh, several times what is dialled (the
+ * passive view of HyParView holds 30 for a degree of 5). */
+#define CANDIDATES_MIN 128
+#define CANDIDATES_PER_LINK 8
 
 void core_config_defaults(struct core_config *config) {
     *config = (struct core_config){
@@ -57,6 +60,11 @@ static enum weft_err make_router(struct core *core) {
     return router_new(&config, &core->router);
 }
 
+static size_t candidates_for(uint32_t degree) {
+    size_t wanted = (size_t)CANDIDATES_PER_LINK * degree;
+    return wanted > CANDIDATES_MIN ? wanted : CANDIDATES_MIN;
+}
+
 static enum weft_err make_dialer(struct core *core) {
     const struct dialer_config config = {
         .self = core->config.identity->id,
@@ -65,7 +73,7 @@ static enum weft_err make_dialer(struct core *core) {
         .degree = core->config.degree,
         .links_max = core->config.links_max,
         .may_discover = core->config.may_discover,
-        .candidates_max = CANDIDATES_MAX,
+        .candidates_max = candidates_for(core->config.degree),
     };
     return dialer_new(&config, &core->dialer);
 }
@@ -262,12 +270,24 @@ static void work(struct core *core) {
     core_packets_out(core);
 }
 
+/* A burst's storage is given back when it has been drained. */
+static void relax_actions(struct core *core) {
+    if (core->actions.size > ACTIONS_KEPT) {
+        ring_fini(&core->actions);
+        ring_init(&core->actions, sizeof(struct action), ACTIONS_MAX);
+    }
+}
+
 bool core_next_action(struct core *core, struct action *out) {
     if (ring_pop(&core->actions, out)) {
         return true;
     }
     work(core);
-    return ring_pop(&core->actions, out);
+    bool is_there = ring_pop(&core->actions, out);
+    if (!is_there) {
+        relax_actions(core);
+    }
+    return is_there;
 }
 
 enum weft_err core_add_seed(struct core *core, const char *endpoint,

@@ -64,7 +64,8 @@
 #define CULPRITS_MAX 16
 #define OWNER_RECORDS_MAX 1024 /* of one node: its services, and a few of its own */
 #define ACTIONS_MAX                                                                                \
-    ((size_t)1 << 20) /* a host that does not drain is a bug; 1 M is far beyond any batch */
+    ((size_t)1 << 20)   /* a host that does not drain is a bug; 1 M is far beyond any batch */
+#define ACTIONS_KEPT 16 /* room for so many is kept between bursts */
 #define ATTEMPTS_MAX                                                                               \
     ((size_t)65536)      /* streams not yet accepted: as many as there may be streams              \
                           */
