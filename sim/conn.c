@@ -144,9 +144,15 @@ static bool is_silent(const struct net *net, const struct conn *conn, unsigned f
            weather_is_silent(net->weather, a, b);
 }
 
+/* How long until a lost packet of the handshake is sent again. */
+static weft_ns open_wait(uint32_t tries) {
+    uint32_t doubled = tries < SYN_LINEAR ? 0 : tries - SYN_LINEAR + 1;
+    return SYN_RETRY << (doubled < SYN_DOUBLED_MAX ? doubled : SYN_DOUBLED_MAX);
+}
+
 /* One of the three packets is lost: once more, later. */
 static void open_again(struct net *net, struct conn *conn, weft_ns now) {
-    weft_ns wait = SYN_RETRY << (conn->tries < 6 ? conn->tries : 6);
+    weft_ns wait = open_wait(conn->tries);
     conn->tries++;
     if (conn->state != CONN_ACK && now + wait > conn->begun_at + CONNECT_TIMEOUT) {
         net_arm(net, &conn->timer, conn->begun_at + CONNECT_TIMEOUT);

@@ -140,6 +140,19 @@ Test(sim_net, gives_up_a_dial_to_who_is_gone_after_three_seconds) {
     fixture_free(fixture);
 }
 
+/* With time-outs that doubled the third try would come at three seconds, too late. */
+Test(sim_net, asks_again_each_second_while_a_dial_is_not_answered) {
+    struct fixture *fixture = plain_fixture();
+    uint64_t fault = net_begin_between(fixture->net, NET_SILENCE, 0, 1, 0);
+    net_dial(fixture->net, 0, 1, 5, 0);
+    run(fixture, 1500 * MS);
+    net_end(fixture->net, fault, fixture->now);
+    run(fixture, 10 * NS_PER_S);
+    cr_assert_not_null(heard(fixture, 0, NET_CONNECTED, 0));
+    cr_expect_eq(heard(fixture, 0, NET_CONNECTED, 0)->at, 2 * NS_PER_S + 20 * MS);
+    fixture_free(fixture);
+}
+
 Test(sim_net, delivers_in_order_after_the_delay) {
     struct fixture *fixture = plain_fixture();
     struct link_id end = connect_both(fixture);
