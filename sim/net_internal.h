@@ -17,8 +17,8 @@
 
 #define CONNECT_TIMEOUT (3 * NS_PER_S) /* as the daemon's */
 #define SYN_RETRY NS_PER_S             /* the first time-out of a connection, RFC 6298 */
-#define SYN_LINEAR                                                                                 \
-    4 /* so many are alike, then they double: Linux since 6.5, net.ipv4.tcp_syn_linear_timeouts */
+/* So many time-outs are alike, then they double: Linux since 6.5 (tcp_syn_linear_timeouts). */
+#define SYN_LINEAR 4
 #define SYN_DOUBLED_MAX 6
 
 enum conn_state {
