@@ -186,6 +186,7 @@ enum weft_err gossip_link_up(struct gossip *gossip, struct link_id id,
     }
     chain_append(&gossip->link_order, &link->all);
     gossip->link_count++;
+    gossip->eager_at = 0;
     arm_round(gossip, now);
     reconcile_link_up(gossip, link, now);
     repair_send_heads(gossip, link, now);
@@ -353,6 +354,7 @@ void gossip_tick(struct gossip *gossip, weft_ns now) {
     gossip->deadline = WEFT_NEVER;
     own_tick(gossip, now);
     round_tick(gossip, now);
+    pace_tick(gossip, now);
     reconcile_tick(gossip, now);
     repair_tick(gossip, now);
     gossip_fade(gossip, now);

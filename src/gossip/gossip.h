@@ -5,9 +5,12 @@
  * Records. A changed record is pushed at once, only by those to whom it was new, to
  * min(2 log2(live owners), neighbours) neighbours, at least 4, drawn at random, favouring those
  * behind which more of the mesh lies. What is pending for a link is a set of places, merged: a slow
- * link gets the newest state in bounded memory, one bit a record. A record whose owner is not live
- * (yet) is kept but not passed on: strangers cost one hop. When an owner becomes live, those of its
- * records that were never passed on are: what returns after a partition is not pushed again.
+ * link gets the newest state in bounded memory, one bit a record. What the neighbour meanwhile
+ * shows that it has is taken back; where changes follow each other, frames are spaced so that most
+ * is (pace.c), while a single change in a quiet mesh goes on at once at every hop. A record whose
+ * owner is not live (yet) is kept but not passed on: strangers cost one hop. When an owner becomes
+ * live, those of its records that were never passed on are: what returns after a partition is not
+ * pushed again.
  *
  * Reconciliation (sync.h) with a neighbour: at link up (after 250 ms if we hold stale records, so
  * that routes can make them live first); when its heartbeats' digest has differed from ours for 300

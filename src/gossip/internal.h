@@ -6,6 +6,7 @@
  *   hear.c       records that neighbours sent, or the store
  *   own.c        records of ours: publishing, raising, clones
  *   spread.c     to which neighbours a thing goes; what is pending for them; RECORDS frames
+ *   pace.c       how often a link gets them
  *   reconcile.c  when to compare sets with a neighbour
  *   broadcast.c  broadcasts: signing, windows, passing on     repair.c  heads, pulls, recent ones
  *   channel.c    channels and their gossip                    output.c  the queues of a link
@@ -32,8 +33,9 @@
 #define URGENT_MAX 64     /* changed records that overtake a reconciliation's backlog */
 #define CONTROL_MAX 128   /* SYNC, PULL, HEADS frames waiting for a link; beyond: dropped */
 #define MESSAGES_MAX                                                                               \
-    4096 /* broadcasts waiting for a link; beyond: the oldest goes, heads follow                   \
-          */
+    4096              /* broadcasts waiting for a link; beyond: the oldest goes, heads follow      \
+                       */
+#define PUSH_BURST 16 /* RECORDS frames of pushes that a link gets as fast as they come, ... */
 #define LINK_ROOM_FIRST 65536  /* until core says better */
 #define BULK_RECORDS 256       /* a reconciliation may give this many at once ... */
 #define BULK_LINKS_MAX 4       /* ... or all of them to so many links at a time (T17) */
@@ -66,6 +68,10 @@ struct gossip_link {
     size_t cursor;       /* where the next scan of pending goes on */
     uint32_t urgent[URGENT_MAX];
     size_t urgent_count;
+    bool is_bulk;         /* a reconciliation gave some of what is pending: it is not held back */
+    bool is_eager;        /* of those that are pushed to at the quicker pace */
+    weft_ns push_ready;   /* virtual time at which all frames pushed so far are paid for (GCRA) */
+    weft_ns held_until;   /* 0: what is pending is not held back */
     struct ring control;  /* struct frame * */
     struct ring messages; /* struct frame *: broadcasts */
     size_t message_bytes;
@@ -146,6 +152,7 @@ struct gossip {
     struct map *links; /* id -> struct gossip_link */
     struct chain link_order;
     size_t link_count;
+    weft_ns eager_at; /* when others are chosen to be eager */
     struct chain ready_control;
     struct chain ready_message;
     struct frame *single;         /* of the record sent last by itself, while outputs are taken: */
@@ -211,6 +218,12 @@ bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, b
 struct frame *spread_take_frame(struct gossip *gossip, struct gossip_link *link);
 /* Lets go of the frame that neighbours share. */
 void spread_forget_frame(struct gossip *gossip);
+
+/* pace.c */
+/* Whether what is pending for a link must wait; then it does, and pace_tick lets it go on. Else a
+ * frame of it is paid for. */
+bool pace_holds(struct gossip *gossip, struct gossip_link *link, weft_ns now);
+void pace_tick(struct gossip *gossip, weft_ns now);
 
 /* reconcile.c */
 void reconcile_link_up(struct gossip *gossip, struct gossip_link *link, weft_ns now);

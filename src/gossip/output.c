@@ -21,7 +21,8 @@ struct frame *output_end(struct making *making) {
 }
 
 static bool has_control(const struct gossip_link *link) {
-    return link->control.count > 0 || link->pending.set_count > 0;
+    bool is_held = link->held_until != 0 && !link->is_bulk;
+    return link->control.count > 0 || (link->pending.set_count > 0 && !is_held);
 }
 
 static bool has_messages(const struct gossip_link *link) {
@@ -78,10 +79,13 @@ void output_message(struct gossip *gossip, struct gossip_link *link, struct fram
     output_ready(gossip, link);
 }
 
-static struct frame *take_control(struct gossip *gossip, struct gossip_link *link) {
+static struct frame *take_control(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
     struct frame *frame = NULL;
     if (ring_pop(&link->control, (void *)&frame)) {
         return frame;
+    }
+    if (link->pending.set_count == 0 || pace_holds(gossip, link, now)) {
+        return NULL;
     }
     return spread_take_frame(gossip, link);
 }
@@ -109,12 +113,12 @@ static void fill_output(struct gossip_link *link, enum wire_class class, struct 
     *out = (struct gossip_output){.link = link->id, .class = class, .frame = frame};
 }
 
-static bool next_control(struct gossip *gossip, struct gossip_output *out) {
+static bool next_control(struct gossip *gossip, weft_ns now, struct gossip_output *out) {
     while (!chain_is_empty(&gossip->ready_control)) {
         struct gossip_link *link =
             CHAIN_OF(gossip->ready_control.next, struct gossip_link, ready_control);
         chain_remove(&link->ready_control);
-        struct frame *frame = take_control(gossip, link);
+        struct frame *frame = take_control(gossip, link, now);
         if (frame != NULL) {
             fill_output(link, WIRE_CLASS_CONTROL, frame, out);
         }
@@ -145,8 +149,8 @@ static bool next_message(struct gossip *gossip, weft_ns now, struct gossip_outpu
 }
 
 bool gossip_next_output(struct gossip *gossip, weft_ns now, struct gossip_output *out) {
-    if (next_control(gossip, out) || next_message(gossip, now, out) ||
-        next_control(gossip, out)) { /* the second time: heads that a drained queue owed */
+    if (next_control(gossip, now, out) || next_message(gossip, now, out) ||
+        next_control(gossip, now, out)) { /* the second time: heads that a drained queue owed */
         return true;
     }
     spread_forget_frame(gossip);

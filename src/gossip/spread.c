@@ -88,14 +88,17 @@ struct gossip_link *spread_any(struct gossip *gossip) {
 }
 
 bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, bool is_urgent) {
-    if (bits_test(&link->pending, slot)) {
-        return true;
+    if (link->pending.set_count == 0) {
+        link->is_bulk = false;
+        link->urgent_count = 0;
     }
-    if (!bits_set(&link->pending, slot)) {
+    bool is_there = bits_test(&link->pending, slot);
+    if (!is_there && !bits_set(&link->pending, slot)) {
         gossip->counters.dropped++;
         return false;
     }
-    if (is_urgent && link->urgent_count < URGENT_MAX) {
+    link->is_bulk = link->is_bulk || !is_urgent;
+    if (!is_there && is_urgent && link->urgent_count < URGENT_MAX) {
         link->urgent[link->urgent_count++] = (uint32_t)slot;
     }
     output_ready(gossip, link);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How often a neighbour is sent pushed records: at once in a quiet mesh, in few frames in a busy
+ * one, and not at all what it has meanwhile.
+ */
+#include <criterion/criterion.h>
+
+#include "base/time.h"
+#include "kit.h"
+
+#define SELF 1
+#define KIND 900
+#define NEIGHBOURS 8
+#define SOURCE 8 /* the link by which all is heard; the links are numbered from 1 */
+/* No frame waits longer. */
+#define HOLD_MAX (700 * NS_PER_MS)
+
+/* Eight neighbours, and an owner who is live, among so many that news go to all neighbours. */
+static void begin(struct solo *solo, struct identity *owner) {
+    solo_init(solo, SELF, 1, 11);
+    kit_identity(9, owner);
+    for (uint32_t i = 1; i <= NEIGHBOURS; i++) {
+        solo_link(solo, i, 100 + i);
+    }
+    for (uint32_t i = 0; i < 30; i++) {
+        struct weft_peer_id other = kit_owner(1000 + i);
+        gossip_set_live(solo->gossip, &other, true, solo->now);
+    }
+    gossip_set_live(solo->gossip, &owner->id, true, solo->now);
+    struct record *peer = kit_peer(owner, 1, 1, 5);
+    cr_assert_eq(solo_hear_one(solo, SOURCE, peer), WEFT_OK);
+    record_unref(peer);
+    uint64_t digest = recordset_digest(gossip_records(solo->gossip));
+    for (uint64_t link = 1; link <= NEIGHBOURS; link++) { /* no reconciliation runs any more */
+        gossip_digest_heard(solo->gossip, (struct link_id){link}, digest, solo->now);
+    }
+    (void)solo_outputs(solo, 1, WIRE_RECORDS);
+}
+
+static void hear_version(struct solo *solo, const struct identity *owner, uint64_t link,
+                         uint64_t version) {
+    struct record *record = kit_signed(owner, KIND, "key", 1, version, "body");
+    cr_assert_eq(solo_hear_one(solo, link, record), WEFT_OK);
+    record_unref(record);
+    (void)solo_events(solo, GOSSIP_RECORD);
+}
+
+/* RECORDS frames that go out now, by link. */
+static void count_frames(struct solo *solo, size_t counts[NEIGHBOURS + 1]) {
+    struct gossip_output output;
+    while (gossip_next_output(solo->gossip, solo->now, &output)) {
+        counts[output.link.value] += output.frame->data[0] == WIRE_RECORDS ? 1 : 0;
+        frame_unref(output.frame);
+    }
+}
+
+/* Lets time go by from deadline to deadline. */
+static void pass(struct solo *solo, weft_ns span, size_t counts[NEIGHBOURS + 1]) {
+    weft_ns end = solo->now + span;
+    while (gossip_deadline(solo->gossip) <= end) {
+        weft_ns deadline = gossip_deadline(solo->gossip);
+        solo->now = deadline > solo->now ? deadline : solo->now;
+        gossip_tick(solo->gossip, solo->now);
+        count_frames(solo, counts);
+    }
+    solo->now = end;
+}
+
+/* So many versions, `gap` apart. */
+static void storm(struct solo *solo, const struct identity *owner, uint64_t versions, weft_ns gap,
+                  size_t counts[NEIGHBOURS + 1]) {
+    for (uint64_t i = 1; i <= versions; i++) {
+        hear_version(solo, owner, SOURCE, i);
+        count_frames(solo, counts);
+        pass(solo, gap, counts);
+    }
+}
+
+Test(gossip_pace, a_single_change_goes_to_all_neighbours_at_once) {
+    struct solo solo;
+    struct identity owner;
+    size_t counts[NEIGHBOURS + 1] = {0};
+    begin(&solo, &owner);
+    hear_version(&solo, &owner, SOURCE, 1);
+    count_frames(&solo, counts);
+    for (size_t i = 1; i < SOURCE; i++) {
+        cr_expect_eq(counts[i], 1, "link %zu", i);
+    }
+    cr_expect_eq(counts[SOURCE], 0);
+    solo_fini(&solo);
+}
+
+Test(gossip_pace, a_storm_of_changes_becomes_few_frames_and_the_last_one_arrives) {
+    struct solo solo;
+    struct identity owner;
+    size_t counts[NEIGHBOURS + 1] = {0};
+    size_t eager = 0;
+    begin(&solo, &owner);
+    storm(&solo, &owner, 475, 4 * NS_PER_MS, counts);
+    for (size_t i = 1; i < SOURCE; i++) {
+        cr_expect_geq(counts[i], 16, "link %zu", i);
+        cr_expect_leq(counts[i], 16 + 1900 / 50 + 1, "link %zu: %zu", i, counts[i]);
+        eager += counts[i] > 16 + 12 ? 1 : 0;
+    }
+    cr_expect_geq(eager, 1);
+    cr_expect_leq(eager, 3, "most are lazy at any time");
+    hear_version(&solo, &owner, SOURCE, 2000);
+    uint64_t seen = 0;
+    weft_ns end = solo.now + HOLD_MAX;
+    while (solo.now < end && seen != 2000) {
+        solo.now += 10 * NS_PER_MS;
+        gossip_tick(solo.gossip, solo.now);
+        uint64_t version = solo_sent_version(&solo, 1, &owner.id, KIND);
+        seen = version != 0 ? version : seen;
+    }
+    cr_expect_eq(seen, 2000);
+    solo_fini(&solo);
+}
+
+Test(gossip_pace, what_a_neighbour_shows_that_it_has_is_taken_back) {
+    struct solo solo;
+    struct identity owner;
+    size_t counts[NEIGHBOURS + 1] = {0};
+    begin(&solo, &owner);
+    storm(&solo, &owner, 200, NS_PER_MS, counts);
+    pass(&solo, HOLD_MAX, counts);
+    size_t rest[NEIGHBOURS + 1] = {0};
+    for (uint64_t version = 1001; version <= 1100; version++) {
+        hear_version(&solo, &owner, SOURCE, version);
+        for (uint64_t link = 1; link < SOURCE; link++) {
+            hear_version(&solo, &owner, link, version);
+        }
+    }
+    count_frames(&solo, rest);
+    pass(&solo, HOLD_MAX, rest);
+    for (size_t i = 1; i < SOURCE; i++) {
+        cr_expect_eq(rest[i], 0, "link %zu", i);
+    }
+    solo_fini(&solo);
+}
+
+Test(gossip_pace, after_a_quiet_while_changes_go_at_once_again) {
+    struct solo solo;
+    struct identity owner;
+    size_t counts[NEIGHBOURS + 1] = {0};
+    begin(&solo, &owner);
+    storm(&solo, &owner, 500, 4 * NS_PER_MS, counts);
+    pass(&solo, 10 * NS_PER_S, counts);
+    size_t rest[NEIGHBOURS + 1] = {0};
+    for (uint64_t version = 1001; version <= 1010; version++) {
+        hear_version(&solo, &owner, SOURCE, version);
+        count_frames(&solo, rest);
+    }
+    for (size_t i = 1; i < SOURCE; i++) {
+        cr_expect_eq(rest[i], 10, "link %zu", i);
+    }
+    solo_fini(&solo);
+}
+
+Test(gossip_pace, what_a_reconciliation_gives_is_not_held_back) {
+    struct solo solo;
+    struct identity owner;
+    size_t counts[NEIGHBOURS + 1] = {0};
+    begin(&solo, &owner);
+    storm(&solo, &owner, 100, NS_PER_MS, counts);
+    hear_version(&solo, &owner, SOURCE, 1000);
+    size_t held[NEIGHBOURS + 1] = {0};
+    count_frames(&solo, held);
+    uint8_t body[WIRE_BODY_BYTES_MAX];
+    struct record *record =
+        recordset_find(gossip_records(solo.gossip), KIND, &owner.id, span_of_text("key"));
+    struct wire_writer writer = wire_writer_of(body, sizeof body);
+    wire_write_u64(&writer, 1);
+    wire_sync_item_encode(&writer, &(struct wire_sync_item){.mode = WIRE_SYNC_WANT,
+                                                            .count = 1,
+                                                            .entries = span_of(record->place, 8)});
+    struct wire_frame frame = {.kind = WIRE_SYNC, .body = wire_writer_view(&writer)};
+    for (uint64_t link = 1; link < SOURCE; link++) {
+        cr_assert_eq(gossip_frame(solo.gossip, (struct link_id){link}, &frame, solo.now), WEFT_OK);
+    }
+    count_frames(&solo, held);
+    for (size_t i = 1; i < SOURCE; i++) {
+        cr_expect_eq(held[i], 1, "link %zu", i);
+    }
+    solo_fini(&solo);
+}
