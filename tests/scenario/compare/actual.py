@@ -2,8 +2,6 @@
 """The real side: weftd processes in namespaces, watched through the log that each writes."""
 
 import calendar
-import contextlib
-import os
 import pathlib
 import re
 import signal
@@ -32,6 +30,7 @@ class Daemon:
         self.state = folder / f"n{node}"
         self.state.mkdir(mode=0o700)
         self.log = folder / f"n{node}.log"
+        self.out = folder / f"n{node}.out"
         self.config = folder / f"n{node}.yaml"
         self.secret = folder / "secret"
         self.id = None
@@ -47,11 +46,14 @@ class Daemon:
         )
 
     def spawn(self):
-        with open(self.log, "ab") as log:
+        with open(self.log, "ab") as log, open(self.out, "wb") as out:
             self.process = subprocess.Popen(
                 ["ip", "netns", "exec", self.network.space(self.node), self.weftd, "--config",
-                 str(self.config)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=log)  # fmt: skip
+                 str(self.config)], stdin=subprocess.DEVNULL, stdout=out, stderr=log)  # fmt: skip
+
+    def is_ready(self):
+        """It says so once signals do what they should; it has listened for a moment by then."""
+        return "\n" in self.out.read_text()
 
     def end(self):
         if self.process is not None and self.process.poll() is None:
@@ -94,7 +96,7 @@ class Mesh:
             daemon.configure([])
             daemon.spawn()
             self.daemons.append(daemon)
-        self.wait(lambda words: all(daemon.id for daemon in self.daemons), "all listen")
+        self.wait(lambda _: all(daemon.is_ready() for daemon in self.daemons), "all are ready")
 
     def join(self):
         """All dial at once; when."""
@@ -176,11 +178,11 @@ def sleep_until(at):
     time.sleep(max(at - time.time(), 0))
 
 
-def play(mesh, number, count):
+def play(mesh, number):
     mesh.start()
     begun = mesh.join()
     times = [mesh.wait_right(False, begun, "form")]
-    sleep_until(begun + times[0] + QUIET_S + fault_at(number, count))
+    sleep_until(begun + times[0] + QUIET_S + fault_at(number))
     begun = mesh.begin_fault()
     times.append(mesh.wait_right(True, begun, mesh.case.events[1]))
     sleep_until(begun + mesh.case.span_s)
@@ -189,8 +191,8 @@ def play(mesh, number, count):
     return times
 
 
-def run(programs, case, number, count):
-    """One run of number 0 .. count - 1: its times."""
+def run(programs, case, number):
+    """The times of one run."""
     with tempfile.TemporaryDirectory(prefix="weft-compare-") as folder:
         with Mesh(case, programs, folder) as mesh:
-            return play(mesh, number, count)
+            return play(mesh, number)

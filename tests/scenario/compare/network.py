@@ -115,3 +115,16 @@ class Network:
 
     def heal(self):
         self.run("iptables-restore", text="*filter\nCOMMIT\n")
+
+
+def probe():
+    """OSError where no network of this kind can be made."""
+    name = f"wc{os.getpid() % 100000}probe"
+    ip("netns", "add", name)
+    try:
+        done = subprocess.run(["ip", "netns", "exec", name, "iptables-restore"], check=False,
+                              input="*filter\nCOMMIT\n", text=True, capture_output=True)  # fmt: skip
+    finally:
+        ip("netns", "del", name)
+    if done.returncode != 0:
+        raise OSError(f"iptables: {done.stderr.strip()}")

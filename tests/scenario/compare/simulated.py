@@ -71,11 +71,11 @@ def times_of(case, trace):
     return times
 
 
-def run(weft_sim, case, number, count, folder):
-    """One run of number 0 .. count - 1: its times."""
+def run(weft_sim, case, number, folder):
+    """The times of one run."""
     name = f"case-{number}"
     file, trace = folder / f"{name}.yaml", folder / f"{name}.trace"
-    file.write_text(scenario(case, name, fault_at(number, count)))
+    file.write_text(scenario(case, name, fault_at(number)))
     done = subprocess.run(
         [weft_sim, "run", str(file), "--seed", str(number + 1), "--trace", str(trace), "--quiet"],
         capture_output=True, text=True, check=False)  # fmt: skip
