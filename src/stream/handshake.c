@@ -70,12 +70,14 @@ static enum weft_err handshake_new(const struct streams *streams, const uint8_t 
 }
 
 /* Our hello; `ciphers` as the message demands. */
-static struct span hello_bytes(struct streams *streams, uint8_t ciphers, uint8_t *out) {
+static struct span hello_bytes(const struct session *session, uint8_t ciphers, uint8_t *out) {
+    const struct streams *streams = session->streams;
     struct wire_session_hello hello = {.ciphers = ciphers,
                                        .epoch = streams->epoch,
                                        .key = streams->config.identity->key,
                                        .incarnation = streams->config.incarnation,
-                                       .instance = streams->config.instance};
+                                       .instance = streams->config.instance,
+                                       .session = session->number};
     struct wire_writer writer = wire_writer_of(out, HELLO_BYTES_MAX);
     wire_session_hello_encode(&writer, &hello);
     ASSERT(!writer.has_failed);
@@ -83,12 +85,11 @@ static struct span hello_bytes(struct streams *streams, uint8_t ciphers, uint8_t
 }
 
 /* A handshake packet whose Noise message carries our hello; NULL when that fails. */
-static struct frame *handshake_frame(struct streams *streams, struct session_keys *keys,
-                                     uint8_t type, uint8_t ciphers) {
+static struct frame *handshake_frame(struct session_keys *keys, uint8_t type, uint8_t ciphers) {
     uint8_t hello[HELLO_BYTES_MAX];
     uint8_t message[MESSAGE_MAX];
     size_t len = sizeof message;
-    struct span payload = hello_bytes(streams, ciphers, hello);
+    struct span payload = hello_bytes(keys->session, ciphers, hello);
     if (noise_handshake_write(keys->handshake, payload, message, &len) != WEFT_OK) {
         return NULL;
     }
@@ -149,7 +150,7 @@ struct frame *session_build_init(struct session *session, weft_ns now) {
     streams->epoch++;
     struct frame *frame = NULL;
     if (handshake_new(streams, session->link_key, &prologue, &keys->handshake) == WEFT_OK) {
-        frame = handshake_frame(streams, keys, WIRE_PACKET_INIT, ciphers_offered());
+        frame = handshake_frame(keys, WIRE_PACKET_INIT, ciphers_offered());
     }
     return frame;
 }
@@ -162,12 +163,16 @@ static void send_stray(struct streams *streams, const struct weft_peer_id *desti
     }
 }
 
-/* The peer runs as another instance than the one our streams were made with. */
+/* The peer runs as another instance than the one our streams were made with, or forgot the session
+ * that they were in: it knows none of them any more, nor which it had taken already. */
 static void note_instance(struct session *session, const struct session_keys *keys, weft_ns now) {
     bool has_restarted = session->instance != 0 && session->instance != keys->instance;
+    bool has_forgotten = session->far_session != 0 && keys->far_session != session->far_session;
     session->instance = keys->instance;
     session->incarnation = keys->incarnation;
-    if (has_restarted) {
+    session->far_session = keys->far_session;
+    if (has_restarted || has_forgotten) {
+        handshake_drop_keys(session, &session->previous); /* its late packets would open anew */
         stream_peer_restarted(session, now);
     }
 }
@@ -272,8 +277,9 @@ static void answer(struct session *session, struct init *init, uint32_t remote_i
     init->handshake = NULL;
     keys->remote_index = remote_index;
     keys->instance = init->hello.instance;
+    keys->far_session = init->hello.session;
     keys->incarnation = init->hello.incarnation;
-    struct frame *frame = handshake_frame(streams, keys, WIRE_PACKET_RESPONSE, (uint8_t)cipher);
+    struct frame *frame = handshake_frame(keys, WIRE_PACKET_RESPONSE, (uint8_t)cipher);
     if (frame == NULL || keys_finish(keys, cipher, now) != WEFT_OK) {
         frame_unref(frame);
         handshake_drop_keys(session, &session->next);
@@ -333,6 +339,7 @@ static bool read_response(struct session *session, const struct wire_packet *pac
     }
     keys->remote_index = packet->sender_index;
     keys->instance = hello.instance;
+    keys->far_session = hello.session;
     keys->incarnation = hello.incarnation;
     return keys_finish(keys, cipher, now) == WEFT_OK;
 }
@@ -394,6 +401,7 @@ void streams_peer_life(struct streams *streams, const struct weft_peer_id *peer,
     }
     drop_all_keys(session, now);
     session->instance = 0; /* proven by the next handshake */
+    session->far_session = 0;
     session->incarnation = incarnation;
     stream_peer_restarted(session, now);
     session_wake(session);

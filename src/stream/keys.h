@@ -43,6 +43,7 @@ struct session_keys {
     weft_ns made_at;
     bool is_initiator;
     uint64_t instance;    /* the peer's, as its hello said */
+    uint64_t far_session; /* likewise */
     uint64_t incarnation; /* likewise */
     struct replay_window replay;
 };

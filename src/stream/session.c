@@ -17,6 +17,7 @@
 #define INIT_TRIES_MAX 6       /* without streams: then messages are lost */
 #define RESET_TRIES_MAX 5
 #define SESSION_TIMERS 5
+#define FORGET_LIVES 2 /* in lives of keys: the peer's last packets under them come sooner */
 #define REKEY_MARGIN 8 /* the responder rekeys later by this share, should the initiator not */
 
 struct session *session_find(const struct streams *streams, const struct weft_peer_id *peer) {
@@ -54,6 +55,10 @@ static struct session *session_new(struct streams *streams, const struct weft_pe
     session->streams = streams;
     session->id = *peer;
     session->used_at = now;
+    while (session->number == 0) {
+        host_random(streams->config.host, &session->number, sizeof session->number);
+    }
+    session->wire_id_next = streams->wire_ids_used;
     init_lists(session);
     init_timers(session);
     window_init(session);
@@ -87,8 +92,17 @@ static void drop_messages(struct session *session) {
     ring_init(&session->pings, sizeof(uint64_t), TOKENS_MAX);
 }
 
+/* The peer may still have streams of a session that we forget, so none of its ids is used again. */
+static void retire_wire_ids(const struct session *session) {
+    struct streams *streams = session->streams;
+    if (session->wire_id_next > streams->wire_ids_used) {
+        streams->wire_ids_used = session->wire_id_next;
+    }
+}
+
 void session_free(struct session *session) {
     ASSERT(list_is_empty(&session->streams_all));
+    retire_wire_ids(session);
     disarm_all(session);
     drop_messages(session);
     handshake_drop_keys(session, &session->previous);
@@ -257,12 +271,26 @@ static weft_ns expiry_of(const struct session *session, const struct session_key
                         : time_after(keys->made_at, session->streams->config.session_max);
 }
 
+/* Without keys, and nobody needs any. */
+static bool is_idle(const struct session *session) {
+    return session->previous == NULL && session->current == NULL && session->next == NULL &&
+           session->pending == NULL && !session->is_wanted && list_is_empty(&session->streams_all);
+}
+
+static weft_ns forget_at(const struct session *session) {
+    return time_after(session->used_at, FORGET_LIVES * session->streams->config.session_max);
+}
+
 void handshake_arm_keys_timer(struct session *session, weft_ns now) {
     weft_ns when =
         time_min(expiry_of(session, session->previous),
                  time_min(expiry_of(session, session->current), expiry_of(session, session->next)));
     if (session->current != NULL && !session->is_wanted && rekey_at(session) > now) {
         when = time_min(when, rekey_at(session));
+    }
+    if (when == WEFT_NEVER) {
+        when = forget_at(session) > now ? forget_at(session)
+                                        : time_after(now, session->streams->config.session_max);
     }
     timers_arm(&session->streams->timers, &session->keys_timer, when);
 }
@@ -278,8 +306,7 @@ void session_keys_timer(struct session *session, weft_ns now) {
     drop_expired(session, &session->current, now);
     drop_expired(session, &session->next, now);
     rekey_if_due(session, now);
-    if (session->current == NULL && session->next == NULL && session->pending == NULL &&
-        !session->is_wanted && list_is_empty(&session->streams_all)) {
+    if (is_idle(session) && forget_at(session) <= now) {
         session_free(session);
         return;
     }

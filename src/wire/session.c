@@ -79,6 +79,9 @@ enum weft_err wire_session_hello_decode(struct span bytes, struct wire_session_h
         case 'k':
             wire_read_mp_exact(&reader, out->key.bytes, sizeof out->key.bytes);
             break;
+        case 's':
+            out->session = wire_read_mp_uint(&reader);
+            break;
         case 'v':
             out->incarnation = wire_read_mp_between(&reader, 1, WIRE_VERSION_LIMIT - 1);
             break;
@@ -91,7 +94,7 @@ enum weft_err wire_session_hello_decode(struct span bytes, struct wire_session_h
 }
 
 void wire_session_hello_encode(struct wire_writer *writer, const struct wire_session_hello *hello) {
-    wire_write_mp_map(writer, 5);
+    wire_write_mp_map(writer, hello->session != 0 ? 6 : 5);
     wire_write_mp_key(writer, 'c');
     wire_write_mp_uint(writer, hello->ciphers);
     wire_write_mp_key(writer, 'e');
@@ -100,6 +103,10 @@ void wire_session_hello_encode(struct wire_writer *writer, const struct wire_ses
     wire_write_mp_uint(writer, hello->instance);
     wire_write_mp_key(writer, 'k');
     wire_write_mp_bytes(writer, span_of(hello->key.bytes, sizeof hello->key.bytes));
+    if (hello->session != 0) {
+        wire_write_mp_key(writer, 's');
+        wire_write_mp_uint(writer, hello->session);
+    }
     wire_write_mp_key(writer, 'v');
     wire_write_mp_uint(writer, hello->incarnation);
 }

@@ -33,14 +33,15 @@ WEFT_MUST_CHECK enum weft_err wire_packet_decode(struct span bytes, struct wire_
 void wire_packet_encode(struct wire_writer *writer, const struct wire_packet *packet);
 
 /* The payload of both session handshake messages: a msgpack map {c: bits of ciphers offered (init)
- * or the one chosen (response), e: handshake count, i: instance, k: Ed25519 key, v: incarnation}.
- */
+ * or the one chosen (response), e: handshake count, i: instance, k: Ed25519 key, s: session,
+ * v: incarnation}; without `s` when that is 0. */
 struct wire_session_hello {
     uint8_t ciphers; /* init: bit (1 << enum aead_cipher); response: one enum aead_cipher */
     uint64_t epoch;  /* of one incarnation's handshakes to this peer: grows, so replays are seen */
     struct weft_public_key key;
     uint64_t incarnation;
     uint64_t instance;
+    uint64_t session; /* another one than before: the sender forgot its session with this peer */
 };
 WEFT_MUST_CHECK enum weft_err wire_session_hello_decode(struct span bytes,
                                                         struct wire_session_hello *out);

@@ -265,6 +265,7 @@ Test(wire_bodies, a_session_hello_decodes_to_what_was_encoded_and_is_exact) {
         gen_key(&gen, &hello.key);
         hello.incarnation = gen_between(&gen, 1, WIRE_VERSION_LIMIT - 1);
         hello.instance = gen_number(&gen);
+        hello.session = gen_between(&gen, 0, 1) * gen_number(&gen);
         struct wire_writer writer = wire_writer_of(room, sizeof room);
         wire_session_hello_encode(&writer, &hello);
         struct span bytes = wire_writer_view(&writer);
@@ -272,6 +273,7 @@ Test(wire_bodies, a_session_hello_decodes_to_what_was_encoded_and_is_exact) {
         cr_assert_eq(wire_session_hello_decode(bytes, &out), WEFT_OK);
         cr_assert(out.ciphers == hello.ciphers && out.epoch == hello.epoch);
         cr_assert(out.incarnation == hello.incarnation && out.instance == hello.instance);
+        cr_assert_eq(out.session, hello.session);
         cr_assert_arr_eq(out.key.bytes, hello.key.bytes, WEFT_KEY_BYTES);
         check_exact(session_hello_decodes, bytes);
     }

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "forge.h"
+#include "stream/session.h"
 
 #define RECORDED_MAX 4096
 
@@ -117,9 +118,11 @@ Test(session, keys_that_nobody_uses_are_wiped) {
     (void)net_open(&net, 0, 1, 10);
     cr_assert(net_settle(&net, NS_PER_S));
     net_run(&net, net.now + 181 * NS_PER_S);
-    cr_assert_eq(streams_count(net.nodes[0].streams).sessions, 0);
-    cr_assert_eq(streams_count(net.nodes[1].streams).sessions, 0);
     cr_assert_eq(map_count(net.nodes[0].streams->indices), 0);
+    cr_assert_eq(map_count(net.nodes[1].streams->indices), 0);
+    net_run(&net, net.now + 180 * NS_PER_S);
+    cr_assert_eq(streams_count(net.nodes[0].streams).sessions, 0, "nor is anything else kept");
+    cr_assert_eq(streams_count(net.nodes[1].streams).sessions, 0);
     (void)net_open(&net, 0, 1, 10);
     cr_assert(net_settle(&net, NS_PER_S), "and made again when needed");
     net_fini(&net);
@@ -302,6 +305,75 @@ Test(session, a_restart_of_the_asker_ends_streams_too) {
     cr_assert(net_settle(&net, 2 * NS_PER_S));
     cr_assert(next->was_closed);
     cr_assert(far->was_reset && far->reason == WIRE_RESET_RESTARTED);
+    net_fini(&net);
+}
+
+/* What is left of a session at one end, when a clock, or want of room, made it forget. */
+static void forget_session(unsigned at, unsigned of) {
+    struct session *session = forge_session(&net, at, of);
+    while (!list_is_empty(&session->streams_all)) {
+        struct stream *stream =
+            LIST_OWNER(list_first(&session->streams_all), struct stream, session_link);
+        streams_reset(net.nodes[at].streams, stream->id, WIRE_RESET_TIMEOUT, net.now);
+    }
+    session_free(session);
+}
+
+Test(session, a_stream_that_the_peer_took_and_forgot_is_not_opened_twice) {
+    net_init(&net, 20, 2);
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net.channels[1][0].is_cut = true;
+    struct end *end = net_open(&net, 0, 1, 5000);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_eq(net.nodes[1].incoming_count, 2);
+    forget_session(1, 0);
+    net.channels[1][0].is_cut = false;
+    net_run(&net, net.now + 20 * NS_PER_S);
+    cr_assert_eq(net.nodes[1].incoming_count, 2);
+    cr_assert(end->was_refused);
+    cr_assert_eq(end->reason, WIRE_RESET_RESTARTED);
+    net_fini(&net);
+}
+
+Test(session, ids_of_a_forgotten_session_are_not_used_again) {
+    net_init(&net, 21, 2);
+    struct end *end = net_open(&net, 0, 1, 5000);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    uint64_t number = forge_session(&net, 0, 1)->wire_id_next;
+    struct end *far = net_far_end(&net, end);
+    forget_session(0, 1);
+    struct end *next = net_open(&net, 0, 1, 5000);
+    cr_assert_gt(forge_session(&net, 0, 1)->wire_id_next, number);
+    net_run(&net, net.now + 5 * NS_PER_S);
+    cr_assert(far->was_reset && far->reason == WIRE_RESET_RESTARTED);
+    cr_assert(next->was_closed);
+    net_fini(&net);
+}
+
+Test(session, a_late_open_of_a_former_life_opens_nothing) {
+    net_init(&net, 22, 2);
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net.channels[0][1].is_cut = true;
+    net.tap = record;
+    (void)net_open(&net, 0, 1, 5000);
+    net_pump(&net);
+    net.tap = NULL;
+    net.channels[0][1].is_cut = false;
+    net_restart(&net, 0, 900);
+    struct end *next = net_open(&net, 0, 1, 5000);
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_eq(net.nodes[1].incoming_count, 2);
+    for (size_t i = 0; i < recorded_count; i++) {
+        deliver(0, 1, frame_view(recorded[i].frame));
+    }
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_eq(net.nodes[1].incoming_count, 2);
+    cr_assert(next->was_closed);
+    forget();
     net_fini(&net);
 }
 
