@@ -2,9 +2,11 @@
 """The real side: weftd processes in namespaces, watched through the log that each writes."""
 
 import calendar
+import json
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +17,7 @@ from views import Word, right_since
 
 PATIENCE_S = 30
 POLL_S = 0.03  # of the logs: enters no figure, for lines have stamps
+LINKS_POLL_S = 0.003  # enters the figures of cases that see links
 LINE = re.compile(
     r"^(\S+)\.(\d{3})Z info (?:(peer-up|peer-down) .*?|(started) .*?)\bid=(\w+)", re.M
 )
@@ -60,6 +63,17 @@ class Daemon:
             self.process.kill()
         if self.process is not None:
             self.process.wait()
+
+    def links(self):
+        """{link as a set of two ids: its costs}, as the daemon knows them."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(PATIENCE_S)
+            control.connect(str(self.state / "control.sock"))
+            control.sendall(b"GET /v1/topology HTTP/1.1\r\nHost: weft\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: control.recv(65536), b""))
+        rows = json.loads(answer.partition(b"\r\n\r\n")[2])["links"]
+        return {frozenset((row["a"], row["b"])): (row["cost_ab_ms"], row["cost_ba_ms"])
+                for row in rows}  # fmt: skip
 
     def words(self):
         out = []
@@ -136,6 +150,24 @@ class Mesh:
         self.wait(is_over, what)
         return max(right - begin, 0.0)
 
+    def wait_links(self, begin, what):
+        """Until all know exactly the links that are left, at the same costs; how long it took. Asks
+        whoever was wrong last until it is right, as the simulator does."""
+        ids = [daemon.id for daemon in self.daemons]
+        expected = {frozenset(ids[node] for node in link) for link in self.case.links()}
+        at, agreed, first = 0, 0, None
+        deadline = time.monotonic() + PATIENCE_S
+        while agreed < len(ids):
+            links = self.daemons[at].links()
+            if links.keys() == expected and (agreed == 0 or links == first):
+                first, agreed, at = links, agreed + 1, (at + 1) % len(ids)
+                continue
+            agreed = 0
+            if time.monotonic() > deadline:
+                raise Missed(f"{self.case.title}: {what}: not within {PATIENCE_S} s")
+            time.sleep(LINKS_POLL_S)
+        return time.time() - begin
+
     def begin_fault(self):
         victims = [self.daemons[node] for node in self.case.who]
         numbers = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "leave": signal.SIGTERM}
@@ -184,6 +216,8 @@ def play(mesh, number):
     times = [mesh.wait_right(False, begun, "form")]
     sleep_until(begun + times[0] + QUIET_S + fault_at(number))
     begun = mesh.begin_fault()
+    if mesh.case.sees == "links":
+        return [*times, mesh.wait_links(begun, mesh.case.events[1])]
     times.append(mesh.wait_right(True, begun, mesh.case.events[1]))
     sleep_until(begun + mesh.case.span_s)
     begun = mesh.end_fault()

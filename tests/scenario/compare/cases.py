@@ -21,6 +21,7 @@ class Case:
     heartbeat: str = "1s"
     discovery: bool = False
     other: tuple = ()  # with cut: the other side; all others if empty
+    sees: str = "reach"  # or links: it is over when all agree on all links, and its end is not timed
 
     @property
     def title(self):
@@ -28,6 +29,8 @@ class Case:
 
     @property
     def events(self):
+        if self.sees == "links":
+            return "form", "DROP, all links known"
         begin, end = {"kill": ("kill -9", "restart"), "stop": ("SIGSTOP", "SIGCONT"),
                       "leave": ("SIGTERM", "restart"), "cut": ("DROP", "end of DROP")}[self.fault]  # fmt: skip
         return "form", begin, end
@@ -36,6 +39,10 @@ class Case:
         other = self.other or tuple(n for n in range(self.nodes) if n not in self.who)
         one_way = a in self.who and b in other
         return self.fault == "cut" and (one_way or (b in self.who and a in other))
+
+    def links(self):
+        """Those that all know of while the fault lasts, as sets of two."""
+        return {frozenset(edge) for edge in self.edges if not self.is_cut(*edge)}
 
     def pairs(self):
         """All that are or may become linked."""
@@ -74,6 +81,8 @@ def through_seed(count):
 CASES = (
     Case("line of 5, its middle cut", 5, line(5), "cut", (2,), 7, other=(3,)),
     Case("line of 5, its middle cut", 5, line(5), "cut", (2,), 7, other=(3,), delay_ms=20),
+    Case("ring of 6, a link cut", 6, ring(6), "cut", (2,), 7, other=(3,), sees="links"),
+    Case("ring of 6, a link cut", 6, ring(6), "cut", (2,), 7, other=(3,), sees="links", delay_ms=20),
     Case("ring of 6, one killed", 6, ring(6), "kill", (2,), 4),
     Case("ring of 6, one killed", 6, ring(6), "kill", (2,), 4, delay_ms=20),
     Case("ring of 12, one killed", 12, ring(12), "kill", (5,), 4, delay_ms=20),

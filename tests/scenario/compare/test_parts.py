@@ -44,6 +44,10 @@ class Expected(unittest.TestCase):
         around = Case("ring", 4, ring(4), "cut", (1,), 1, other=(2,))
         self.assertEqual(around.expected(True), around.expected(False))
 
+    def test_of_a_ring_with_a_cut_all_links_but_one_stay(self):
+        around = Case("ring", 3, ring(3), "cut", (1,), 1, other=(2,), sees="links")
+        self.assertEqual(around.links(), {frozenset((0, 1)), frozenset((0, 2))})
+
     def test_nobody_is_asked_who_is_dead(self):
         self.assertEqual(killed().expected(True), {1: {2}, 2: {1}})
 
@@ -104,10 +108,11 @@ class Sources(unittest.TestCase):
         self.assertEqual([word.kind for word in words], [kind for kind, _ in said])
         self.assertEqual(ids, {0: "y2f"})
 
-    def test_every_case_is_a_scenario_that_comes_right_thrice(self):
+    def test_every_case_is_a_scenario_that_comes_right_each_time(self):
         with tempfile.TemporaryDirectory() as folder:
             for case in CASES:
                 times = simulated.run(SIM, case, 1, pathlib.Path(folder))
+                self.assertEqual(len(times), len(case.events))
                 self.assertNotIn(None, times, case.title)
                 self.assertGreater(min(times), 0.0, case.title)
 
