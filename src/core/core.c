@@ -182,7 +182,7 @@ enum weft_err core_new(const struct core_config *config, weft_ns now, struct cor
         core_free(core);
         return err;
     }
-    core_own_changed(core, OWN_GAINED);
+    core_own_changed(core, OWN_NEEDED);
     *out = core;
     return WEFT_OK;
 }
@@ -236,7 +236,10 @@ void core_enter(struct core *core, weft_ns now) {
 
 void core_tick(struct core *core, weft_ns now) {
     core_enter(core, now);
-    core_links_tick(core);
+    if (core->links_due <= now) {
+        core_links_tick(core);
+        core->links_due = core_links_deadline(core);
+    }
     core_own_tick(core);
     if (gossip_deadline(core->gossip) <= now) {
         gossip_tick(core->gossip, now);
@@ -247,8 +250,7 @@ void core_tick(struct core *core, weft_ns now) {
 }
 
 weft_ns core_deadline(const struct core *core) {
-    weft_ns deadline = core_links_deadline(core);
-    deadline = time_min(deadline, core_own_deadline(core));
+    weft_ns deadline = time_min(core->links_due, core_own_deadline(core));
     deadline = time_min(deadline, router_deadline(core->router));
     deadline = time_min(deadline, gossip_deadline(core->gossip));
     deadline = time_min(deadline, streams_deadline(core->streams));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the files of this folder share. core.c owns the life cycle and the order of work; links.c
- * the links and their heartbeats; own.c what we say of ourselves, the planned leave and the
- * quarantine; events.c what gossip and routes tell; traffic.c frames in and packets out; services.c
- * and offer.c the registry; view.c the questions.
+ * the links and their heartbeats; dials.c what the connection maker wants; own.c what we say of
+ * ourselves, the planned leave and the quarantine; events.c what gossip and routes tell; traffic.c
+ * frames in and packets out; services.c and offer.c the registry; view.c the questions.
  */
 #ifndef CORE_INTERNAL_H
 #define CORE_INTERNAL_H
@@ -38,9 +38,22 @@
 #define PUBLISH_BURST 10
 #define PUBLISH_RATE 5
 
-/* What we gained waits this long after the last telling, so that a node that joins tells its first
- * links together; what we lost is told at once. */
+/* What we gained waits this long after the last telling, so that a node that joins tells its links
+ * together: four times as long with each telling that follows another, until a quiet while has gone
+ * by. A link to somebody whom nobody else reaches is waited with less: the mesh needs it. What we
+ * lost is told at once. */
 #define PUBLISH_GAP (30 * NS_PER_MS)
+#define PUBLISH_GAP_GROWTH 4
+#define PUBLISH_GAP_MAX (2 * NS_PER_S)
+#define PUBLISH_GAP_NEEDED (120 * NS_PER_MS) /* at most, while somebody is reached by us alone */
+#define PUBLISH_QUIET (4 * NS_PER_S)
+
+/* A link that only makes ways shorter is told with its first round trip, not before it. */
+#define PUBLISH_FIRST_WAIT (100 * NS_PER_MS)
+
+/* A surplus link is closed so long after the mesh was told that it no longer counts: by then nobody
+ * sends over it. */
+#define SURPLUS_WAIT (300 * NS_PER_MS)
 
 /* Packets of at least this many bytes travel as carriers, sealed once; below it the second seal of
  * a unicast is cheaper than a second span to write. */
@@ -91,6 +104,8 @@ struct core_link {
     uint32_t floor_count; /* samples in this window */
     uint32_t cost_us;     /* as told to the mesh, or about to be */
     bool is_closing;      /* ACTION_CLOSE is out: nothing more is sent or believed */
+    bool is_surplus;      /* not told to the mesh any more, to be closed at surplus_at */
+    weft_ns surplus_at;
     size_t room[WIRE_CLASS_COUNT];
     uint64_t frames_in;
     uint64_t frames_out;
@@ -147,7 +162,7 @@ struct core {
     struct gossip *gossip;
     struct streams *streams;
     struct ring actions;
-    weft_ns links_due;      /* never later than core_links_deadline, and cheaper to ask */
+    weft_ns links_due;      /* never later than core_links_deadline, which walks all links */
     struct map *links;      /* link_id -> struct core_link */
     struct map *neighbours; /* peer id -> struct core_link: the one link in use for each */
     struct map *attempts;   /* stream id -> struct attempt */
@@ -166,6 +181,7 @@ struct core {
     bool is_self_dirty; /* our record is not what was last told */
     weft_ns publish_at; /* when it may be told */
     weft_ns published_at;
+    weft_ns publish_gap; /* grows while one telling follows another */
     struct bucket publishes;
     weft_ns costs_at; /* when the next change of costs may be told */
 
@@ -199,14 +215,17 @@ weft_ns core_links_deadline(const struct core *core);
 void core_links_forgive(struct core *core); /* we were stalled: full time for all */
 void core_links_free(struct core *core);
 void core_heartbeat_in(struct core *core, struct core_link *link, const struct wire_frame *frame);
+
+/* dials.c */
 void core_dial_and_trim(struct core *core);
 
 /* own.c */
 WEFT_MUST_CHECK enum weft_err core_own_init(struct core *core);
 void core_own_fini(struct core *core);
 enum own_change {
-    OWN_GAINED, /* or said something else: the mesh hears of it soon */
-    OWN_LOST,   /* the mesh hears of it at once */
+    OWN_GAINED, /* a link that makes ways shorter, or its cost: there is no hurry */
+    OWN_NEEDED, /* a link to somebody whom nobody else reaches, or our words: told soon */
+    OWN_LOST,   /* told at once */
 };
 /* Our links or words changed; our own routes follow now. */
 void core_own_changed(struct core *core, enum own_change change);

@@ -44,7 +44,13 @@ static void use_spare(struct core *core, const struct weft_peer_id *peer) {
     }
 }
 
-static void leave_neighbours(struct core *core, struct core_link *link, bool is_deliberate) {
+/* A link that was surplus to either end has not counted since before it was closed. */
+static enum own_change loss_of(const struct core_link *link, enum wire_close_reason reason) {
+    return link->is_surplus || reason == WIRE_CLOSE_SURPLUS ? OWN_GAINED : OWN_LOST;
+}
+
+static void leave_neighbours(struct core *core, struct core_link *link, enum own_change change,
+                             const char *why) {
     if (core_neighbour(core, &link->peer) != link) {
         return;
     }
@@ -52,9 +58,9 @@ static void leave_neighbours(struct core *core, struct core_link *link, bool is_
     gossip_link_down(core->gossip, link->id, core->now);
     core_paths_shaken(core, &link->peer);
     trace(&core->host, TRACE_INFO, "link-down", "peer=%s link=%llu why=%s", link->name,
-          (unsigned long long)link->id.value, is_deliberate ? "closed" : "lost");
+          (unsigned long long)link->id.value, why);
     if (!DEFECT(LOSS_UNTOLD)) {
-        core_own_changed(core, OWN_LOST);
+        core_own_changed(core, change);
     }
     use_spare(core, &link->peer);
 }
@@ -68,7 +74,7 @@ void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason 
     }
     link->is_closing = true;
     core_unblock(core, link);
-    leave_neighbours(core, link, true);
+    leave_neighbours(core, link, loss_of(link, reason), "closed");
     dialer_link_down(core->dialer, link->id, reason == WIRE_CLOSE_SURPLUS, core->now);
 }
 
@@ -145,7 +151,7 @@ static void enter_neighbours(struct core *core, struct core_link *link) {
     trace(&core->host, TRACE_INFO, "link-up", "peer=%s link=%llu remote=%s direction=%s",
           link->name, (unsigned long long)link->id.value, link->remote,
           link->role == LINK_DIALLED ? "out" : "in");
-    core_own_changed(core, OWN_GAINED);
+    core_own_changed(core, router_reaches(core->router, &link->peer) ? OWN_GAINED : OWN_NEEDED);
 }
 
 enum duplicate {
@@ -244,7 +250,7 @@ void core_link_down(struct core *core, struct link_id id, weft_ns now) {
     core_unblock(core, link);
     if (!link->is_closing) {
         link->is_closing = true;
-        leave_neighbours(core, link, false);
+        leave_neighbours(core, link, OWN_LOST, "lost");
         dialer_link_down(core->dialer, id, false, now);
     }
     (void)map_remove(core->links, number_span(&id.value));
@@ -421,6 +427,8 @@ void core_links_tick(struct core *core) {
             trace(&core->host, TRACE_WARN, "link-silent", "peer=%s remote=%s", link->name,
                   link->remote);
             core_link_close(core, link, WIRE_CLOSE_SILENT, "no sign of life");
+        } else if (link->is_surplus && link->surplus_at <= core->now) {
+            core_link_close(core, link, WIRE_CLOSE_SURPLUS, "more links than wanted");
         } else if (link->beat_at <= horizon) {
             send_heartbeat(core, link);
             link->beat_at = time_after(core->now, core->config.heartbeat);
@@ -433,7 +441,9 @@ weft_ns core_links_deadline(const struct core *core) {
     for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
         const struct core_link *link = map_value(entry);
         if (!link->is_closing) {
+            weft_ns surplus_at = link->is_surplus ? link->surplus_at : WEFT_NEVER;
             deadline = time_min(deadline, time_min(link->beat_at, dead_at(core, link)));
+            deadline = time_min(deadline, surplus_at);
         }
     }
     return deadline;
@@ -448,36 +458,4 @@ void core_links_free(struct core *core) {
     }
     map_free(core->links);
     map_free(core->neighbours);
-}
-
-static void push_dial(struct core *core, const struct dial *dial) {
-    char *endpoint = strdup(dial->endpoint);
-    if (endpoint == NULL) {
-        dialer_failed(core->dialer, dial->token, "out of memory", core->now);
-        return;
-    }
-    core_push(core, &(struct action){.kind = ACTION_DIAL,
-                                     .token = dial->token,
-                                     .endpoint = endpoint,
-                                     .peer = dial->peer,
-                                     .is_peer_known = dial->is_peer_known});
-}
-
-void core_dial_and_trim(struct core *core) {
-    if (core->leave != LEAVE_NO || core->quarantine_until != 0 ||
-        dialer_deadline(core->dialer) > core->now) {
-        return;
-    }
-    struct dial dial;
-    while (dialer_next_dial(core->dialer, core->router, core->now, &dial)) {
-        push_dial(core, &dial);
-    }
-    struct link_id surplus;
-    while (dialer_next_trim(core->dialer, core->router, core->now, &surplus)) {
-        struct core_link *link = core_link_find(core, surplus);
-        if (link == NULL || link->is_closing) {
-            return;
-        }
-        core_link_close(core, link, WIRE_CLOSE_SURPLUS, "more links than wanted");
-    }
 }

@@ -26,6 +26,7 @@ static enum weft_err copy_addresses(struct core *core, const char *const *addres
 }
 
 enum weft_err core_own_init(struct core *core) {
+    core->publish_gap = PUBLISH_GAP;
     (void)snprintf(core->name, sizeof(core->name), "%s", core->config.name);
     (void)snprintf(core->software, sizeof(core->software), "%s", core->config.software);
     enum weft_err err = copy_addresses(core, core->config.addresses, core->config.address_count);
@@ -59,6 +60,9 @@ static uint32_t list_links(const struct core *core, struct wire_peer_link *out) 
     for (struct map_entry *entry = map_first(core->neighbours);
          entry != NULL && count < WIRE_LINKS_MAX; entry = map_next(entry)) {
         const struct core_link *link = map_value(entry);
+        if (link->is_surplus) {
+            continue;
+        }
         out[count++] = (struct wire_peer_link){.peer = link->peer, .cost_us = link->cost_us};
     }
     qsort(out, count, sizeof(*out), by_peer);
@@ -85,6 +89,21 @@ static struct span encode_self(const struct core *core, uint8_t *bytes, size_t s
     return wire_writer_view(&writer);
 }
 
+/* When a change may be told at the earliest. */
+static weft_ns change_due(const struct core *core, enum own_change change) {
+    if (change == OWN_LOST || core->published_at == 0) {
+        return core->now;
+    }
+    bool is_quiet = time_since(core->published_at, core->now) >= PUBLISH_QUIET;
+    weft_ns gap = is_quiet ? PUBLISH_GAP : core->publish_gap;
+    if (change == OWN_NEEDED) {
+        return time_after(core->published_at, time_min(gap, PUBLISH_GAP_NEEDED));
+    }
+    weft_ns measured_at = time_after(core->now, PUBLISH_FIRST_WAIT);
+    weft_ns at = time_after(core->published_at, gap);
+    return at > measured_at ? at : measured_at;
+}
+
 /* Our own routes must never use what we no longer have, so they change at once; the mesh is told as
  * soon as publish_at allows. */
 void core_own_changed(struct core *core, enum own_change change) {
@@ -101,8 +120,7 @@ void core_own_changed(struct core *core, enum own_change change) {
     if (err != WEFT_OK) {
         trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-routes");
     }
-    weft_ns gap = change == OWN_LOST ? 0 : PUBLISH_GAP;
-    weft_ns at = time_after(core->published_at, gap);
+    weft_ns at = change_due(core, change);
     core->publish_at = core->is_self_dirty ? time_min(core->publish_at, at) : at;
     core->is_self_dirty = true;
 }
@@ -127,6 +145,9 @@ static void publish(struct core *core) {
     }
     enum weft_err err =
         gossip_publish(core->gossip, WIRE_RECORD_PEER, (struct span){0}, body, core->now);
+    bool is_row = time_since(core->published_at, core->now) < PUBLISH_QUIET;
+    core->publish_gap =
+        is_row ? time_min(core->publish_gap * PUBLISH_GAP_GROWTH, PUBLISH_GAP_MAX) : PUBLISH_GAP;
     core->published_at = core->now;
     core->is_self_dirty = err != WEFT_OK;
 }
@@ -193,7 +214,7 @@ void core_set_addresses(struct core *core, const char *const *addresses, uint32_
     if (copy_addresses(core, addresses, count) != WEFT_OK) {
         trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-addresses");
     }
-    core_own_changed(core, OWN_GAINED);
+    core_own_changed(core, OWN_NEEDED);
 }
 
 /* Collects the keys of our own services, so that they can be withdrawn outside the walk. */

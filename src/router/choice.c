@@ -13,8 +13,9 @@
 /* How often a peer that no path reaches is dialled though we have links enough: it may be the other
  * half of a healed partition. */
 #define PROBE_NS (10 * NS_PER_S)
-/* Half the degree is dialled as fast as may be, the other half at this pace: the others dial too,
- * and a mesh that forms at once would else make twice the links it wants and trim them again. */
+/* Half the degree is dialled as fast as may be, of the rest half in each turn, so long apart: the
+ * others dial too, and a mesh that forms at once would else make twice the links it wants and trim
+ * them again. Links of one turn are told together. */
 #define UNHURRIED_NS (2 * NS_PER_S)
 
 static size_t attempt_count(const struct dialer *dialer) {
@@ -152,14 +153,21 @@ static struct offer candidates_offer(struct dialer *dialer, const struct router 
 /* Whether the next link may be dialled yet; if not, `next` learns when. */
 static bool is_in_turn(struct dialer *dialer, weft_ns now, weft_ns *next) {
     size_t total = router_links_degree(&dialer->links) + attempt_count(dialer);
-    if (2 * total < dialer->config.degree) {
+    size_t degree = dialer->config.degree;
+    if (2 * total < degree) {
+        dialer->unhurried_at = time_after(now, rng_jitter(&dialer->rng, UNHURRIED_NS));
+        dialer->turn_left = 0;
         return true;
     }
-    if (now < dialer->unhurried_at) {
+    if (dialer->turn_left == 0 && now >= dialer->unhurried_at) {
+        dialer->unhurried_at = time_after(now, rng_jitter(&dialer->rng, UNHURRIED_NS));
+        dialer->turn_left = total < degree ? (degree - total + 1) / 2 : 1;
+    }
+    if (dialer->turn_left == 0) {
         *next = time_min(*next, dialer->unhurried_at);
         return false;
     }
-    dialer->unhurried_at = time_after(now, rng_jitter(&dialer->rng, UNHURRIED_NS));
+    dialer->turn_left--;
     return true;
 }
 

@@ -20,6 +20,11 @@
 #define TRIM_AGE_NS (5 * NS_PER_S)
 /* Between two trims: the news of the first should change the second's graph. */
 #define TRIM_GAP_NS (100 * NS_PER_MS)
+/* Of a crowded node's links many are cut short at a time, and young ones too: a seed through which
+ * thousands join would else be the centre of a star for minutes, and its record, in which each of
+ * them is named, more than half of all that the mesh hears. */
+#define CROWD_TRIM_AGE_NS NS_PER_S
+#define CROWD_TRIMS 32
 /* The graph changes without anybody telling us: look again. */
 #define RECHECK_NS NS_PER_S
 
@@ -287,6 +292,10 @@ static bool trimming_update(struct dialer *dialer, size_t count) {
     return dialer->is_trimming;
 }
 
+static bool is_crowded(const struct dialer *dialer, size_t count) {
+    return count > 2 * ((size_t)dialer->config.degree + DIALER_SLACK);
+}
+
 bool dialer_next_trim(struct dialer *dialer, const struct router *router, weft_ns now,
                       struct link_id *out) {
     if (now < dialer->trim_check_at) {
@@ -298,20 +307,25 @@ bool dialer_next_trim(struct dialer *dialer, const struct router *router, weft_n
                               .degree = dialer->config.degree,
                               .slack = DIALER_SLACK,
                               .is_forced = count > dialer->config.links_max,
+                              .is_crowded = is_crowded(dialer, count),
                               .is_kept = peer_is_kept,
                               .ctx = dialer};
     if (!trimming_update(dialer, count) && !surplus.is_forced) {
         dialer->trim_check_at = WEFT_NEVER; /* the next link that comes up wakes us */
         return false;
     }
-    surplus.up_before = surplus.is_forced ? WEFT_NEVER : now - time_min(now, TRIM_AGE_NS);
+    weft_ns age = surplus.is_crowded ? CROWD_TRIM_AGE_NS : TRIM_AGE_NS;
+    surplus.up_before = surplus.is_forced ? WEFT_NEVER : now - time_min(now, age);
     struct router_link *link = router_links_pick_surplus(&dialer->links, &surplus, &dialer->rng);
     if (link == NULL) {
         dialer->trim_check_at = time_after(now, RECHECK_NS);
         return false;
     }
     link->is_closing = true;
-    dialer->trim_check_at = time_after(now, TRIM_GAP_NS);
+    dialer->trim_run++;
+    bool goes_on = surplus.is_crowded && dialer->trim_run < CROWD_TRIMS;
+    dialer->trim_run = goes_on ? dialer->trim_run : 0;
+    dialer->trim_check_at = goes_on ? now : time_after(now, TRIM_GAP_NS);
     *out = link->id;
     return true;
 }

@@ -31,7 +31,9 @@ struct dialer {
     weft_ns dial_check_at;
     weft_ns trim_check_at;
     weft_ns probe_at;     /* 0 before the first question */
-    weft_ns unhurried_at; /* when the next link of the second half may be dialled */
+    weft_ns unhurried_at; /* when the next links of the second half may be dialled */
+    size_t turn_left;     /* how many of them still in this turn */
+    size_t trim_run;      /* links trimmed without a pause */
     bool is_trimming;
 };
 

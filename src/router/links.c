@@ -117,6 +117,9 @@ static bool is_bearable(const struct surplus *surplus, const struct router_link 
         return true;
     }
     size_t far_degree = router_degree(surplus->router, &link->peer);
+    if (surplus->is_crowded) {
+        return 2 * far_degree > surplus->degree; /* what it lacks it finds elsewhere */
+    }
     bool is_far_trimming = far_degree > surplus->degree + surplus->slack;
     if (is_far_trimming && weft_peer_id_compare(surplus->self, &link->peer) > 0) {
         return false;

@@ -50,6 +50,7 @@ struct surplus {
     size_t degree;     /* the target */
     size_t slack;      /* what a node bears beyond it */
     weft_ns up_before; /* only links that came up before; WEFT_NEVER for any */
+    bool is_crowded;   /* so many links that the far end need not have all of its own */
     bool is_forced;    /* the table is full: only what holds the mesh and the oldest are spared */
     /* Whether a peer is configured to be kept. */
     bool (*is_kept)(const void *ctx, const struct weft_peer_id *peer);

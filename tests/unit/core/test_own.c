@@ -217,3 +217,83 @@ Test(core_own, a_leaving_node_withdraws_all_its_services) {
     cr_assert_eq(status_of(mesh, 0).services, 0);
     mesh_free(mesh);
 }
+
+/* The version of a node's peer record as another holds it, and how many links it lists. */
+struct told {
+    const struct weft_peer_id *owner;
+    uint64_t version;
+    uint32_t links;
+};
+
+static void note_told(void *ctx, struct record *record) {
+    struct told *told = ctx;
+    struct wire_peer_body body;
+    if (record->kind == WIRE_RECORD_PEER && weft_peer_id_equal(&record->owner, told->owner) &&
+        wire_peer_body_decode(record->body, &body) == WEFT_OK) {
+        told->version = record->version;
+        told->links = body.links.count;
+    }
+}
+
+static struct told told_of(struct mesh *mesh, size_t at, size_t of) {
+    struct told told = {.owner = mesh_id(mesh, of)};
+    core_each_record(mesh_core(mesh, at), note_told, &told);
+    return told;
+}
+
+#define JOINERS 40
+
+/* Starts a node every 100 ms, all with the first one as their seed. */
+static struct mesh *join_in_a_row(void) {
+    const struct mesh_config config = {
+        .seed = 5, .nodes = JOINERS, .delay = NS_PER_MS, .has_discovery = true};
+    struct mesh *mesh = mesh_new(&config);
+    for (size_t i = 0; i < JOINERS; i++) {
+        if (i > 0) {
+            mesh_seed(mesh, i, 0);
+        }
+        mesh_start(mesh, i);
+        mesh_run(mesh, 100 * NS_PER_MS);
+    }
+    return mesh;
+}
+
+Test(core_own, what_a_node_gains_in_a_row_is_told_in_few_versions) {
+    struct mesh *mesh = join_in_a_row();
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 20 * NS_PER_S));
+    mesh_run(mesh, 10 * NS_PER_S);
+    uint64_t versions = 0;
+    for (size_t i = 1; i < JOINERS; i++) {
+        versions += told_of(mesh, 0, i).version;
+    }
+    cr_expect_leq(versions, 9 * (JOINERS - 1), "%llu versions", (unsigned long long)versions);
+    mesh_free(mesh);
+}
+
+Test(core_own, a_surplus_link_is_left_out_of_the_record_before_it_is_closed) {
+    struct mesh *mesh = join_in_a_row();
+    size_t closed = 0;
+    for (int i = 0; i < 4000; i++) {
+        size_t before = status_of(mesh, 0).links;
+        uint32_t told = told_of(mesh, 1, 0).links;
+        mesh_run(mesh, 5 * NS_PER_MS);
+        size_t after = status_of(mesh, 0).links;
+        closed += after < before ? 1 : 0;
+        cr_expect(after >= before || told <= after, "%zu links, then %zu, told %u", before, after,
+                  told);
+    }
+    cr_expect_gt(closed, 0);
+    mesh_free(mesh);
+}
+
+Test(core_own, a_loss_is_told_at_once) {
+    struct mesh *mesh = join_in_a_row();
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 20 * NS_PER_S));
+    mesh_run(mesh, 10 * NS_PER_S); /* routes are quick again */
+    mesh_kill(mesh, 0);
+    mesh_run(mesh, 60 * NS_PER_MS);
+    for (size_t i = 1; i < JOINERS; i++) {
+        cr_expect_eq(status_of(mesh, i).peers_reachable, JOINERS - 2, "node %zu", i);
+    }
+    mesh_free(mesh);
+}

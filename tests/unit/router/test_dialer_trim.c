@@ -118,6 +118,57 @@ Test(dialer_trim, trims_no_young_link_no_seed_and_none_that_the_mesh_needs) {
     fixture_fini(&f);
 }
 
+/* Peers 1 .. 60, each with links to us and to `step_max` on each side of a ring. */
+static void crowd(struct fixture *f, uint32_t step_max) {
+    struct graph graph = {.count = 61};
+    for (uint32_t i = 0; i <= 60; i++) {
+        graph.ids[i] = graph_id(i);
+    }
+    for (uint32_t i = 1; i <= 60; i++) {
+        graph_link(&graph, 0, i, 10);
+        for (uint32_t step = 1; step <= step_max; step++) {
+            graph_link(&graph, i, 1 + (i - 1 + step) % 60, 10);
+        }
+        fixture_link_up(f, i, 0);
+    }
+    for (uint32_t i = 0; i <= 60; i++) {
+        graph_tell(&graph, f->router, i, f->now);
+    }
+    graph_settle(f->router);
+}
+
+static size_t trim_all(struct fixture *f) {
+    struct link_id link;
+    size_t count = 0;
+    while (trim(f, &link)) {
+        dialer_link_down(f->dialer, link, true, f->now);
+        count++;
+    }
+    return count;
+}
+
+Test(dialer_trim, a_crowd_is_let_go_many_at_a_time_and_young) {
+    struct fixture f;
+    fixture_init(&f, true);
+    crowd(&f, 2);
+    f.now += 900 * NS_PER_MS;
+    cr_expect_eq(trim_all(&f), 0, "all are too young");
+    f.now += NS_PER_S;
+    cr_expect_eq(trim_all(&f), 32);
+    f.now += 100 * NS_PER_MS;
+    cr_expect_eq(trim_all(&f), 4, "down to 24, which are no crowd");
+    fixture_fini(&f);
+}
+
+Test(dialer_trim, of_a_crowd_those_with_few_links_are_kept) {
+    struct fixture f;
+    fixture_init(&f, true);
+    crowd(&f, 1);
+    f.now += 10 * NS_PER_S;
+    cr_expect_eq(trim_all(&f), 0, "three links each, ours among them");
+    fixture_fini(&f);
+}
+
 Test(dialer_trim, keeps_the_nearest) {
     struct fixture f;
     struct link_id link;
