@@ -4,6 +4,7 @@
  * the routes goes to gossip and the streams.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/internal.h"
 
@@ -175,12 +176,25 @@ void core_gossip_events(struct core *core) {
     }
 }
 
+static void trail_fini(struct trail *trail) {
+    free(trail->nodes);
+    *trail = (struct trail){0};
+}
+
+static void watched_free(struct watched *watched) {
+    if (watched != NULL) {
+        trail_fini(&watched->path);
+        trail_fini(&watched->former);
+        free(watched);
+    }
+}
+
 /* Of a peer that is no longer watched streams know nothing but that there is no way. */
 static void watch_end(struct core *core, struct watched *watched) {
     (void)map_remove(core->watched, peer_span(&watched->peer));
     streams_route(core->streams, &watched->peer, STREAM_ROUTE_NONE, core->now);
     core->has_watched_last = false;
-    free(watched);
+    watched_free(watched);
 }
 
 /* Ends the watch of peers without a session. */
@@ -195,7 +209,36 @@ static void watched_sweep(struct core *core) {
     }
 }
 
-static void watched_note(struct watched *watched, const struct router_path *path) {
+/* The path that is in use now; short of memory it stays unknown, and a change then counts as one
+ * that loses what is under way. */
+static struct trail trail_of(struct core *core, const struct weft_peer_id *peer) {
+    struct weft_peer_id nodes[WIRE_HOPS_MAX + 2];
+    struct trail trail = {0};
+    size_t count = router_trace(core->router, peer, nodes, WIRE_HOPS_MAX + 2);
+    trail.nodes = count > 0 ? malloc(count * sizeof(*nodes)) : NULL;
+    if (trail.nodes != NULL) {
+        memcpy(trail.nodes, nodes, count * sizeof(*nodes));
+        trail.count = count;
+    }
+    return trail;
+}
+
+/* Whether all its links are still there: then what is under way on it will arrive. */
+static bool trail_is_whole(const struct core *core, const struct trail *trail) {
+    for (size_t i = 1; i < trail->count; i++) {
+        if (!router_has_link(core->router, &trail->nodes[i - 1], &trail->nodes[i])) {
+            return false;
+        }
+    }
+    return trail->count > 0;
+}
+
+static void watched_note(struct core *core, struct watched *watched,
+                         const struct router_path *path) {
+    if (watched->trail != path->trail || watched->path.count == 0) {
+        trail_fini(&watched->path);
+        watched->path = path->is_reachable ? trail_of(core, &watched->peer) : (struct trail){0};
+    }
     watched->next_hop = path->next_hop;
     watched->trail = path->trail;
     watched->is_reachable = path->is_reachable;
@@ -212,7 +255,7 @@ static struct watched *watch_begin(struct core *core, const struct weft_peer_id 
     }
     if (watched == NULL || map_add(core->watched, peer_span(peer), watched) != WEFT_OK) {
         core->frames_dropped[CORE_DROP_MEMORY]++;
-        free(watched);
+        watched_free(watched);
         return NULL;
     }
     return watched;
@@ -228,7 +271,7 @@ void core_watch(struct core *core, const struct weft_peer_id *peer) {
             return;
         }
         const struct router_path path = router_path_to(core->router, peer);
-        watched_note(watched, &path);
+        watched_note(core, watched, &path);
         if (path.is_reachable) {
             streams_route(core->streams, peer, STREAM_ROUTE_SAME, core->now);
         }
@@ -241,23 +284,49 @@ void core_watched_free(struct core *core) {
     if (core->watched != NULL) {
         for (struct map_entry *entry = map_first(core->watched); entry != NULL;
              entry = map_next(entry)) {
-            free(map_value(entry));
+            watched_free(map_value(entry));
         }
     }
     map_free(core->watched);
+}
+
+/* What streams are to be told of a path that is in use from now on. One that moved because costs
+ * did loses nothing, unless it turns out that something had died there. */
+static enum stream_route judge_route(const struct core *core, const struct watched *watched,
+                                     const struct router_path *path) {
+    if (!path->is_reachable || !watched->is_reachable) {
+        bool is_same = path->is_reachable == watched->is_reachable && !watched->is_shaken;
+        enum stream_route other = path->is_reachable ? STREAM_ROUTE_CHANGED : STREAM_ROUTE_NONE;
+        return is_same ? STREAM_ROUTE_SAME : other;
+    }
+    bool is_former_due = watched->former.count > 0 && !trail_is_whole(core, &watched->former) &&
+                         time_since(watched->moved_at, core->now) < FORMER_PATH;
+    if (watched->is_shaken || is_former_due) {
+        return STREAM_ROUTE_CHANGED;
+    }
+    if (path->trail == watched->trail) {
+        return STREAM_ROUTE_SAME;
+    }
+    return trail_is_whole(core, &watched->path) ? STREAM_ROUTE_MOVED : STREAM_ROUTE_CHANGED;
 }
 
 /* Tells streams if the way is another, or as it was over a first link that died and came back: then
  * what was under way is lost. */
 static void watched_update(struct core *core, struct watched *watched) {
     const struct router_path path = router_path_to(core->router, &watched->peer);
-    bool is_same = path.is_reachable == watched->is_reachable && path.trail == watched->trail &&
-                   !watched->is_shaken;
-    watched_note(watched, &path);
-    if (!is_same) {
+    enum stream_route route = judge_route(core, watched, &path);
+    if (route != STREAM_ROUTE_SAME) {
+        trail_fini(&watched->former);
+    }
+    if (route == STREAM_ROUTE_MOVED) {
+        watched->former = watched->path;
+        watched->path = (struct trail){0};
+        watched->moved_at = core->now;
+    }
+    watched_note(core, watched, &path);
+    if (route != STREAM_ROUTE_SAME) {
         core_unblock_peer(core, &watched->peer);
-        streams_route(core->streams, &watched->peer,
-                      path.is_reachable ? STREAM_ROUTE_CHANGED : STREAM_ROUTE_NONE, core->now);
+        streams_route(core->streams, &watched->peer, route, core->now);
     }
 }
 

@@ -20,13 +20,18 @@
 #define DEAD_BEATS 3
 
 /* A measured cost is told to the mesh when it differs from the told one by a quarter and by this:
- * less is noise, and each telling costs every node a computation. */
+ * less is noise, as is what lies within the spread of its round trips, and each telling costs every
+ * node a computation. */
 #define COST_STEP_US 1000
 
 /* And costs, other than the first of a link, are told no more often than this, those of all links
  * together: on a busy machine round trips wander all the time, and each telling is a signature to
  * check and a computation for every node of the mesh. */
 #define COST_GAP (10 * NS_PER_S)
+
+/* News of a loss may come after the costs moved a path away from there, and what was under way is
+ * lost all the same: so long a former path is remembered. A silent peer is noticed after 3 s. */
+#define FORMER_PATH (5 * NS_PER_S)
 
 /* What a link costs before its first round trip is known. */
 #define COST_FIRST_US 1000
@@ -100,6 +105,7 @@ struct core_link {
     weft_ns echo_at;
     bool has_rtt;
     uint32_t rtt_us;      /* smoothed, 1/8 */
+    uint32_t spread_us;   /* how far samples lie from it, smoothed alike */
     uint32_t floor_us[2]; /* least round trips of this window of samples and of the one before */
     uint32_t floor_count; /* samples in this window */
     uint32_t cost_us;     /* as told to the mesh, or about to be */
@@ -128,14 +134,23 @@ struct blocked {
     struct link_id link;
 };
 
+/* The nodes of a path, ourselves first; none if it is not known. */
+struct trail {
+    struct weft_peer_id *nodes;
+    size_t count;
+};
+
 /* A peer that streams have to do with: told when the way there changes. Of all others nobody asks,
  * so that their changes cost no computation. */
 struct watched {
     struct weft_peer_id peer;
     struct weft_peer_id next_hop;
     uint64_t trail;
-    bool is_reachable; /* as streams were told last, but for what is shaken */
-    bool is_shaken;    /* its first link died since */
+    bool is_reachable;   /* as streams were told last, but for what is shaken */
+    bool is_shaken;      /* its first link died since */
+    struct trail path;   /* the nodes on it */
+    struct trail former; /* those on the one before, if it was whole when it was left ... */
+    weft_ns moved_at;    /* ... at that time */
 };
 
 /* One service of the registry: who offers it. */

@@ -15,7 +15,7 @@
 
 #define RTT_US_MAX (60U * 1000000U) /* an echo older than a minute is not a measurement */
 #define RTT_SHARE 8                 /* a new sample weighs 1/8, as in TCP (RFC 6298) */
-#define FLOOR_SAMPLES 8             /* of a window of least round trips */
+#define FLOOR_SAMPLES 16            /* of a window of least round trips */
 
 struct core_link *core_link_find(const struct core *core, struct link_id link) {
     return map_find(core->links, number_span(&link.value));
@@ -310,11 +310,6 @@ static void send_heartbeat(struct core *core, struct core_link *link) {
     core_send(core, link, frame_copy(wire_writer_view(&writer)), NULL, WIRE_CLASS_CONTROL, 0);
 }
 
-static bool differs_enough(uint32_t told, uint32_t measured) {
-    uint32_t gap = told > measured ? told - measured : measured - told;
-    return gap > told / 4 && gap > COST_STEP_US;
-}
-
 /* The least of a window or two: what the path takes, not what a busy processor at either end adds
  * to some samples. A path that stays slow is found so when both windows have seen nothing else. */
 static void note_floor(struct core_link *link, uint32_t sample_us) {
@@ -336,12 +331,21 @@ static uint32_t cost_of(const struct core_link *link) {
     return least_us / 2 + COST_HOP_US;
 }
 
+/* Where round trips wander even their least ones do, from window to window: what lies within their
+ * spread is noise. */
+static bool differs_enough(const struct core_link *link) {
+    uint32_t told = link->cost_us;
+    uint32_t measured = cost_of(link);
+    uint32_t gap = told > measured ? told - measured : measured - told;
+    return link->has_rtt && gap > told / 4 && gap > COST_STEP_US && gap > link->spread_us;
+}
+
 /* Takes over what was measured of all links since costs were last told. Until then our own routes
  * use the told costs too: trees of broadcasts are alike only where costs are. */
 static void tell_costs(struct core *core) {
     for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
         struct core_link *link = map_value(entry);
-        if (link->has_rtt && differs_enough(link->cost_us, cost_of(link))) {
+        if (differs_enough(link)) {
             link->cost_us = cost_of(link);
         }
     }
@@ -353,14 +357,16 @@ static void measured(struct core *core, struct core_link *link, uint32_t sample_
     bool is_first = !link->has_rtt;
     note_floor(link, sample_us);
     if (!is_first) {
-        int64_t step = ((int64_t)sample_us - (int64_t)link->rtt_us) / RTT_SHARE;
-        link->rtt_us = (uint32_t)((int64_t)link->rtt_us + step);
+        int64_t off = (int64_t)sample_us - (int64_t)link->rtt_us;
+        int64_t wider = (off < 0 ? -off : off) - (int64_t)link->spread_us;
+        link->rtt_us = (uint32_t)((int64_t)link->rtt_us + off / RTT_SHARE);
+        link->spread_us = (uint32_t)((int64_t)link->spread_us + wider / RTT_SHARE);
     } else {
         link->rtt_us = sample_us;
         link->has_rtt = true;
     }
     dialer_cost(core->dialer, link->id, cost_of(link));
-    if (differs_enough(link->cost_us, cost_of(link)) && (is_first || core->costs_at <= core->now)) {
+    if (differs_enough(link) && (is_first || core->costs_at <= core->now)) {
         tell_costs(core);
     }
 }

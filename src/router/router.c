@@ -280,6 +280,17 @@ size_t router_degree(const struct router *router, const struct weft_peer_id *pee
     return slot == TOPOLOGY_NONE ? 0 : router->topology.degrees[slot];
 }
 
+static bool lists(const struct router *router, const struct weft_peer_id *one,
+                  const struct weft_peer_id *other) {
+    uint32_t slot = topology_find(&router->topology, one);
+    return slot != TOPOLOGY_NONE && wire_word_cost(router->topology.words[slot], other) != 0;
+}
+
+bool router_has_link(const struct router *router, const struct weft_peer_id *one,
+                     const struct weft_peer_id *other) {
+    return lists(router, one, other) && lists(router, other, one);
+}
+
 bool router_can_spare(const struct router *router, const struct weft_peer_id *neighbour) {
     uint32_t slot = topology_find(&router->topology, neighbour);
     return slot != TOPOLOGY_NONE && attach_is_reached_around(&router->topology, slot);

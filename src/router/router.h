@@ -111,6 +111,10 @@ uint64_t router_computation_count(const struct router *router);
 /* How many two-way links a peer has; 0 if unknown. */
 size_t router_degree(const struct router *router, const struct weft_peer_id *peer);
 
+/* Whether both list the other: the link between them counts. Cost: two look-ups. */
+bool router_has_link(const struct router *router, const struct weft_peer_id *one,
+                     const struct weft_peer_id *other);
+
 /* Whether the mesh stays whole for us without our link to `neighbour`: it, too, is reached another
  * way. The connection maker asks before it trims. Cost: usually a few look-ups, at worst a walk of
  * what is reached through that neighbour alone. */

@@ -12,7 +12,8 @@
 #include "base/defect.h"
 #include "stream/window.h"
 
-#define CHUNK_BYTES_MIN 4096 /* a request or an answer; an idle stream holds no chunk at all */
+#define FORMER_PATH_MAX NS_PER_S /* beyond 4 round trips: queues of the former path empty */
+#define CHUNK_BYTES_MIN 4096     /* a request or an answer; an idle stream holds no chunk at all */
 
 void send_init(struct send_side *send) {
     *send = (struct send_side){.head = NULL};
@@ -179,6 +180,9 @@ static void stamp(const struct stream *stream, struct segment *segment, weft_ns 
     segment->order = stream->session->order_next;
     segment->sent_at = now;
     segment->is_early = stream->state == STREAM_STATE_OPENING;
+    if (now < stream->session->unsettled_until) {
+        stream->session->epoch_order = segment->order + 1;
+    }
     window_sent(stream->session, segment);
 }
 
@@ -353,13 +357,19 @@ static void lose(struct stream *stream, struct segment *segment) {
     stream->send.lost_count++;
 }
 
-/* Segments of the present path that left before one that arrived are lost. */
-static void lose_proven(struct stream *stream, uint64_t order) {
+/* Segments of the present path that left before one that arrived are lost; and those of a former
+ * path that are so late that they can no longer come. */
+static bool is_lost(const struct session *session, const struct segment *segment, weft_ns now) {
+    return segment->order >= session->epoch_order ||
+           time_after(segment->sent_at, 4 * session->rtt + FORMER_PATH_MAX) <= now;
+}
+
+static void lose_proven(struct stream *stream, uint64_t order, weft_ns now) {
     bool has_lost = false;
     struct segment *segment;
     for (size_t i = 0; (segment = ring_at(&stream->send.segments, i)) != NULL; i++) {
         if (segment->state == SEGMENT_IN_FLIGHT && segment->order < order &&
-            segment->order >= stream->session->epoch_order) {
+            is_lost(stream->session, segment, now)) {
             lose(stream, segment);
             has_lost = true;
         }
@@ -395,7 +405,7 @@ enum weft_err send_ack(struct streams *streams, struct stream *stream,
         *is_news = true;
     }
     if (proof.is_there && (ack->range_count > 0 || send->has_resent)) {
-        lose_proven(stream, proof.order);
+        lose_proven(stream, proof.order, now);
     }
     if (ack->credit > send->credit) {
         send->credit = ack->credit;

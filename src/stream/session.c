@@ -401,12 +401,22 @@ void session_resets_timer(struct session *session, weft_ns now) {
                time_after(now, NS_PER_S << session->reset_tries));
 }
 
+/* Relays follow a change of costs one after the other: until all have, packets of one moment may
+ * take two ways. The news takes some hops, and routes follow after 600 ms at the latest. */
+#define ROUTES_SETTLE NS_PER_S
+
 /* The peer may have seen the loss before us: what it asked over the new path we answered over the
  * old one. It heeds each answer once, so one too many does no harm. */
 static void answer_probe_again(struct session *session) {
     bool is_queued =
         session->probe_heard == 0 || ring_push(&session->pongs, &session->probe_heard) == WEFT_OK;
     (void)is_queued; /* full, or short of memory: the peer's timer asks again */
+}
+
+void session_path_moved(struct session *session, weft_ns now) {
+    session->epoch_order = session->order_next;
+    session->unsettled_until = time_after(now, ROUTES_SETTLE);
+    session->rtt_min = session->rtt;
 }
 
 void session_path_changed(struct session *session) {

@@ -47,6 +47,9 @@ void session_mind_hold(struct session *session, weft_ns now);
 /* The path changed under it: what is missing is asked for at once. */
 void session_path_changed(struct session *session);
 
+/* The way is another, but what is under way over the former one will arrive. */
+void session_path_moved(struct session *session, weft_ns now);
+
 /* The peer answers or not: tries the handshake again at once. */
 void session_try_now(struct session *session);
 

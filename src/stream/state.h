@@ -237,7 +237,8 @@ struct session {
     uint64_t probe_heard;  /* token of the newest probe answered; 0: none */
     size_t message_bytes;
     uint64_t order_next;
-    uint64_t epoch_order; /* packets from this one on took the present path */
+    uint64_t epoch_order;    /* packets from this one on took the present path */
+    weft_ns unsettled_until; /* what leaves before may yet take another */
     uint32_t path_probe_count;
     uint64_t path_probe_order;
     uint64_t window_bytes;

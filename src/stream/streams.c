@@ -136,6 +136,8 @@ void streams_route(struct streams *streams, const struct weft_peer_id *peer,
     session->route = route;
     if (route == STREAM_ROUTE_CHANGED && !DEFECT(PATH_CHANGE_UNTOLD)) {
         session_path_changed(session);
+    } else if (route == STREAM_ROUTE_MOVED) {
+        session_path_moved(session, now);
     }
     if (route != STREAM_ROUTE_NONE && session->is_wanted) {
         session_try_now(session);

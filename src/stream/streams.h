@@ -94,6 +94,8 @@ enum stream_route {
     STREAM_ROUTE_NONE,    /* no path: wait */
     STREAM_ROUTE_SAME,    /* a path as before, or one that is up again with nothing lost */
     STREAM_ROUTE_CHANGED, /* another path, or the old one lost frames: find out what is missing */
+    STREAM_ROUTE_MOVED,   /* another path, as the old one became dearer but still delivers: nothing
+                             is missing, only the order between the two means nothing */
 };
 /* What routes say about a peer. Streams and messages to a peer of which nothing was said yet wait
  * as with NONE. */

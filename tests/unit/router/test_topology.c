@@ -149,6 +149,12 @@ Test(topology, keeps_two_way_marks_right_over_random_histories) {
             node = (uint32_t)rng_below(&rng, graph.count);
             cr_assert_eq(router_degree(router, &graph.ids[node]),
                          degree_naive(&graph, has_spoken, node), "seed %lu step %d", seed, i);
+            uint32_t other = (uint32_t)rng_below(&rng, graph.count);
+            bool is_link = has_spoken[node] && has_spoken[other] &&
+                           graph_arc(&graph, node, other) != 0 &&
+                           graph_arc(&graph, other, node) != 0;
+            cr_assert_eq(router_has_link(router, &graph.ids[node], &graph.ids[other]), is_link,
+                         "seed %lu step %d", seed, i);
         }
         router_free(router);
     }

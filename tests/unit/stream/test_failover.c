@@ -115,6 +115,41 @@ Test(failover, a_change_that_loses_nothing_resends_little) {
     net_fini(&net);
 }
 
+/* The new way is shorter, so what leaves next overtakes what is under way on the former one. */
+static void move_to_shorter(void) {
+    net.channels[0][1].delay = net.channels[1][0].delay = 5 * NS_PER_MS;
+    net.channels[0][1].may_reorder = net.channels[1][0].may_reorder = true;
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_MOVED);
+}
+
+static struct end *open_over_a_long_way(void) {
+    net_init(&net, 21, 2);
+    net.channels[0][1].delay = net.channels[1][0].delay = 60 * NS_PER_MS;
+    net.channels[0][1].bytes_per_s = 12500000;
+    struct end *end = net_open(&net, 0, 1, 20000000);
+    net_run(&net, net.now + 2 * NS_PER_S);
+    return end;
+}
+
+Test(failover, a_path_left_whole_is_waited_for) {
+    const struct end *end = open_over_a_long_way();
+    move_to_shorter();
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert_eq(net_far_end(&net, end)->read, 20000000);
+    cr_assert_eq(streams_count(net.nodes[0].streams).bytes_resent, 0);
+    net_fini(&net);
+}
+
+Test(failover, what_a_path_left_whole_lost_all_the_same_is_resent) {
+    const struct end *end = open_over_a_long_way();
+    net_drop_flying(&net, 0, 1);
+    move_to_shorter();
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    cr_assert_eq(net_far_end(&net, end)->read, 20000000);
+    cr_assert_gt(streams_count(net.nodes[0].streams).bytes_resent, 0);
+    net_fini(&net);
+}
+
 Test(failover, lost_credit_is_asked_for_again) {
     net_init(&net, 3, 2);
     struct end *end = net_open(&net, 0, 1, 3000000);
