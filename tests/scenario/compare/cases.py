@@ -88,7 +88,7 @@ CASES = (
     Case("ring of 12, one killed", 12, ring(12), "kill", (5,), 4, delay_ms=20),
     Case("full mesh of 6, one stopped", 6, full(6), "stop", (2,), 8),
     Case("full mesh of 6, one stopped", 6, full(6), "stop", (2,), 8, delay_ms=20),
-    Case("same, heartbeat fast", 6, full(6), "stop", (2,), 4, heartbeat="200ms"),
+    Case("same, heartbeat 200 ms", 6, full(6), "stop", (2,), 4, heartbeat="200ms"),
     Case("full mesh of 6, halves parted", 6, full(6), "cut", (0, 1, 2), 7),
     Case("full mesh of 6, halves parted", 6, full(6), "cut", (0, 1, 2), 7, delay_ms=20),
     Case("8 through one seed, one leaves", 8, through_seed(8), "leave", (3,), 4, discovery=True),
@@ -96,8 +96,8 @@ CASES = (
 )
 QUICK = tuple(
     case for case in CASES
-    if case.title in ("ring of 6, one killed, 20 ms", "same, heartbeat fast, 0 ms",
-                      "8 through one seed, one leaves, 0 ms")
+    if case.title in ("ring of 6, one killed, 20 ms", "same, heartbeat 200 ms, 0 ms",
+                      "line of 4, one leaves, 20 ms")
 )  # fmt: skip
 
 GOLDEN = 0.618034
