@@ -62,6 +62,14 @@ static bool watch(struct program *program, int number,
     return true;
 }
 
+/* While the node is made nobody could heed a reload, and what is not heeded kills: it waits. */
+static void hold_hangup(int how) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigprocmask(how, &set, NULL);
+}
+
 /* The one line that scripts wait for. */
 static void say_ready(const struct node *node) {
     char id[WEFT_PEER_ID_TEXT];
@@ -80,6 +88,7 @@ static int run(struct program *program) {
         (void)fprintf(stderr, "weftd: cannot watch signals\n");
         return EXIT_FAILURE;
     }
+    hold_hangup(SIG_UNBLOCK);
     say_ready(program->node);
     node_run(program->node);
     for (size_t i = 0; i < program->signal_count; i++) {
@@ -119,6 +128,7 @@ int main(int argc, char **argv) {
     struct program program = {.argc = argc, .argv = argv};
     struct config config;
     struct config_error error;
+    hold_hangup(SIG_BLOCK);
     be_small();
     event_set_log_callback(ignore_libevent);
     (void)signal(SIGPIPE, SIG_IGN);

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGHUP, SIGTERM, SIGINT, SIGKILL, SIGSTOP."""
 
+import shutil
 import signal
 import socket
 import socketserver
+import sys
 import time
 
 import harness
@@ -48,6 +50,24 @@ class Reload(WeftTest):
         self.reload(a, "degree: 3\n", "reloaded")
         a.wait_event("reload-needs-restart", key="degree")
         self.assertEqual(a.get("status")["degree"], 8)
+
+
+    def test_a_hangup_during_the_start_is_heeded_after_it(self):
+        a = Hung(self, "a").start()
+        a.wait_event("reloaded")
+
+
+class Hung(harness.Node):
+    """A daemon to which SIGHUP was sent before its first instruction, held back until it looks."""
+
+    PROGRAM = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP]);"
+        "os.kill(os.getpid(), signal.SIGHUP); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+
+    def command(self):
+        weftd, *flags = super().command()
+        return [sys.executable, "-c", self.PROGRAM, shutil.which(weftd), *flags]
 
 
 class Stop(WeftTest):
