@@ -355,7 +355,7 @@ enum weft_err frozen_patch(struct frozen *graph, const struct topology *topology
     return err;
 }
 
-struct path_node *frozen_compute(const struct frozen *graph, uint32_t source) {
+struct path_node *frozen_compute(const struct frozen *graph, uint32_t source, uint32_t hop_us) {
     size_t count = (size_t)graph->paths.node_count + 1;
     struct path_node *nodes = malloc(count * sizeof *nodes);
     struct path_entry *heap = malloc(count * sizeof *heap);
@@ -364,7 +364,7 @@ struct path_node *frozen_compute(const struct frozen *graph, uint32_t source) {
         free(heap);
         return NULL;
     }
-    path_compute(&graph->paths, source, heap, nodes);
+    path_compute(&graph->paths, source, hop_us, heap, nodes);
     free(heap);
     return nodes;
 }
@@ -408,7 +408,7 @@ static const uint32_t *tree_shared(struct frozen *graph, uint32_t source) {
         return graph->trees[source];
     }
     counters->trees++;
-    struct path_node *nodes = frozen_compute(graph, source);
+    struct path_node *nodes = frozen_compute(graph, source, FROZEN_TREE_HOP_US);
     if (nodes == NULL) {
         return NULL;
     }
@@ -440,7 +440,8 @@ enum weft_err frozen_children(struct frozen *graph, uint32_t source, uint32_t se
                               uint32_t *count) {
     ASSERT(source < graph->paths.node_count && self < graph->paths.node_count);
     const uint32_t *parents = graph->pool != NULL ? tree_shared(graph, source) : NULL;
-    struct path_node *nodes = graph->pool == NULL ? frozen_compute(graph, source) : NULL;
+    struct path_node *nodes =
+        graph->pool == NULL ? frozen_compute(graph, source, FROZEN_TREE_HOP_US) : NULL;
     if (parents == NULL && nodes == NULL) {
         return WEFT_ERR_MEMORY;
     }

@@ -41,12 +41,16 @@ void frozen_unref(struct frozen *graph);
 /* The node of a peer, or PATH_NONE. */
 uint32_t frozen_find(const struct frozen *graph, const struct weft_peer_id *peer);
 
-/* Computes the tree of a source: one entry a node, the caller's to free. NULL when out of memory.
- */
-struct path_node *frozen_compute(const struct frozen *graph, uint32_t source);
+/* What each hop costs more in the trees of broadcasts than in paths: a tree of shortest paths alone
+ * is deep where delays differ (8 hops where 5 do), and each hop is one more place to fail; A2. */
+#define FROZEN_TREE_HOP_US 20000
 
-/* Which neighbours of `self` hang below it in the tree of `source`; `out` has room for all its
- * neighbours. WEFT_ERR_MEMORY. Cost: a computation, unless the pool remembers the tree. */
+/* Computes the shortest paths from a source, each link costing `hop_us` more than it says: one
+ * entry a node, the caller's to free. NULL when out of memory. */
+struct path_node *frozen_compute(const struct frozen *graph, uint32_t source, uint32_t hop_us);
+
+/* Which neighbours of `self` hang below it in the tree of `source`'s broadcasts; `out` has room for
+ * all its neighbours. WEFT_ERR_MEMORY. Cost: a computation, unless the pool remembers the tree. */
 WEFT_MUST_CHECK enum weft_err frozen_children(struct frozen *graph, uint32_t source, uint32_t self,
                                               uint32_t *out, uint32_t *count);
 

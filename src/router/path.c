@@ -13,6 +13,7 @@ struct search {
     struct path_entry *heap;
     struct path_node *nodes;
     uint32_t count;
+    uint32_t hop_us; /* what each link costs beside its own cost */
 };
 
 static void entry_set(struct search *search, uint32_t place, struct path_entry entry) {
@@ -58,7 +59,7 @@ static uint32_t search_pop(struct search *search) {
 /* Offers a path through `from`. A settled node never takes it: arcs cost at least 1. */
 static void search_offer(struct search *search, uint32_t from, const struct path_arc *arc) {
     struct path_node *node = &search->nodes[arc->to];
-    uint64_t cost_us = search->nodes[from].cost_us + arc->cost_us;
+    uint64_t cost_us = search->nodes[from].cost_us + arc->cost_us + search->hop_us;
     uint32_t hops = search->nodes[from].hops + 1;
     if (cost_us > node->cost_us) {
         return;
@@ -95,10 +96,10 @@ static void node_settle(struct path_node *nodes, uint32_t source, uint32_t index
     }
 }
 
-void path_compute(const struct path_graph *graph, uint32_t source, struct path_entry *heap,
-                  struct path_node *nodes) {
+void path_compute(const struct path_graph *graph, uint32_t source, uint32_t hop_us,
+                  struct path_entry *heap, struct path_node *nodes) {
     ASSERT(source < graph->node_count);
-    struct search search = {.heap = heap, .nodes = nodes};
+    struct search search = {.heap = heap, .nodes = nodes, .hop_us = hop_us};
     search_init(&search, graph->node_count, source);
     while (search.count > 0) {
         uint32_t nearest = search_pop(&search);

@@ -43,10 +43,10 @@ struct path_entry {
     uint32_t node;
 };
 
-/* Computes the tree of `source`. `nodes` has room for node_count, `heap` for node_count + 1; both
- * are overwritten. Cost: (nodes + arcs) x log nodes. */
-void path_compute(const struct path_graph *graph, uint32_t source, struct path_entry *heap,
-                  struct path_node *nodes);
+/* Computes the tree of `source`, each link costing `hop_us` more than it says. `nodes` has room for
+ * node_count, `heap` for node_count + 1; both are overwritten. Cost: (nodes + arcs) x log nodes. */
+void path_compute(const struct path_graph *graph, uint32_t source, uint32_t hop_us,
+                  struct path_entry *heap, struct path_node *nodes);
 
 /* Makes a tree that path_compute made right again after the costs of some arcs changed, or arcs
  * came or went: the same as a computation from scratch, at the cost of what is affected. Every arc

@@ -78,7 +78,7 @@ enum weft_err routes_compute(struct routes *routes) {
         return WEFT_OK;
     }
     nodes_drop(routes);
-    routes->nodes = frozen_compute(routes->graph, routes->self);
+    routes->nodes = frozen_compute(routes->graph, routes->self, 0);
     enum weft_err err = routes->nodes != NULL ? routes_pack(routes) : WEFT_ERR_MEMORY;
     if (err != WEFT_OK || routes->is_shared) {
         nodes_drop(routes);

@@ -101,7 +101,7 @@ static void tree_check(const struct matrix *matrix, const struct path_graph *gra
     struct path_node nodes[NODES];
     struct path_entry heap[NODES + 1];
     uint64_t expected[NODES];
-    path_compute(graph, source, heap, nodes);
+    path_compute(graph, source, 0, heap, nodes);
     naive_costs(matrix, source, expected);
     for (uint32_t i = 0; i < matrix->count; i++) {
         cr_assert_eq(nodes[i].cost_us, expected[i], "round %lu: %u to %u", round, source, i);
@@ -125,7 +125,7 @@ Test(path, of_a_single_node_is_itself) {
     struct path_graph graph = matrix_freeze(&matrix);
     struct path_node node;
     struct path_entry heap[2];
-    path_compute(&graph, 0, heap, &node);
+    path_compute(&graph, 0, 0, heap, &node);
     cr_expect_eq(node.cost_us, 0);
     cr_expect_eq(node.hops, 0);
     cr_expect_eq(node.first, 0);
@@ -141,7 +141,7 @@ Test(path, sums_beyond_32_bits) {
     struct path_graph graph = matrix_freeze(&matrix);
     struct path_node nodes[9];
     struct path_entry heap[10];
-    path_compute(&graph, 0, heap, nodes);
+    path_compute(&graph, 0, 0, heap, nodes);
     cr_expect_eq(nodes[8].cost_us, 8 * (uint64_t)UINT32_MAX);
     cr_expect_eq(nodes[8].hops, 8);
     graph_fini(&graph);
@@ -158,10 +158,27 @@ Test(path, prefers_fewer_hops_then_the_smaller_parent_at_equal_cost) {
     struct path_graph graph = matrix_freeze(&matrix);
     struct path_node nodes[5];
     struct path_entry heap[6];
-    path_compute(&graph, 0, heap, nodes);
+    path_compute(&graph, 0, 0, heap, nodes);
     cr_expect_eq(nodes[3].parent, 0);
     cr_expect_eq(nodes[3].hops, 1);
     cr_expect_eq(nodes[4].parent, 1);
+    graph_fini(&graph);
+}
+
+Test(path, takes_a_dearer_link_where_each_hop_has_its_price) {
+    struct matrix matrix = {.count = 3};
+    matrix.costs[0][2] = 9; /* direct */
+    matrix.costs[0][1] = 2; /* or by 1 */
+    matrix.costs[1][2] = 2;
+    struct path_graph graph = matrix_freeze(&matrix);
+    struct path_node nodes[3];
+    struct path_entry heap[4];
+    path_compute(&graph, 0, 0, heap, nodes);
+    cr_expect_eq(nodes[2].parent, 1);
+    path_compute(&graph, 0, 6, heap, nodes);
+    cr_expect_eq(nodes[2].parent, 0);
+    path_compute(&graph, 0, 4, heap, nodes); /* 13 against 12 */
+    cr_expect_eq(nodes[2].parent, 1);
     graph_fini(&graph);
 }
 
@@ -203,7 +220,7 @@ static void repair_check(const struct matrix *matrix, uint32_t source, struct pa
     struct path_node expected[NODES];
     struct path_entry heap[NODES + 1];
     path_repair(&graph, source, heap, nodes, touched, touched_count);
-    path_compute(&graph, source, heap, expected);
+    path_compute(&graph, source, 0, heap, expected);
     for (uint32_t i = 0; i < matrix->count; i++) {
         cr_assert_eq(nodes[i].cost_us, expected[i].cost_us, "round %lu node %u", round, i);
         cr_assert_eq(nodes[i].hops, expected[i].hops, "round %lu node %u", round, i);
@@ -226,7 +243,7 @@ Test(path, repaired_after_random_changes_is_as_computed_from_scratch) {
         matrix_two_way(&matrix, &rng, cost_max);
         uint32_t source = (uint32_t)rng_below(&rng, matrix.count);
         struct path_graph graph = matrix_freeze(&matrix);
-        path_compute(&graph, source, heap, nodes);
+        path_compute(&graph, source, 0, heap, nodes);
         graph_fini(&graph);
         for (int i = 0; i < 40; i++) {
             size_t count = 1 + (size_t)rng_below(&rng, 5);
