@@ -55,8 +55,8 @@ class Daemon:
                  str(self.config)], stdin=subprocess.DEVNULL, stdout=out, stderr=log)  # fmt: skip
 
     def is_ready(self):
-        """It says so once signals do what they should; it has listened for a moment by then."""
-        return "\n" in self.out.read_text()
+        """Whether signals do what they should; started, it says a moment later that it is."""
+        return self.id is not None and "\n" in self.out.read_text()
 
     def end(self):
         if self.process is not None and self.process.poll() is None:
