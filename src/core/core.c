@@ -50,6 +50,11 @@ static size_t ask_peers_behind(void *ctx, const struct weft_peer_id *neighbour) 
     return router_peers_behind(core->router, neighbour);
 }
 
+static size_t ask_degree(void *ctx, const struct weft_peer_id *peer) {
+    const struct core *core = ctx;
+    return router_degree(core->router, peer);
+}
+
 static enum weft_err make_router(struct core *core) {
     const struct router_config config = {
         .self = core->config.identity->id,
@@ -86,7 +91,8 @@ static enum weft_err make_gossip(struct core *core) {
         .routes = {.ctx = core,
                    .children = ask_children,
                    .digest = ask_digest,
-                   .peers_behind = ask_peers_behind},
+                   .peers_behind = ask_peers_behind,
+                   .degree = ask_degree},
         .hash_key = fresh_hash_key(core),
         .incarnation = core->config.incarnation,
         .instance = core->config.instance,

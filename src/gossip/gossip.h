@@ -17,10 +17,12 @@
  * ms with nothing pending either way; with a random one every 60 s. Of two ends the one with the
  * smaller id begins, the other 700 ms later if that one has not. At most 4 links at a time are
  * given everything they lack; the others get 256 records a round, which is enough to find other
- * neighbours. It counts as running until digests agree or for 5 s after the last SYNC frame: while
- * it does, an older version that comes is answered with ours, and of the records taken only the
- * first 64, or a quarter of what we hold, are pushed on (a newcomer must not tell the mesh what the
- * mesh told it).
+ * neighbours. A node with more than 24 links, through which many join, gives all it has to one a
+ * second and to the others a sample of 64 records, whose owners can tell the rest; and of what
+ * others publish its neighbours together push about 12 copies to it. A reconciliation counts as
+ * running until digests agree or for 5 s after the last SYNC frame: while it does, an older version
+ * that comes is answered with ours, and of the records taken only the first 64, or a quarter of
+ * what we hold, are pushed on (a newcomer must not tell the mesh what the mesh told it).
  *
  * Broadcasts. Signed by their source, numbered 1, 2, 3 ... within its incarnation. Each node passes
  * a new one to its children in the source's tree if the frame's topology digest is its own, and to
@@ -67,6 +69,8 @@ struct gossip_routes {
                        size_t max);
     uint64_t (*digest)(void *ctx);
     size_t (*peers_behind)(void *ctx, const struct weft_peer_id *neighbour);
+    /* How many links a peer has; NULL: nobody knows. */
+    size_t (*degree)(void *ctx, const struct weft_peer_id *peer);
 };
 
 struct gossip_config {

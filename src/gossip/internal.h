@@ -39,6 +39,7 @@
 #define LINK_ROOM_FIRST 65536  /* until core says better */
 #define BULK_RECORDS 256       /* a reconciliation may give this many at once ... */
 #define BULK_LINKS_MAX 4       /* ... or all of them to so many links at a time (T17) */
+#define CROWD_LINKS 24         /* a node with more is crowded: it hears and gives less of each */
 #define CULPRITS_MAX 64        /* neighbours whose last naming is remembered */
 #define REPEATS_MAX 1024       /* hashes of relayed channel gossip */
 #define SURROGATE_QUEUE_MAX 16 /* frames of one channel without gossiper waiting for a link */
@@ -69,6 +70,7 @@ struct gossip_link {
     uint32_t urgent[URGENT_MAX];
     size_t urgent_count;
     bool is_bulk;         /* a reconciliation gave some of what is pending: it is not held back */
+    size_t degree;        /* links that the neighbour had when the eager ones were chosen */
     bool is_eager;        /* of those that are pushed to at the quicker pace */
     weft_ns push_ready;   /* virtual time at which all frames pushed so far are paid for (GCRA) */
     weft_ns held_until;   /* 0: what is pending is not held back */
@@ -159,6 +161,8 @@ struct gossip {
     struct record *single_record; /* all neighbours get the same frame */
     weft_ns round_at;             /* the safety net's next turn */
 
+    struct bucket bulks; /* complete states that a crowded node may give */
+
     uint64_t incarnation;
     bool owes_raise; /* memory was short in the middle of one */
     struct bucket raises;
@@ -223,6 +227,8 @@ void spread_forget_frame(struct gossip *gossip);
 /* Whether what is pending for a link must wait; then it does, and pace_tick lets it go on. Else a
  * frame of it is paid for. */
 bool pace_holds(struct gossip *gossip, struct gossip_link *link, weft_ns now);
+/* Whether a neighbour has so many others that it need not hear this from us. */
+bool pace_leaves_out(struct gossip *gossip, const struct gossip_link *link);
 void pace_tick(struct gossip *gossip, weft_ns now);
 
 /* reconcile.c */

@@ -16,13 +16,18 @@
 /* They are drawn again after so long: nobody is left out for good. */
 #define EAGER_NS (2 * NS_PER_S)
 
+/* Of each record a crowded node hears from so many neighbours on average, and from none once in
+ * e^12: then a reconciliation finds it. */
+#define CROWD_COPIES 12
+
 #define EAGER_GAP_NS (50 * NS_PER_MS)
 /* Longer than an eager push takes to cross a mesh, shorter than what a reconciliation waits for. */
 #define LAZY_GAP_NS (400 * NS_PER_MS)
 
-/* Makes some of the links eager, all alike: Floyd's sample would need a set, a walk does (Knuth's
- * selection sampling). */
+/* Makes some of the links eager, all alike (Knuth's selection sampling), and asks how crowded their
+ * far ends are. */
 static void draw_eager(struct gossip *gossip) {
+    const struct gossip_routes *routes = &gossip->config.routes;
     size_t left = gossip->link_count;
     size_t wanted = EAGER_COUNT;
     for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
@@ -30,6 +35,7 @@ static void draw_eager(struct gossip *gossip) {
         link->is_eager = rng_below(&gossip->rng, left) < wanted;
         wanted -= link->is_eager ? 1 : 0;
         left--;
+        link->degree = routes->degree != NULL ? routes->degree(routes->ctx, &link->peer) : 0;
     }
 }
 
@@ -57,6 +63,10 @@ bool pace_holds(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
     link->push_ready = start;
     gossip_arm(gossip, link->held_until);
     return true;
+}
+
+bool pace_leaves_out(struct gossip *gossip, const struct gossip_link *link) {
+    return link->degree > CROWD_LINKS && rng_below(&gossip->rng, link->degree) >= CROWD_COPIES;
 }
 
 void pace_tick(struct gossip *gossip, weft_ns now) {

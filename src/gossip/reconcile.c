@@ -17,6 +17,13 @@
 #define HEARD_NS NS_PER_S     /* do not begin while the other side is at it */
 #define RETRY_NS (100 * NS_PER_MS)
 
+/* Of a larger set than this a crowded node gives each newcomer a sample of that many records ... */
+#define SAMPLE_OF 256
+#define SAMPLE_RECORDS 64
+/* ... and complete states at this rate: thousands that join through one seed tell each other. */
+#define CROWD_BULK_RATE 1
+#define CROWD_BULK_BURST 4
+
 bool reconcile_is_running(const struct gossip_link *link, weft_ns now) {
     return link->sync_until > now;
 }
@@ -138,11 +145,24 @@ struct giving {
     struct gossip_link *link;
     size_t left;
     bool is_cut;
+    bool is_sample; /* a reservoir (Vitter 1985) of what would be given, given at the end */
+    size_t seen;
+    size_t slots[SAMPLE_RECORDS];
 };
 
 static void give(void *ctx, struct record *record) {
     struct giving *giving = ctx;
     size_t slot = recordset_slot_of(giving->gossip->set, record);
+    giving->seen++;
+    if (giving->is_sample) {
+        uint64_t place = giving->seen <= SAMPLE_RECORDS
+                             ? giving->seen - 1
+                             : rng_below(&giving->gossip->rng, giving->seen);
+        if (place < SAMPLE_RECORDS) {
+            giving->slots[place] = slot;
+        }
+        return;
+    }
     if (giving->left == 0) {
         giving->is_cut = true;
         return;
@@ -151,8 +171,31 @@ static void give(void *ctx, struct record *record) {
     (void)spread_pend(giving->gossip, giving->link, slot, false);
 }
 
+/* Whether what is given must be a sample: the digests go on to differ, so that the rest follows, if
+ * nobody else gives it. */
+static bool must_sample(const struct gossip *gossip, weft_ns now) {
+    struct bucket bulks = gossip->bulks;
+    return gossip->link_count > CROWD_LINKS && recordset_live_count(gossip->set) > SAMPLE_OF &&
+           !bucket_take(&bulks, 1, CROWD_BULK_RATE, CROWD_BULK_BURST, now);
+}
+
+/* Gives the sample, or accounts for a complete state. */
+static void giving_end(struct giving *giving, weft_ns now) {
+    struct gossip *gossip = giving->gossip;
+    size_t count = giving->seen < SAMPLE_RECORDS ? giving->seen : SAMPLE_RECORDS;
+    for (size_t i = 0; giving->is_sample && i < count; i++) {
+        (void)spread_pend(gossip, giving->link, giving->slots[i], false);
+    }
+    if (!giving->is_sample && giving->seen > SAMPLE_RECORDS) {
+        (void)bucket_take(&gossip->bulks, 1, CROWD_BULK_RATE, CROWD_BULK_BURST, now);
+    }
+}
+
 static struct giving giving_to(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
-    struct giving giving = {.gossip = gossip, .link = link, .left = BULK_RECORDS};
+    struct giving giving = {.gossip = gossip,
+                            .link = link,
+                            .left = BULK_RECORDS,
+                            .is_sample = must_sample(gossip, now)};
     if (bulk_links(gossip, link, now) < BULK_LINKS_MAX) {
         giving.left = SIZE_MAX;
         link->bulk_until = time_after(now, RUN_NS);
@@ -173,6 +216,7 @@ enum weft_err reconcile_hear(struct gossip *gossip, struct gossip_link *link, st
     struct giving giving = giving_to(gossip, link, now);
     struct making making = output_begin(gossip, WIRE_SYNC);
     err = sync_answer(gossip->set, &sync, &making.writer, give, &giving, &result);
+    giving_end(&giving, now);
     if (err != WEFT_OK) {
         return err;
     }

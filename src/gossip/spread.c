@@ -110,10 +110,11 @@ void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link 
     if (record == NULL || gossip->link_count == 0) {
         return;
     }
+    bool is_ours = weft_peer_id_equal(&record->owner, &gossip->config.identity->id);
     (void)spread_pick(gossip, except, &record->owner);
     for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
         struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
-        if (link->is_picked) {
+        if (link->is_picked && (is_ours || !pace_leaves_out(gossip, link))) {
             (void)spread_pend(gossip, link, slot, true);
         }
     }

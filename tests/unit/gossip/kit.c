@@ -154,13 +154,20 @@ static size_t solo_behind(void *ctx, const struct weft_peer_id *neighbour) {
     return 1;
 }
 
+static size_t solo_degree(void *ctx, const struct weft_peer_id *peer) {
+    const struct solo *solo = ctx;
+    (void)peer;
+    return solo->degree;
+}
+
 struct gossip_config solo_config(struct solo *solo, uint64_t incarnation, uint64_t instance) {
     return (struct gossip_config){.identity = &solo->identity,
                                   .host = &solo->host,
                                   .routes = {.ctx = solo,
                                              .children = solo_children,
                                              .digest = solo_digest,
-                                             .peers_behind = solo_behind},
+                                             .peers_behind = solo_behind,
+                                             .degree = solo_degree},
                                   .hash_key = {{9}},
                                   .incarnation = incarnation,
                                   .instance = instance,

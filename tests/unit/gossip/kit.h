@@ -50,6 +50,7 @@ struct solo {
     struct weft_peer_id children[4];
     size_t child_count;
     uint64_t digest;
+    size_t degree; /* of every neighbour */
     weft_ns now;
 };
 void solo_init(struct solo *solo, uint32_t identity, uint64_t incarnation, uint64_t instance);

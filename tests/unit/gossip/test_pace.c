@@ -3,6 +3,8 @@
  * How often a neighbour is sent pushed records: at once in a quiet mesh, in few frames in a busy
  * one, and not at all what it has meanwhile.
  */
+#include <stdio.h>
+
 #include <criterion/criterion.h>
 
 #include "base/time.h"
@@ -16,8 +18,9 @@
 #define HOLD_MAX (700 * NS_PER_MS)
 
 /* Eight neighbours, and an owner who is live, among so many that news go to all neighbours. */
-static void begin(struct solo *solo, struct identity *owner) {
+static void begin_among(struct solo *solo, struct identity *owner, size_t degree) {
     solo_init(solo, SELF, 1, 11);
+    solo->degree = degree;
     kit_identity(9, owner);
     for (uint32_t i = 1; i <= NEIGHBOURS; i++) {
         solo_link(solo, i, 100 + i);
@@ -35,6 +38,10 @@ static void begin(struct solo *solo, struct identity *owner) {
         gossip_digest_heard(solo->gossip, (struct link_id){link}, digest, solo->now);
     }
     (void)solo_outputs(solo, 1, WIRE_RECORDS);
+}
+
+static void begin(struct solo *solo, struct identity *owner) {
+    begin_among(solo, owner, NEIGHBOURS);
 }
 
 static void hear_version(struct solo *solo, const struct identity *owner, uint64_t link,
@@ -182,5 +189,79 @@ Test(gossip_pace, what_a_reconciliation_gives_is_not_held_back) {
     for (size_t i = 1; i < SOURCE; i++) {
         cr_expect_eq(held[i], 1, "link %zu", i);
     }
+    solo_fini(&solo);
+}
+
+Test(gossip_pace, crowded_neighbours_are_left_to_others_but_for_our_own_news) {
+    struct solo solo;
+    struct identity owner;
+    size_t counts[NEIGHBOURS + 1] = {0};
+    begin_among(&solo, &owner, 200);
+    solo_publish(&solo, "n", 11);
+    count_frames(&solo, counts);
+    for (size_t i = 1; i <= NEIGHBOURS; i++) {
+        cr_expect_eq(counts[i], 1, "link %zu", i);
+    }
+    storm(&solo, &owner, 100, NS_PER_S, counts);
+    for (size_t i = 1; i < SOURCE; i++) {
+        cr_expect_leq(counts[i], 1 + 25, "link %zu: %zu, of which 6 are expected", i, counts[i]);
+    }
+    solo_fini(&solo);
+}
+
+/* Records that go out to a link now. */
+static size_t count_records(struct solo *solo, uint64_t link) {
+    struct gossip_output output;
+    size_t count = 0;
+    while (gossip_next_output(solo->gossip, solo->now, &output)) {
+        struct wire_reader reader =
+            wire_reader_of(span_of(output.frame->data + 4, output.frame->len - 4));
+        bool counts = output.link.value == link && output.frame->data[0] == WIRE_RECORDS;
+        struct span encoded;
+        while (counts && wire_reader_more(&reader) &&
+               wire_records_next(&reader, &encoded) == WEFT_OK) {
+            count++;
+        }
+        frame_unref(output.frame);
+    }
+    return count;
+}
+
+/* A neighbour with nothing asks for all. */
+static size_t given_to(struct solo *solo, uint64_t link) {
+    uint8_t body[64];
+    struct wire_writer writer = wire_writer_of(body, sizeof body);
+    wire_write_u64(&writer, 1);
+    wire_sync_item_encode(&writer, &(struct wire_sync_item){.mode = WIRE_SYNC_LIST});
+    struct wire_frame frame = {.kind = WIRE_SYNC, .body = wire_writer_view(&writer)};
+    cr_assert_eq(gossip_frame(solo->gossip, (struct link_id){link}, &frame, solo->now), WEFT_OK);
+    return count_records(solo, link);
+}
+
+Test(gossip_pace, a_crowded_node_gives_all_to_few_and_samples_to_the_others) {
+    struct solo solo;
+    struct identity owner;
+    char key[16];
+    begin(&solo, &owner);
+    for (uint32_t i = 0; i < 300; i++) {
+        (void)snprintf(key, sizeof key, "%u", (unsigned)i);
+        struct record *record = kit_signed(&owner, KIND, key, 1, 1, "b");
+        cr_assert_eq(solo_hear_one(&solo, SOURCE, record), WEFT_OK);
+        record_unref(record);
+    }
+    (void)solo_events(&solo, GOSSIP_RECORD);
+    for (uint32_t i = 1; i <= 30; i++) {
+        solo_link(&solo, 100 + i, 200 + i);
+    }
+    (void)count_records(&solo, 0);
+    for (uint64_t i = 1; i <= 4; i++) {
+        cr_expect_eq(given_to(&solo, 100 + i), 301);
+    }
+    for (uint64_t i = 5; i <= 10; i++) {
+        cr_expect_eq(given_to(&solo, 100 + i), 64);
+    }
+    solo.now += NS_PER_S;
+    cr_expect_eq(given_to(&solo, 111), 301, "another one a second");
+    cr_expect_eq(given_to(&solo, 112), 64);
     solo_fini(&solo);
 }
