@@ -51,8 +51,11 @@ static struct frame *unicast_frame(const struct wire_unicast *unicast) {
     return frame;
 }
 
-/* The link towards a travelling frame's destination, or NULL when it is ours or must be dropped. */
-static struct core_link *onward(struct core *core, const struct weft_peer_id *destination,
+/* The link towards a travelling frame's destination, or NULL when it is ours or must be dropped.
+ * Never the neighbour `from` which it came: one of the two has not heard of a change yet, and it
+ * would go to and fro until its hops are spent or both have. */
+static struct core_link *onward(struct core *core, const struct core_link *from,
+                                const struct weft_peer_id *destination,
                                 const struct wire_travel *travel, size_t cost,
                                 enum wire_class class) {
     struct weft_peer_id next_hop;
@@ -68,7 +71,7 @@ static struct core_link *onward(struct core *core, const struct weft_peer_id *de
         core->frames_dropped[CORE_DROP_NO_HOPS]++;
         return NULL;
     case FORWARD_SEND:
-        link = core_neighbour(core, &next_hop);
+        link = weft_peer_id_equal(&next_hop, &from->peer) ? NULL : core_neighbour(core, &next_hop);
         break;
     }
     if (link == NULL) {
@@ -100,7 +103,7 @@ static void unicast_in(struct core *core, struct core_link *link, struct span bo
     }
     size_t cost = FRAME_HEAD_BYTES + unicast.packet.len;
     struct core_link *next =
-        onward(core, &unicast.destination, &unicast.travel, cost, WIRE_CLASS_MESSAGE);
+        onward(core, link, &unicast.destination, &unicast.travel, cost, WIRE_CLASS_MESSAGE);
     if (next != NULL) {
         unicast.travel.hops = (uint8_t)(unicast.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
         core_send(core, next, unicast_frame(&unicast), NULL, WIRE_CLASS_MESSAGE, 0);
@@ -122,8 +125,8 @@ static void carrier_in(struct core *core, struct core_link *link, struct span bo
         return;
     }
     enum wire_class class = (enum wire_class)carrier.class;
-    struct core_link *next =
-        onward(core, &carrier.destination, &carrier.travel, FRAME_HEAD_BYTES + payload.len, class);
+    struct core_link *next = onward(core, link, &carrier.destination, &carrier.travel,
+                                    FRAME_HEAD_BYTES + payload.len, class);
     if (next == NULL) {
         return;
     }

@@ -148,6 +148,18 @@ Test(core_refusals, a_relay_forwards_while_there_is_room_and_then_drops_and_coun
     cr_assert_eq(victim.close_count, 0, "none of it is the sender's fault");
 }
 
+Test(core_refusals, a_frame_does_not_go_back_to_the_neighbour_it_came_from) {
+    victim_join(&victim, 5, 0, 100);
+    victim_join(&victim, 6, 1, 100);
+    unicast_to(5, 0, 4);
+    carrier_to(5, 0, WIRE_CLASS_STREAM);
+    cr_assert_eq(victim_status(&victim).frames_forwarded, 0);
+    cr_assert_eq(victim_status(&victim).frames_dropped[CORE_DROP_NO_ROUTE], 2);
+    unicast_to(6, 0, 4);
+    cr_assert_eq(victim_status(&victim).frames_forwarded, 1);
+    cr_assert_eq(victim.close_count, 0, "it has not heard of a change yet, or we have not");
+}
+
 Test(core_refusals, a_carrier_may_not_travel_as_control_or_in_a_class_unknown) {
     static const uint8_t classes[] = {WIRE_CLASS_CONTROL, WIRE_CLASS_COUNT, 255};
     for (uint64_t i = 0; i < 3; i++) {
