@@ -43,7 +43,7 @@ FOLDERS = {
 # Folders that do no I/O: what they may include is listed, all else is refused.
 PURE = ["base", "wire", "noise", "router", "gossip", "stream", "link", "core", "weft"]
 PURE_HEADERS = [
-    "ctype.h", "errno.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdbool.h",
+    "ctype.h", "endian.h", "errno.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdbool.h",
     "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h",
 ]  # fmt: skip
 
