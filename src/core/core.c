@@ -247,6 +247,7 @@ void core_tick(struct core *core, weft_ns now) {
         core->links_due = core_links_deadline(core);
     }
     core_own_tick(core);
+    core_relearn_tick(core);
     if (gossip_deadline(core->gossip) <= now) {
         gossip_tick(core->gossip, now);
     }
@@ -258,6 +259,9 @@ void core_tick(struct core *core, weft_ns now) {
 weft_ns core_deadline(const struct core *core) {
     weft_ns deadline = time_min(core->links_due, core_own_deadline(core));
     deadline = time_min(deadline, router_deadline(core->router));
+    if (core->relearn_at != 0) {
+        deadline = time_min(deadline, core->relearn_at);
+    }
     deadline = time_min(deadline, gossip_deadline(core->gossip));
     deadline = time_min(deadline, streams_deadline(core->streams));
     if (core->leave == LEAVE_NO && core->quarantine_until == 0) {

@@ -8,6 +8,9 @@
 
 #include "core/internal.h"
 
+/* Where memory is short now it will not be there the next moment; each try walks all records. */
+#define RELEARN_AFTER NS_PER_S
+
 /* Takes a culprit out of the list, or, if it is new, makes room for it; a known one's count. */
 static uint64_t culprit_take(struct core *core, const struct weft_peer_id *peer) {
     size_t at = 0;
@@ -61,11 +64,35 @@ static void learn_peer(struct core *core, struct record *record) {
     if (err == WEFT_OK) {
         err = router_set_peer(core->router, word, core->now);
     }
+    if (err == WEFT_ERR_MEMORY) {
+        core_lacked_memory(core);
+    }
     if (err != WEFT_OK) {
         core->frames_dropped[CORE_DROP_MEMORY]++;
         return;
     }
     dialer_learn(core->dialer, &record->owner, &body, core->now);
+}
+
+void core_lacked_memory(struct core *core) {
+    core->relearn_at = time_after(core->now, RELEARN_AFTER);
+}
+
+static void relearn_one(void *ctx, struct record *record, bool is_live) {
+    (void)is_live;
+    if (record->kind == WIRE_RECORD_PEER) {
+        learn_peer(ctx, record);
+    } else if (record->kind == WIRE_RECORD_SERVICE) {
+        core_service_record(ctx, record);
+    }
+}
+
+void core_relearn_tick(struct core *core) {
+    if (core->relearn_at == 0 || core->relearn_at > core->now) {
+        return;
+    }
+    core->relearn_at = 0;
+    recordset_each(gossip_records(core->gossip), relearn_one, core);
 }
 
 static void push_record(struct core *core, enum action_kind kind, struct record *record) {
@@ -173,6 +200,11 @@ void core_gossip_events(struct core *core) {
         gossip_event(core, &event);
         record_unref(event.record);
         reach_events(core);
+    }
+    uint64_t lost = gossip_count(core->gossip).events_lost;
+    if (lost != core->events_lost) {
+        core->events_lost = lost;
+        core_lacked_memory(core);
     }
 }
 

@@ -186,6 +186,8 @@ struct core {
     struct weft_peer_id watched_last; /* the one asked for last: packets come in rows */
     bool has_watched_last;
     struct map *services; /* "namespace/name" -> struct service */
+    weft_ns relearn_at;   /* routes or registry lack what the record set has; 0: nothing */
+    uint64_t events_lost; /* of gossip's, as last seen */
 
     char name[WEFT_NAME_MAX + 1];
     char software[33];
@@ -250,6 +252,10 @@ void core_clone_seen(struct core *core, const struct record *other);
 
 /* events.c */
 void core_gossip_events(struct core *core);
+/* Something that follows from the record set could not be kept for want of memory: it is made up
+ * from all records a little later, as often as it takes. */
+void core_lacked_memory(struct core *core);
+void core_relearn_tick(struct core *core);
 void core_route_events(struct core *core);
 void core_culprit(struct core *core, const struct weft_peer_id *peer, const char *detail);
 /* Before streams hear of a peer: from now on they are told of its way. */

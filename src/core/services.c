@@ -25,8 +25,14 @@ static bool split_key(struct span key, struct service *out) {
 
 static struct service *service_make(struct core *core, struct span key) {
     struct service *service = calloc(1, sizeof(*service));
-    if (service == NULL || !split_key(key, service) ||
-        map_add(core->services, key, service) != WEFT_OK) {
+    enum weft_err err = service == NULL ? WEFT_ERR_MEMORY : WEFT_OK;
+    if (err == WEFT_OK) {
+        err = split_key(key, service) ? map_add(core->services, key, service) : WEFT_ERR_MALFORMED;
+    }
+    if (err == WEFT_ERR_MEMORY) {
+        core_lacked_memory(core);
+    }
+    if (err != WEFT_OK) {
         free(service);
         return NULL;
     }
@@ -72,6 +78,7 @@ static void service_add(struct core *core, struct record *record) {
     struct record **grown = realloc(service->providers, bytes);
     if (grown == NULL) {
         core->frames_dropped[CORE_DROP_MEMORY]++;
+        core_lacked_memory(core);
         if (service->provider_count == 0) {
             (void)map_remove(core->services, record->key);
             free(service);

@@ -268,6 +268,7 @@ bool gossip_has_event_room(const struct gossip *gossip) {
 static bool push_event(struct gossip *gossip, const struct gossip_event *event) {
     if (ring_push(&gossip->events, event) != WEFT_OK) {
         gossip->counters.dropped++;
+        gossip->counters.events_lost++;
         return false;
     }
     return true;

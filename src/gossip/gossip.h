@@ -194,8 +194,9 @@ struct gossip_counters {
     uint64_t broadcasts_new, broadcasts_repeated, broadcasts_pulled;
     uint64_t broadcasts_lost; /* given up after pulling in vain, or out of the window */
     uint64_t sync_begun, sync_frames, sync_bytes;
-    uint64_t raises;  /* of our own records, because somebody had newer ones */
-    uint64_t dropped; /* at the bound of a queue, or for want of memory */
+    uint64_t raises;      /* of our own records, because somebody had newer ones */
+    uint64_t dropped;     /* at the bound of a queue, or for want of memory */
+    uint64_t events_lost; /* of those, events: what is in the record set was not told */
 };
 struct gossip_counters gossip_count(const struct gossip *gossip);
 

@@ -107,6 +107,46 @@ static void check_health(void) {
     cr_assert(victim.has_left);
 }
 
+struct wanted {
+    const struct weft_peer_id *owner;
+    bool is_peer_kept;
+    bool is_service_kept;
+};
+
+static void note_kept(void *ctx, struct record *record) {
+    struct wanted *wanted = ctx;
+    if (weft_peer_id_equal(&record->owner, wanted->owner)) {
+        wanted->is_peer_kept = wanted->is_peer_kept || record->kind == WIRE_RECORD_PEER;
+        wanted->is_service_kept = wanted->is_service_kept || record->kind == WIRE_RECORD_SERVICE;
+    }
+}
+
+Test(core_memory, what_the_record_set_kept_reaches_routes_and_registry_in_the_end, .timeout = 60) {
+    static const size_t of_near[] = {VICTIM_SELF, 1};
+    static const size_t of_far[] = {0};
+    FAILING_ALLOC_EACH(nth) {
+        struct core_provider provider;
+        (void)failing_alloc_disarm();
+        victim_init(&victim);
+        victim_start(&victim);
+        victim_join(&victim, 5, 0, 100);
+        victim_peer_record(&victim, 5, 0, of_near, 2, 100);
+        failing_alloc_arm(nth);
+        victim_peer_record(&victim, 5, 1, of_far, 1, 100);
+        victim_service_record(&victim, 5, 1, "default/web");
+        (void)failing_alloc_disarm();
+        victim_wait(&victim, 2 * NS_PER_S);
+        struct wanted wanted = {.owner = victim_peer(&victim, 1)};
+        core_each_record(victim.core, note_kept, &wanted);
+        cr_assert_eq(core_path_to(victim.core, wanted.owner).is_reachable, wanted.is_peer_kept,
+                     "at allocation %llu", (unsigned long long)nth);
+        cr_assert_eq(core_providers(victim.core, "default", "web", &provider, 1),
+                     wanted.is_service_kept ? 1U : 0U, "at allocation %llu",
+                     (unsigned long long)nth);
+        victim_fini(&victim);
+    }
+}
+
 Test(core_memory, a_running_core_outlives_every_failed_allocation, .timeout = 240) {
     FAILING_ALLOC_EACH(nth) {
         (void)failing_alloc_disarm();
