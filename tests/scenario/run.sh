@@ -7,12 +7,15 @@
 #   no-sharing   each node with records and graph of its own
 #   sanitized    frames, by the build under test (ASan and UBSan in the preset dev): slow
 #
-# All but the last use the release build if there is one: speed buys seeds.
+# SEEDS is A..B or one seed; those that unpinned.txt names are left out. All modes but the last use
+# the release build if there is one: speed buys seeds. Exit status 0 only when all held, 77 when
+# none was left.
 set -eu
 mode=$1
 scenario=$2
 seeds=$3
-release=$(dirname "$0")/../../build/release/bin/weft-sim
+folder=$(dirname "$0")
+release=$folder/../../build/release/bin/weft-sim
 sim=$WEFT_SIM
 flag=
 case $mode in
@@ -23,5 +26,31 @@ sanitized) release=$sim ;;
 *) echo "run.sh: no mode \"$mode\"" >&2; exit 2 ;;
 esac
 [ ! -x "$release" ] || sim=$release
-# shellcheck disable=SC2086
-exec "$sim" sweep "$scenario" --seeds "$seeds" --jobs 1 --keep-going --cpu 500 --quiet $flag
+
+# The ranges that remain of $seeds, a line each.
+ranges() {
+    awk -v scenario="$scenario" -v seeds="$seeds" '
+    function ends(text, out) { if (split(text, out, /\.\./) < 2) out[2] = out[1] }
+    function flush() { if (low <= high) print low ".." high }
+    /^[a-z]/ && $1 == scenario { ends($2, out); for (s = out[1]; s <= out[2]; s++) is_out[s] = 1 }
+    END {
+        ends(seeds, all)
+        low = all[1] + 0
+        for (s = all[1] + 0; s <= all[2] + 0; s++) {
+            if (s in is_out) { high = s - 1; flush(); low = s + 1 }
+        }
+        high = all[2] + 0; flush()
+    }' "$folder/unpinned.txt"
+}
+
+left=$(ranges)
+if [ -z "$left" ]; then
+    echo "no seed of $scenario is pinned (unpinned.txt)"
+    exit 77
+fi
+status=0
+for range in $left; do
+    # shellcheck disable=SC2086
+    "$sim" sweep "$scenario" --seeds "$range" --jobs 1 --keep-going --cpu 120 --quiet $flag || status=1
+done
+exit $status
