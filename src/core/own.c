@@ -119,6 +119,7 @@ void core_own_changed(struct core *core, enum own_change change) {
     wire_word_unref(word);
     if (err != WEFT_OK) {
         trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-routes");
+        core_lacked_memory(core);
     }
     weft_ns at = change_due(core, change);
     core->publish_at = core->is_self_dirty ? time_min(core->publish_at, at) : at;

@@ -124,6 +124,7 @@ static void note_kept(void *ctx, struct record *record) {
 Test(core_memory, what_the_record_set_kept_reaches_routes_and_registry_in_the_end, .timeout = 60) {
     static const size_t of_near[] = {VICTIM_SELF, 1};
     static const size_t of_far[] = {0};
+    static const size_t to_us[] = {VICTIM_SELF};
     FAILING_ALLOC_EACH(nth) {
         struct core_provider provider;
         (void)failing_alloc_disarm();
@@ -132,10 +133,17 @@ Test(core_memory, what_the_record_set_kept_reaches_routes_and_registry_in_the_en
         victim_join(&victim, 5, 0, 100);
         victim_peer_record(&victim, 5, 0, of_near, 2, 100);
         failing_alloc_arm(nth);
+        victim_up(&victim, 6, 2, LINK_ACCEPTED);
+        (void)failing_alloc_disarm();
+        bool is_up = victim_status(&victim).links == 2;
+        victim_peer_record(&victim, 5, 2, to_us, 1, 100);
+        failing_alloc_arm(nth);
         victim_peer_record(&victim, 5, 1, of_far, 1, 100);
         victim_service_record(&victim, 5, 1, "default/web");
         (void)failing_alloc_disarm();
         victim_wait(&victim, 2 * NS_PER_S);
+        cr_assert_eq(core_path_to(victim.core, victim_peer(&victim, 2)).is_reachable, is_up,
+                     "at allocation %llu", (unsigned long long)nth);
         struct wanted wanted = {.owner = victim_peer(&victim, 1)};
         core_each_record(victim.core, note_kept, &wanted);
         cr_assert_eq(core_path_to(victim.core, wanted.owner).is_reachable, wanted.is_peer_kept,
