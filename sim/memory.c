@@ -46,7 +46,8 @@ void world_callback_exit(struct world *world) {
 }
 
 static bool is_refused(void) {
-    if (refusal.ppm == 0 || refusal.shield_depth > 0 || rng_below(refusal.rng, MILLION) >= refusal.ppm) {
+    if (refusal.ppm == 0 || refusal.shield_depth > 0 ||
+        rng_below(refusal.rng, MILLION) >= refusal.ppm) {
         return false;
     }
     errno = ENOMEM;

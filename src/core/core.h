@@ -43,7 +43,7 @@ struct core_config {
     weft_ns stream_hold;
     weft_ns fade_after;
     size_t peers_max;
-    struct record_pool *pool; /* shared by all cores of a process (gossip/pool.h); NULL: none */
+    struct record_pool *pool;  /* shared by all cores of a process (gossip/pool.h); NULL: none */
     struct graph_pool *graphs; /* likewise (router/pool.h) */
 };
 
