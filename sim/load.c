@@ -258,10 +258,13 @@ static bool is_over(const struct load *load, const struct scenario_load *spec) {
 
 static void unicast_to_any(struct source *source) {
     struct load *load = source->load;
-    uint32_t tries = 16; /* to find one that runs */
+    uint32_t tries = 16; /* to find one that runs, and will */
+    if (load_is_leaving(load, source->node->index)) {
+        return; /* its application has ended */
+    }
     while (tries-- > 0) {
         uint32_t to = source->targets[rng_below(&source->rng, source->target_count)];
-        if (to != source->node->index && load_node_runs(load, to)) {
+        if (to != source->node->index && load_node_runs(load, to) && !load_is_leaving(load, to)) {
             message_unicast(load, source->node, to,
                             load_draw_bytes(&source->spec->bytes, &source->rng));
             return;

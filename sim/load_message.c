@@ -268,11 +268,16 @@ static void unicast_close(struct load_node *node, struct unicast *unicast) {
     struct messages *messages = &node->load->messages;
     if (unicast->number != 0 && !unicast->has_arrived) {
         const struct load_node *to = &node->load->nodes[unicast->to];
-        metric_add(messages->unicast_lost, 1);
+        metric_add(messages->unicast_lost, unicast->is_fresh ? 0 : 1);
         bool is_owed = was_live(node, unicast->sent_at) && was_live(to, unicast->sent_at);
         messages->unicast_eligible += is_owed ? 1 : 0;
     }
     *unicast = (struct unicast){0};
+}
+
+static bool is_fresh(const struct load *load, const struct load_node *node) {
+    return node->up_since == WEFT_NEVER ||
+           time_after(node->up_since, LIVE_BEFORE) > world_now(load->world);
 }
 
 void message_unicast(struct load *load, struct load_node *node, uint32_t to, uint64_t bytes) {
@@ -281,7 +286,10 @@ void message_unicast(struct load *load, struct load_node *node, uint32_t to, uin
     struct unicast *unicast = unicast_at(node, ++node->number);
     unicast_close(node, unicast);
     *unicast =
-        (struct unicast){.number = node->number, .sent_at = world_now(load->world), .to = to};
+        (struct unicast){.number = node->number,
+                         .sent_at = world_now(load->world),
+                         .to = to,
+                         .is_fresh = is_fresh(load, node) || is_fresh(load, &load->nodes[to])};
     const struct message message = {.kind = KIND_UNICAST,
                                     .origin = node->index,
                                     .to = to,

@@ -56,6 +56,7 @@ struct unicast {
     weft_ns sent_at;
     uint32_t to;
     bool has_arrived;
+    bool is_fresh; /* one of its ends had only just started: it may not have been known yet */
 };
 
 struct flow_end;
