@@ -16,6 +16,8 @@
 #define FORM_STEP (50 * NS_PER_MS)
 /* How often it is asked whether an invariant broke, and somebody who waits is told. */
 #define ADVANCE_STEP (100 * NS_PER_MS)
+/* Whatever a mesh at rest tells has been heard everywhere by then. */
+#define NEWS_WITHIN (2 * NS_PER_S)
 
 struct run {
     struct run_options options;
@@ -151,11 +153,22 @@ bool run_advance(struct run *run, weft_ns span) {
     return go_on(run, span, ADVANCE_STEP);
 }
 
+/* A mesh at rest still tells now and then what a link has come to cost. That a look falls between
+ * the telling and the hearing proves nothing, so it waits until all agree; but not for long. */
+static bool await_news(struct run *run) {
+    weft_ns until = time_after(run_now(run), NEWS_WITHIN);
+    bool is_good = true;
+    while (is_good && run_now(run) < until && !checks_is_settled(run->checks)) {
+        is_good = go_on(run, ADVANCE_STEP, ADVANCE_STEP);
+    }
+    return is_good;
+}
+
 static void rest(struct run *run) {
     const struct scenario *scenario = run->options.scenario;
     load_end(run->load);
     faults_heal(run->faults);
-    if (scenario->rest_ns > 0 && go_on(run, scenario->rest_ns, ADVANCE_STEP)) {
+    if (scenario->rest_ns > 0 && go_on(run, scenario->rest_ns, ADVANCE_STEP) && await_news(run)) {
         checks_at_rest(run->checks);
     }
     if (checks_are_broken(run->checks) && run->broken == WEFT_NEVER) {
