@@ -200,6 +200,9 @@ static void sever(struct faults *faults, struct running *running) {
     }
     uint32_t *to = must(calloc(faults->node_count, sizeof(*to)));
     size_t count = plan_pick(world_plan(faults->world), &running->line.to, &faults->rng, to);
+    for (size_t j = 0; j < count && running->line.who.kind == PICK_ALL; j++) {
+        faults->ever[to[j]] |= 1U << running->line.kind;
+    }
     for (size_t i = 0; i < running->node_count; i++) {
         for (size_t j = 0; j < count; j++) {
             sever_pair(faults, running, running->nodes[i], to[j]);

@@ -234,7 +234,10 @@ static void count_one(struct faults *faults, const struct running *running) {
     faults->counts[kind]++;
     (void)snprintf(name, sizeof(name), "fault.%s", fault_kind_name(kind));
     metric_add(metrics_counter(world_metrics(faults->world), name, UNIT_COUNT), 1);
-    for (size_t i = 0; i < running->node_count; i++) {
+    /* Where nobody is heard by some, those are the faulty ones: effect.c marks them. */
+    bool is_deaf = kind == FAULT_ONE_WAY && running->line.who.kind == PICK_ALL &&
+                   running->line.to.kind != PICK_ALL;
+    for (size_t i = 0; i < running->node_count && !is_deaf; i++) {
         faults->ever[running->nodes[i]] |= 1U << kind;
     }
 }
