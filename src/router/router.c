@@ -221,7 +221,11 @@ static struct routes *graph_asked(struct router *router) {
 /* The routes with our own tree, or NULL if there are none. */
 static struct routes *tree_asked(struct router *router) {
     struct routes *routes = graph_asked(router);
-    return routes != NULL && routes_compute(routes) == WEFT_OK ? routes : NULL;
+    if (routes == NULL || routes_compute(routes) != WEFT_OK) {
+        return NULL;
+    }
+    routes->is_asked = true;
+    return routes;
 }
 
 static bool is_self(const struct router *router, const struct weft_peer_id *peer) {
@@ -298,7 +302,8 @@ bool router_can_spare(const struct router *router, const struct weft_peer_id *ne
 
 size_t router_peers_behind(const struct router *router, const struct weft_peer_id *neighbour) {
     const struct routes *routes = &router->routes;
-    bool is_there = !router->is_stale && routes->parents != NULL;
+    /* Not whether the tree happens to be there: a repaired one is where a shared one is not. */
+    bool is_there = !router->is_stale && routes->is_asked && routes->parents != NULL;
     uint32_t node = is_there ? frozen_find(routes->graph, neighbour) : PATH_NONE;
     return node != PATH_NONE ? routes_behind(routes, node) : 0;
 }

@@ -100,6 +100,7 @@ static enum weft_err tree_repair(struct routes *routes, const struct frozen_touc
 enum weft_err routes_patch(struct routes *routes, const struct topology *topology) {
     struct frozen_touched touched = {0};
     enum weft_err err = frozen_patch(routes->graph, topology, &touched);
+    routes->is_asked = false;
     if (err == WEFT_OK && routes->nodes != NULL) {
         err = tree_repair(routes, &touched);
     }

@@ -16,6 +16,7 @@
 struct routes {
     struct frozen *graph; /* NULL before the first computation */
     bool is_shared;       /* the graph is in a pool */
+    bool is_asked;        /* the tree was asked for since the graph last changed */
     uint32_t self;        /* our node */
     uint32_t *parents; /* of each node; NULL until the tree is asked for; the three are one block */
     uint32_t *behind;  /* by our own link: how many peers' paths begin with it */
