@@ -144,6 +144,12 @@ def laws(rows, key, letter):
                   f"   (R2 {fit[3]:.3f})")  # fmt: skip
 
 
+def save(path, found):
+    """After each size: a long sweep that is ended early keeps what it has."""
+    if path:
+        pathlib.Path(path).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
 def numbers(text):
     return [int(word) for word in text.split(",") if word]
 
@@ -165,11 +171,13 @@ def main():
     if wanted.source:
         found = json.loads(pathlib.Path(wanted.source).read_text(encoding="utf-8"))
     else:
+        found = {"nodes": [], "services": []}
         rest = (wanted.seed, wanted.own_copies, empty_bytes(wanted.seed))
-        found = {"nodes": [measure(n, SERVICES, *rest) for n in wanted.nodes],
-                 "services": [measure(SITES, m, *rest) for m in wanted.services]}  # fmt: skip
-    if wanted.json:
-        pathlib.Path(wanted.json).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        sizes = [("nodes", n, SERVICES) for n in wanted.nodes]
+        sizes += [("services", SITES, m) for m in wanted.services]
+        for key, nodes, services in sizes:
+            found[key].append(measure(nodes, services, *rest))
+            save(wanted.json, found)
     for key, letter in (("nodes", "N"), ("services", "M")):
         if found[key]:
             table(found[key], key)
