@@ -155,14 +155,19 @@ static void end_at(struct net *net, struct conn *conn, unsigned side, bool is_to
     }
 }
 
+static void end_sides_at(struct net *net, struct conn *conn, uint32_t node, bool is_told,
+                         weft_ns now) {
+    for (unsigned side = 0; side < 2; side++) {
+        if (is_side_at(conn, side, node)) {
+            end_at(net, conn, side, is_told, now);
+        }
+    }
+}
+
 void net_set_presence(struct net *net, uint32_t node, enum net_presence presence, weft_ns now) {
     net->nodes[node].presence = presence;
     for (uint32_t i = 0; presence != NET_LISTENS && i < net->conn_count; i++) {
-        for (unsigned side = 0; side < 2; side++) {
-            if (is_side_at(net->conns[i], side, node)) {
-                end_at(net, net->conns[i], side, presence == NET_REFUSES, now);
-            }
-        }
+        end_sides_at(net, net->conns[i], node, presence == NET_REFUSES, now);
     }
 }
 

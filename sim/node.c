@@ -137,11 +137,12 @@ static void add_seeds(struct node *node) {
     const struct plan *plan = &node->world->plan;
     char address[32];
     for (size_t i = 0; i < plan->edge_count; i++) {
-        if (plan->edges[i].a == node_index(node)) {
-            node_address(plan->edges[i].b, address);
-            if (core_add_seed(node->core, address, NULL) != WEFT_OK) {
-                return; /* short of memory, as told: it will be found another way, or not */
-            }
+        if (plan->edges[i].a != node_index(node)) {
+            continue;
+        }
+        node_address(plan->edges[i].b, address);
+        if (core_add_seed(node->core, address, NULL) != WEFT_OK) {
+            return; /* short of memory, as told: it will be found another way, or not */
         }
     }
 }
