@@ -121,7 +121,7 @@ static void note_kept(void *ctx, struct record *record) {
     }
 }
 
-Test(core_memory, what_the_record_set_kept_reaches_routes_and_registry_in_the_end, .timeout = 60) {
+Test(core_memory, what_the_record_set_kept_reaches_routes_and_registry_in_the_end) {
     static const size_t of_near[] = {VICTIM_SELF, 1};
     static const size_t of_far[] = {0};
     static const size_t to_us[] = {VICTIM_SELF};
