@@ -38,6 +38,8 @@ class Api(WeftTest):
         self.assertEqual(set(b.get("services")[0]["endpoints"][0]) & {"peer", "address", "state"},
                          {"peer", "address", "state"})  # fmt: skip
         self.assertLessEqual({"peer", "next_hop", "hops", "cost_ms"}, set(b.get("routes")[0]))
+        # A link is in the topology once both ends have told of it, moments after it is used.
+        b.wait(lambda: b.get("topology")["links"], "the link told by both")
         topology = b.get("topology")
         self.assertEqual(sorted(row["name"] for row in topology["nodes"]), ["a", "b"])
         self.assertEqual(len(topology["links"]), 1)
