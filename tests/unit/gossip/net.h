@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A small mesh of gossips on virtual time: frames in flight arrive in order after a fixed delay,
- * links are a matrix, heartbeats carry digests once a second, and the routes are a stub that knows
+ * links are a matrix, heartbeats carry digests once a second, and the routes are made up: they know
  * the real graph (or, where a test says so, an outdated one).
  */
 #ifndef TESTS_GOSSIP_NET_H
