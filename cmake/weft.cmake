@@ -21,6 +21,7 @@ target_compile_options(weft_flags INTERFACE
 if(WEFT_SANITIZE)
     target_compile_options(weft_flags INTERFACE
         -fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_compile_definitions(weft_flags INTERFACE WEFT_SANITIZED)
     target_link_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE})
 endif()
 if(WEFT_FUZZ)
@@ -35,8 +36,13 @@ if(WEFT_COVERAGE)
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
     target_compile_options(weft_flags INTERFACE
-        -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection)
-    target_link_options(weft_flags INTERFACE -Wl,-z,relro -Wl,-z,now)
+        -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+        target_compile_options(weft_flags INTERFACE -fcf-protection=full)
+    elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+        target_compile_options(weft_flags INTERFACE -mbranch-protection=standard)
+    endif()
+    target_link_options(weft_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 endif()
 
 # weft_library(NAME SOURCES a.c ... [DEPS lib ...]): the static library weft_NAME of one src folder.
