@@ -12,7 +12,7 @@
 #define START_RETRY NS_PER_S          /* a start that found no memory */
 #define LEAVE_PATIENCE (5 * NS_PER_S) /* as the daemon's */
 
-static const char secret[32] = "the simulator's mesh secret";
+static const uint8_t secret[32] = "the simulator's mesh secret";
 
 uint32_t node_index(const struct node *node) {
     return (uint32_t)(node - node->world->nodes);
@@ -107,7 +107,7 @@ static void configure(struct node *node, struct core_config *config) {
     config->identity = &node->identity;
     config->host = node->host;
     config->software = "weft-sim";
-    memcpy(config->session_psk, secret, sizeof(config->session_psk));
+    config->session_psk = secret;
     config->incarnation = node->incarnation;
     config->instance = node->instance;
     config->degree = scenario->degree;

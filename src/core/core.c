@@ -112,14 +112,12 @@ static enum weft_err make_streams(struct core *core) {
     streams_config_defaults(&config);
     config.identity = core->config.identity;
     config.host = &core->host;
-    memcpy(config.psk, core->config.session_psk, sizeof(config.psk));
+    config.psk = core->config.session_psk;
     config.incarnation = core->config.incarnation;
     config.instance = core->config.instance;
     config.hash_key = fresh_hash_key(core);
     config.hold = core->config.stream_hold;
-    enum weft_err err = streams_new(&config, &core->streams);
-    noise_wipe(config.psk, sizeof(config.psk));
-    return err;
+    return streams_new(&config, &core->streams);
 }
 
 static enum weft_err make_map(struct core *core, size_t count_max, struct map **out) {
@@ -171,7 +169,8 @@ static enum weft_err make_parts(struct core *core) {
 }
 
 enum weft_err core_new(const struct core_config *config, weft_ns now, struct core **out) {
-    ASSERT(config->identity != NULL && config->host.random != NULL);
+    ASSERT(config->identity != NULL && config->session_psk != NULL);
+    ASSERT(config->host.random != NULL);
     ASSERT(config->incarnation > 0 && config->heartbeat > 0 && config->links_max > 0);
     ASSERT(wire_name_is_valid(span_of_text(config->name)));
     struct core *core = calloc(1, sizeof(*core));
@@ -212,7 +211,6 @@ void core_free(struct core *core) {
     dialer_free(core->dialer);
     router_free(core->router);
     core_own_fini(core);
-    noise_wipe(core->config.session_psk, sizeof(core->config.session_psk));
     free(core);
 }
 

@@ -33,7 +33,8 @@ struct core_config {
     uint32_t address_count;
     const char *const *labels; /* copied: key, value pairs, sorted */
     uint32_t label_count;
-    uint8_t session_psk[WEFT_KEY_BYTES]; /* derived from the mesh secret */
+    const uint8_t
+        *session_psk; /* WEFT_KEY_BYTES, derived from the mesh secret; outlives the core */
     uint64_t incarnation;
     uint64_t instance;
     uint32_t degree; /* target number of links */

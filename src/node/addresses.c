@@ -125,8 +125,8 @@ static void take(struct node *node, const struct address_list *list) {
             node->addresses[node->address_count++] = copy;
         }
     }
-    node->shared.addresses = (const char *const *)node->addresses;
-    node->shared.address_count = (uint32_t)node->address_count;
+    node->keys->shared.addresses = (const char *const *)node->addresses;
+    node->keys->shared.address_count = (uint32_t)node->address_count;
 }
 
 static void on_watch(evutil_socket_t fd, short what, void *arg) {

@@ -11,8 +11,8 @@
 #define STOP_PATIENCE (5 * NS_PER_S)
 
 static void fill(const struct node *node, struct invite *invite) {
-    memcpy(invite->secret, node->secret, sizeof(invite->secret));
-    invite->key = node->identity.key;
+    memcpy(invite->secret, node->keys->secret, sizeof(invite->secret));
+    invite->key = node->keys->identity.key;
     (void)snprintf(invite->name, sizeof(invite->name), "%s", node->config.name);
     for (size_t i = 0; i < node->address_count && i < INVITE_ADDRESSES_MAX; i++) {
         (void)snprintf(invite->addresses[i], sizeof(invite->addresses[i]), "%s",
@@ -63,11 +63,11 @@ static void join(const struct api_request *request, const char *token) {
         return;
     }
     const struct weft_peer_id peer = peer_id_of_key(&invite.key);
-    bool is_ours = noise_equal(invite.secret, node->secret, sizeof(invite.secret));
+    bool is_ours = noise_equal(invite.secret, node->keys->secret, sizeof(invite.secret));
     if (!is_ours) {
         api_error(request, 409, "conflict",
                   "the invitation is to another mesh than the one this node belongs to");
-    } else if (weft_peer_id_equal(&peer, &node->identity.id)) {
+    } else if (weft_peer_id_equal(&peer, &node->keys->identity.id)) {
         api_error(request, 409, "conflict", "this invitation is this node's own");
     } else {
         enum weft_err err = add_seeds(node, &invite);

@@ -101,7 +101,7 @@ static void probe_begin(const struct api_request *request, struct probe *probe) 
     probe->first_token = request->control->token_next;
     request->control->token_next += probe->hop_count;
     for (size_t i = 0; i < probe->hop_count; i++) {
-        if (weft_peer_id_equal(&probe->hops[i].peer, &node->identity.id)) {
+        if (weft_peer_id_equal(&probe->hops[i].peer, &node->keys->identity.id)) {
             probe->hops[i].has_answer = true;
             probe->answered++;
         } else if (core_ping(node->core, &probe->hops[i].peer, probe->first_token + i,

@@ -136,6 +136,15 @@ struct post {
 
 struct control;
 
+/* What outlives a link, in memory of libsodium's that no core file holds and that is not swapped
+ * out. What needs one of these borrows it: no copy lies elsewhere. */
+struct node_keys {
+    struct identity identity;
+    uint8_t secret[WEFT_KEY_BYTES];      /* the mesh's */
+    uint8_t session_psk[WEFT_KEY_BYTES]; /* derived from it */
+    struct link_shared shared;           /* holds another */
+};
+
 struct node {
     struct config config;
     struct log *log;
@@ -153,12 +162,10 @@ struct node {
     bool is_embedded;
     bool is_ephemeral;
 
-    struct identity identity;
-    uint8_t secret[WEFT_KEY_BYTES];
+    struct node_keys *keys;
     uint64_t incarnation;
     uint64_t instance;
     struct host host;
-    struct link_shared shared;
     struct store *store;
     struct guard *guard;
     struct core *core;

@@ -26,14 +26,14 @@ static uint64_t draw_instance(void) {
 }
 
 static void share_links(struct node *node) {
-    link_shared_init(&node->shared, node->secret);
-    node->shared.identity = &node->identity;
-    node->shared.host = &node->host;
-    node->shared.guard = node->guard;
-    node->shared.hello.name = span_of_text(node->config.name);
-    node->shared.hello.key = node->identity.key;
-    node->shared.hello.incarnation = node->incarnation;
-    node->shared.hello.instance = node->instance;
+    link_shared_init(&node->keys->shared, node->keys->secret);
+    node->keys->shared.identity = &node->keys->identity;
+    node->keys->shared.host = &node->host;
+    node->keys->shared.guard = node->guard;
+    node->keys->shared.hello.name = span_of_text(node->config.name);
+    node->keys->shared.hello.key = node->keys->identity.key;
+    node->keys->shared.hello.incarnation = node->incarnation;
+    node->keys->shared.hello.instance = node->instance;
 }
 
 static enum weft_err make_guard(struct node *node) {
@@ -51,7 +51,7 @@ static enum weft_err make_core(struct node *node) {
         labels[2 * i] = node->config.labels[i].key;
         labels[2 * i + 1] = node->config.labels[i].value;
     }
-    config.identity = &node->identity;
+    config.identity = &node->keys->identity;
     config.host = node->host;
     config.name = node->config.name;
     config.software = NODE_SOFTWARE;
@@ -59,7 +59,8 @@ static enum weft_err make_core(struct node *node) {
     config.address_count = (uint32_t)node->address_count;
     config.labels = labels;
     config.label_count = (uint32_t)node->config.label_count;
-    noise_derive(node->secret, "weft session psk", config.session_psk);
+    noise_derive(node->keys->secret, "weft session psk", node->keys->session_psk);
+    config.session_psk = node->keys->session_psk;
     config.incarnation = node->incarnation;
     config.instance = node->instance;
     config.degree = node->config.degree;
@@ -67,9 +68,7 @@ static enum weft_err make_core(struct node *node) {
     config.may_discover = node->config.may_discover;
     config.heartbeat = node->config.heartbeat;
     config.peers_max = node->config.peers_max;
-    enum weft_err err = core_new(&config, node_clock(), &node->core);
-    noise_wipe(config.session_psk, sizeof(config.session_psk));
-    return err;
+    return core_new(&config, node_clock(), &node->core);
 }
 
 static enum weft_err make_proxy(struct node *node) {
@@ -174,6 +173,10 @@ static struct node *node_alloc(struct node_options *options) {
     node->host = (struct host){.ctx = node, .random = host_bytes};
     (void)pthread_mutex_init(&node->posts_lock, NULL);
     node->links = map_new(SIZE_MAX, &plain);
+    node->keys = sodium_malloc(sizeof(*node->keys));
+    if (node->keys != NULL) {
+        *node->keys = (struct node_keys){0};
+    }
     return node;
 }
 
@@ -190,7 +193,7 @@ enum weft_err node_new(struct node_options *options, struct node **out, char *er
     ASSERT(options->config != NULL && error != NULL);
     error[0] = '\0';
     struct node *node = noise_setup() == WEFT_OK ? node_alloc(options) : NULL;
-    if (node == NULL || node->links == NULL) {
+    if (node == NULL || node->links == NULL || node->keys == NULL) {
         config_fini(options->config);
         node_free(node);
         (void)snprintf(error, NODE_TEXT_BYTES, "out of memory");
@@ -228,9 +231,7 @@ void node_free(struct node *node) {
     node_stop_state(node);
     node_events_free(node);
     node_loop_fini(node);
-    identity_fini(&node->identity);
-    noise_wipe(node->secret, sizeof(node->secret));
-    noise_wipe(&node->shared, sizeof(node->shared));
+    sodium_free(node->keys); /* wipes */
     (void)pthread_mutex_destroy(&node->posts_lock);
     config_fini(&node->config);
     free(node);
@@ -255,7 +256,7 @@ struct core *node_core(struct node *node) {
 }
 
 const struct weft_peer_id *node_id(const struct node *node) {
-    return &node->identity.id;
+    return &node->keys->identity.id;
 }
 
 const char *node_name(const struct node *node) {

@@ -53,7 +53,7 @@ static void perform_forget(struct node *node, const struct action *action) {
 
 static void perform_incarnation(struct node *node, const struct action *action) {
     node->incarnation = action->token;
-    node->shared.hello.incarnation = action->token;
+    node->keys->shared.hello.incarnation = action->token;
     if (store_save_incarnation(node->store, action->token) != WEFT_OK) {
         trace(&node->host, TRACE_WARN, "incarnation-unsaved", "incarnation=%llu",
               (unsigned long long)action->token);

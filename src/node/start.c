@@ -32,10 +32,11 @@ static enum weft_err read_secret(struct node *node, char *error) {
         (void)snprintf(error, NODE_TEXT_BYTES, "%s: the path is too long", node->config.state);
         return WEFT_ERR_INVALID;
     }
-    enum weft_err err = statedir_read_secret(named != NULL ? named : path, node->secret, error);
+    enum weft_err err =
+        statedir_read_secret(named != NULL ? named : path, node->keys->secret, error);
     if (err == WEFT_ERR_NOT_FOUND && named == NULL) {
-        statedir_make_secret(node->secret);
-        return statedir_write_secret(path, node->secret, error);
+        statedir_make_secret(node->keys->secret);
+        return statedir_write_secret(path, node->keys->secret, error);
     }
     return err == WEFT_ERR_NOT_FOUND ? WEFT_ERR_INVALID : as_invalid(err);
 }
@@ -43,7 +44,7 @@ static enum weft_err read_secret(struct node *node, char *error) {
 static enum weft_err take_secret(struct node *node, const struct node_options *options,
                                  char *error) {
     if (options->has_secret) {
-        memcpy(node->secret, options->secret, sizeof(node->secret));
+        memcpy(node->keys->secret, options->secret, sizeof(node->keys->secret));
         return WEFT_OK;
     }
     return read_secret(node, error);
@@ -56,7 +57,7 @@ static enum weft_err open_folder(struct node *node, const struct node_options *o
         node->statedir = (struct statedir){.lock = -1};
         return as_invalid(err);
     }
-    err = as_invalid(statedir_identity(&node->statedir, &node->identity, error));
+    err = as_invalid(statedir_identity(&node->statedir, &node->keys->identity, error));
     return err == WEFT_OK ? take_secret(node, options, error) : err;
 }
 
@@ -122,9 +123,9 @@ static enum weft_err begin_life(struct node *node, char *error) {
 static enum weft_err start_ephemeral(struct node *node, const struct node_options *options) {
     uint8_t seed[IDENTITY_SEED_BYTES];
     host_random(&node->host, seed, sizeof(seed));
-    identity_from_seed(&node->identity, seed);
+    identity_from_seed(&node->keys->identity, seed);
     noise_wipe(seed, sizeof(seed));
-    memcpy(node->secret, options->secret, sizeof(node->secret));
+    memcpy(node->keys->secret, options->secret, sizeof(node->keys->secret));
     return store_open_memory(&node->store);
 }
 

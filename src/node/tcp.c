@@ -455,7 +455,8 @@ static void set_options(const struct node *node, int fd) {
 static enum weft_err build(struct tcp *tcp, const struct tcp_source *source) {
     struct node *node = tcp->node;
     weft_ns now = node_clock();
-    enum weft_err err = link_new(&node->shared, source->role, source->expected, now, &tcp->link);
+    enum weft_err err =
+        link_new(&node->keys->shared, source->role, source->expected, now, &tcp->link);
     if (err != WEFT_OK) {
         return err;
     }

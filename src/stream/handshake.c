@@ -54,18 +54,21 @@ static enum aead_cipher cipher_chosen(uint8_t offered) {
 
 static enum weft_err handshake_new(const struct streams *streams, const uint8_t *remote_static,
                                    const struct prologue *prologue, struct noise_handshake **out) {
+    uint8_t psks[1][WEFT_KEY_BYTES];
+    memcpy(psks[0], streams->config.psk, WEFT_KEY_BYTES);
     struct noise_config config = {
         .pattern = "IKpsk0",
         .is_initiator = remote_static != NULL,
         .prologue = span_of(prologue->bytes, sizeof prologue->bytes),
         .local_static = &streams->config.identity->link_static,
         .remote_static = remote_static,
-        .psks = &streams->config.psk,
+        .psks = (const uint8_t(*)[WEFT_KEY_BYTES])psks,
         .psk_count = 1,
     };
     host_random(streams->config.host, config.ephemeral_secret, sizeof config.ephemeral_secret);
     enum weft_err err = noise_handshake_new(&config, out);
     noise_wipe(&config, sizeof config);
+    noise_wipe(psks, sizeof psks);
     return err;
 }
 

@@ -45,7 +45,8 @@ static enum weft_err make_maps(struct streams *streams) {
 }
 
 enum weft_err streams_new(const struct streams_config *config, struct streams **out) {
-    ASSERT(config->identity != NULL && config->host != NULL && config->window_bytes > 0);
+    ASSERT(config->identity != NULL && config->psk != NULL && config->host != NULL);
+    ASSERT(config->window_bytes > 0);
     ASSERT(config->streams_max > 0 && config->streams_max <= INT32_MAX && config->peers_max > 0);
     ASSERT(config->incarnation > 0);
     struct streams *streams = calloc(1, sizeof *streams);
@@ -105,7 +106,6 @@ void streams_free(struct streams *streams) {
     map_free(streams->sessions);
     map_free(streams->routes);
     map_free(streams->indices);
-    noise_wipe(&streams->config.psk, sizeof streams->config.psk);
     free(streams);
 }
 

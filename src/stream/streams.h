@@ -61,7 +61,8 @@ struct stream_id {
 struct streams_config {
     const struct identity *identity; /* outlives streams */
     const struct host *host;         /* outlives streams */
-    uint8_t psk[WEFT_KEY_BYTES];     /* derived from the mesh secret: "weft session psk" */
+    const uint8_t *psk; /* WEFT_KEY_BYTES, derived from the mesh secret: "weft session psk";
+                         * outlives streams */
     uint64_t incarnation;
     uint64_t instance;
     struct hash_key hash_key;

@@ -9,6 +9,8 @@
 #include "core/core.h"
 #include "fuzz/fuzz.h"
 
+static const uint8_t session_psk[WEFT_KEY_BYTES] = {7};
+
 #define PEERS 6
 #define LINKS_MAX 16
 #define STEPS_MAX 512
@@ -534,6 +536,7 @@ static void play_init(struct play *play, struct span script) {
     struct core_config config;
     core_config_defaults(&config);
     config.identity = &play->self;
+    config.session_psk = session_psk;
     config.host = (struct host){.ctx = &play->rng, .random = fuzz_random, .trace = on_trace};
     config.name = "victim";
     config.software = "fuzz";

@@ -39,6 +39,7 @@
 struct attacker {
     struct insider insider;
     struct streams *streams; /* made when first needed */
+    uint8_t session_psk[WEFT_KEY_BYTES];
     char *words[WORDS_MAX];
     size_t word_count;
     uint8_t bytes[2][LINE_MAX_BYTES / 2];
@@ -329,7 +330,8 @@ static bool streams_ready(struct attacker *attacker, struct span secret) {
     streams_config_defaults(&config);
     config.identity = &attacker->insider.identity;
     config.host = &attacker->insider.host;
-    noise_derive(secret.data, "weft session psk", config.psk);
+    noise_derive(secret.data, "weft session psk", attacker->session_psk);
+    config.psk = attacker->session_psk;
     config.incarnation = 1;
     config.instance = 7;
     attacker->insider.on_frame = hear_packet;

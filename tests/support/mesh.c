@@ -8,6 +8,8 @@
 #include "base/rng.h"
 #include "base/time.h"
 
+static const uint8_t session_psk[WEFT_KEY_BYTES] = {7};
+
 enum mesh_event_kind {
     EVENT_UP,
     EVENT_FRAME,
@@ -477,6 +479,7 @@ void mesh_start(struct mesh *mesh, size_t index) {
     node->incarnation++;
     node->has_left = false;
     config.identity = &node->identity;
+    config.session_psk = session_psk;
     config.host = (struct host){.ctx = node, .random = node_random, .trace = node_trace};
     config.name = name;
     config.software = "test";

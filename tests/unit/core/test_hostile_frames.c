@@ -8,6 +8,8 @@
 #include "base/time.h"
 #include "support/mesh.h"
 
+static const uint8_t session_psk[WEFT_KEY_BYTES] = {7};
+
 /* One core under test, and a made-up peer on its only link. */
 struct bench {
     struct identity identity;
@@ -58,6 +60,7 @@ static void bench_init(struct bench *bench) {
     struct core_config config;
     core_config_defaults(&config);
     config.identity = &bench->identity;
+    config.session_psk = session_psk;
     config.host = (struct host){.random = no_secret};
     config.name = "victim";
     config.software = "test";

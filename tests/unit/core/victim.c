@@ -5,6 +5,8 @@
 
 #include "base/check.h"
 
+static const uint8_t session_psk[WEFT_KEY_BYTES] = {7};
+
 #define ROOM ((size_t)1 << 20)
 
 static void on_random(void *ctx, uint8_t *out, size_t len) {
@@ -31,6 +33,7 @@ void victim_init(struct victim *victim) {
     }
     core_config_defaults(&victim->config);
     victim->config.identity = &victim->ids[VICTIM_SELF];
+    victim->config.session_psk = session_psk;
     victim->config.host = (struct host){.ctx = victim, .random = on_random, .trace = on_trace};
     victim->config.name = "victim";
     victim->config.software = "test";

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const uint8_t session_psk[WEFT_KEY_BYTES] = {7};
+
 uint8_t net_byte(uint64_t seed, uint64_t offset) {
     uint64_t x = (offset / 8 + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ seed;
     x ^= x >> 29;
@@ -46,7 +48,7 @@ static void node_init(struct net *net, unsigned index) {
     node->config.host = &node->host;
     node->config.incarnation = 1;
     node->config.instance = index + 1;
-    memset(node->config.psk, 7, sizeof node->config.psk);
+    node->config.psk = session_psk;
     cr_assert_eq(streams_new(&node->config, &node->streams), WEFT_OK);
 }
 

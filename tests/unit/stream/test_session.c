@@ -236,7 +236,8 @@ Test(session, our_own_init_is_refused) {
 
 Test(session, another_mesh_gets_no_answer) {
     net_init(&net, 11, 2);
-    memset(net.nodes[0].config.psk, 8, WEFT_KEY_BYTES);
+    static const uint8_t other_psk[WEFT_KEY_BYTES] = {8};
+    net.nodes[0].config.psk = other_psk;
     net_restart(&net, 0, 99);
     (void)net_open(&net, 0, 1, 100);
     net_run(&net, net.now + 5 * NS_PER_S);
