@@ -45,6 +45,9 @@ install(CODE "
     configure_file(\"${pc_template}\" \"${CMAKE_BINARY_DIR}/weft.pc\" @ONLY)")
 install(FILES ${CMAKE_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
+# The programs are found by name in systemd's own path: /usr/local/bin, /usr/bin ...
+install(FILES packaging/weft.service DESTINATION lib/systemd/system)
+
 foreach(section 1 5 8)
     file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/man/*.${section})
     if(pages)

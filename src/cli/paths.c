@@ -11,6 +11,10 @@
 
 #include "cli/text.h"
 
+/* Where the daemon of the system keeps its things, and where weft.service puts its socket. */
+#define SYSTEM_STATE "/var/lib/weft"
+#define SYSTEM_CONTROL "/run/weft/control.sock"
+
 char *paths_join(const char *dir, const char *name) {
     char *path = NULL;
     return asprintf(&path, "%s/%s", dir, name) > 0 ? path : text_keep(NULL);
@@ -27,7 +31,7 @@ char *paths_state(const char *given) {
     const char *xdg = variable("XDG_STATE_HOME");
     const char *home = variable("HOME");
     if (dir == NULL && geteuid() == 0) {
-        dir = "/var/lib/weft";
+        dir = SYSTEM_STATE;
     }
     if (dir != NULL) {
         return text_keep(strdup(dir));
@@ -40,7 +44,16 @@ char *paths_state(const char *given) {
 
 char *paths_control(const char *given, const char *state) {
     const char *path = given != NULL ? given : variable("WEFT_CONTROL");
-    return path != NULL ? text_keep(strdup(path)) : paths_join(state, "control.sock");
+    if (path != NULL) {
+        return text_keep(strdup(path));
+    }
+    char *own = paths_join(state, "control.sock");
+    if (strcmp(state, SYSTEM_STATE) == 0 && access(own, F_OK) != 0 &&
+        access(SYSTEM_CONTROL, F_OK) == 0) {
+        free(own);
+        return text_keep(strdup(SYSTEM_CONTROL));
+    }
+    return own;
 }
 
 static bool make_one(const char *path, mode_t mode) {

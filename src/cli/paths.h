@@ -12,8 +12,8 @@
  */
 char *paths_state(const char *given);
 
-/* The control socket: `given`, else WEFT_CONTROL, else control.sock in `state`. The caller's to
- * free. */
+/* The control socket: `given`, else WEFT_CONTROL, else control.sock in `state`; where `state` is
+ * the system's and has none, that of weft.service. The caller's to free. */
 char *paths_control(const char *given, const char *state);
 
 /* DIR/NAME. The caller's to free. */

@@ -115,9 +115,10 @@ void api_get_status(const struct api_request *request) {
                   "known", (json_int_t)status.peers_known, "services", (json_int_t)status.services,
                   "listen", listen_of(node), "rss_bytes", (json_int_t)api_rss_bytes());
     json_t *more = json_pack(
-        "{s:s,s:o,s:s?,s:s?,s:I,s:o,s:o,s:I,s:o,s:I}", "cipher", aead_cipher_name(aead_preferred()),
-        "addresses", advertised_of(node), "control", request->control->path, "state",
-        node->is_ephemeral ? NULL : node->config.state, "degree", (json_int_t)node->config.degree,
+        "{s:s,s:o,s:s?,s:s?,s:s?,s:I,s:o,s:o,s:I,s:o,s:I}", "cipher",
+        aead_cipher_name(aead_preferred()), "addresses", advertised_of(node), "control",
+        request->control->path, "state", node->is_ephemeral ? NULL : node->config.state, "sandbox",
+        node->sandbox[0] != '\0' ? node->sandbox : NULL, "degree", (json_int_t)node->config.degree,
         "problems", problems_of(node), "culprits", culprits_of(node), "forwarded",
         (json_int_t)status.frames_forwarded, "dropped", dropped_of(&status), "connections",
         (json_int_t)proxy_connection_count(node->proxy));

@@ -38,6 +38,7 @@ static const char usage[] =
     "  --http ADDR:PORT           WEFT_HTTP         metrics and status, read-only; default: off\n"
     "  --log-level LEVEL          WEFT_LOG_LEVEL    error, warn, info (the default), debug\n"
     "  --log-format text|json     WEFT_LOG_FORMAT   default: text\n"
+    "  --sandbox on|off           WEFT_SANDBOX      off: for debugging; default: on\n"
     "  --help, --version\n"
     "\n"
     "Lists in variables are separated by commas.\n";
@@ -67,6 +68,7 @@ static void set_defaults(struct config *config) {
         .heartbeat = NS_PER_S,
         .log_level = TRACE_INFO,
         .log_format = CONFIG_LOG_TEXT,
+        .is_sandboxed = true,
         .links_max = 512,
         .streams_max = 65536,
         .peers_max = 16384,

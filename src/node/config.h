@@ -91,6 +91,7 @@ struct config {
     struct config_address http; /* loopback unless the operator says otherwise */
     enum trace_level log_level;
     enum config_log_format log_format;
+    bool is_sandboxed; /* node/sandbox.h */
     uint32_t links_max;
     uint32_t streams_max;
     uint32_t peers_max;

@@ -334,6 +334,10 @@ static enum weft_err apply_log_format(struct config_loader *loader, const char *
     return WEFT_OK;
 }
 
+static enum weft_err apply_sandbox(struct config_loader *loader, const char *value) {
+    return config_parse_switch(value, &loader->config->is_sandboxed) ? WEFT_OK : WEFT_ERR_INVALID;
+}
+
 static enum weft_err apply_links_max(struct config_loader *loader, const char *value) {
     return set_number(&loader->config->links_max, value, WIRE_LINKS_MAX);
 }
@@ -376,6 +380,7 @@ static const struct config_setting settings[] = {
      apply_log_level},
     {"log.format", "log-format", "WEFT_LOG_FORMAT", CONFIG_SCALAR, "text or json",
      apply_log_format},
+    {"sandbox", "sandbox", "WEFT_SANDBOX", CONFIG_SCALAR, "on or off", apply_sandbox},
     {"limits.links", NULL, "WEFT_LIMITS_LINKS", CONFIG_SCALAR, "a number from 1 to 1024",
      apply_links_max},
     {"limits.streams", NULL, "WEFT_LIMITS_STREAMS", CONFIG_SCALAR, "a number from 1 to 1000000",

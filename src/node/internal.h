@@ -161,6 +161,7 @@ struct node {
     bool has_left;
     bool is_embedded;
     bool is_ephemeral;
+    char sandbox[64]; /* empty: nobody said (a node inside a program) */
 
     struct node_keys *keys;
     uint64_t incarnation;

@@ -5,6 +5,9 @@
  *   SIGHUP            reads the configuration again; a bad one changes nothing
  *   SIGTERM, SIGINT   a planned leave of at most 5 s; the second one exits at once
  *
+ * It also limits its process (node/sandbox.h) and tells a service manager how it is
+ * (node/notify.h).
+ *
  * Exit status: 0 left properly, 1 failed, 2 usage, 78 configuration.
  */
 #include <event2/event.h>
@@ -13,14 +16,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/time.h"
 #include "node/node.h"
+#include "node/notify.h"
+#include "node/sandbox.h"
+#include "node/statedir.h"
 
 #define LEAVE_PATIENCE (5 * NS_PER_S)
 #define SIGNALS_MAX 3
+#define STATUS_PERIOD (10 * NS_PER_S) /* where no watchdog asks more often */
 
 extern char **environ;
 
@@ -30,26 +38,65 @@ struct program {
     struct node *node;
     struct event *signals[SIGNALS_MAX];
     size_t signal_count;
+    struct notify notify;
+    struct event *beat;
 };
+
+static void say_status(const struct program *program, const char *first) {
+    char status[NODE_STATUS_BYTES];
+    if (program->notify.fd >= 0) {
+        node_describe(program->node, status);
+        notify_say(&program->notify, "%sSTATUS=%s", first, status);
+    }
+}
+
+/* From inside the loop: one that hangs is not vouched for. */
+static void on_beat(evutil_socket_t number, short what, void *arg) {
+    const struct program *program = arg;
+    (void)number;
+    (void)what;
+    say_status(program, program->notify.watchdog > 0 ? "WATCHDOG=1\n" : "");
+}
+
+static bool start_beat(struct program *program) {
+    if (program->notify.fd < 0) {
+        return true;
+    }
+    weft_ns period = program->notify.watchdog > 0 ? program->notify.watchdog : STATUS_PERIOD;
+    const struct timeval every = {.tv_sec = (time_t)(period / NS_PER_S),
+                                  .tv_usec = (suseconds_t)(period % NS_PER_S / NS_PER_US)};
+    program->beat = event_new(node_event_base(program->node), -1, EV_PERSIST, on_beat, program);
+    return program->beat != NULL && event_add(program->beat, &every) == 0;
+}
 
 static void on_stop(evutil_socket_t number, short what, void *arg) {
     struct program *program = arg;
     (void)number;
     (void)what;
+    notify_say(&program->notify, "STOPPING=1\nSTATUS=leaving the mesh");
     node_leave(program->node, LEAVE_PATIENCE);
 }
 
-static void on_hangup(evutil_socket_t number, short what, void *arg) {
-    struct program *program = arg;
+static void reload(struct program *program) {
     struct config config;
     struct config_error error;
-    (void)number;
-    (void)what;
     if (config_load(program->argc, program->argv, environ, &config, &error) != WEFT_OK) {
         node_reload_refused(program->node, error.text);
         return;
     }
     node_reload(program->node, &config);
+}
+
+static void on_hangup(evutil_socket_t number, short what, void *arg) {
+    struct program *program = arg;
+    struct timespec now;
+    (void)number;
+    (void)what;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    notify_say(&program->notify, "RELOADING=1\nMONOTONIC_USEC=%llu",
+               (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
+    reload(program);
+    say_status(program, "READY=1\n");
 }
 
 static bool watch(struct program *program, int number,
@@ -84,27 +131,54 @@ static void say_ready(const struct node *node) {
 
 static int run(struct program *program) {
     if (!watch(program, SIGTERM, on_stop) || !watch(program, SIGINT, on_stop) ||
-        !watch(program, SIGHUP, on_hangup)) {
+        !watch(program, SIGHUP, on_hangup) || !start_beat(program)) {
         (void)fprintf(stderr, "weftd: cannot watch signals\n");
         return EXIT_FAILURE;
     }
     hold_hangup(SIG_UNBLOCK);
     say_ready(program->node);
+    say_status(program, "READY=1\n");
     node_run(program->node);
+    notify_say(&program->notify, "STOPPING=1");
     for (size_t i = 0; i < program->signal_count; i++) {
         event_free(program->signals[i]);
+    }
+    if (program->beat != NULL) {
+        event_free(program->beat);
     }
     return node_has_left(program->node) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int refuse(enum weft_err err, const char *error) {
+    (void)fprintf(stderr, "weftd: %s\n", error);
+    return err == WEFT_ERR_INVALID || err == WEFT_ERR_VERSION ? CONFIG_EXIT_INVALID : EXIT_FAILURE;
+}
+
+/* What the process may no longer do; less than was to be is worth a warning. */
+static void say_sandbox(const struct program *program, unsigned parts) {
+    char text[SANDBOX_TEXT_BYTES];
+    sandbox_text(parts, text);
+    node_set_sandbox(program->node, parts == sandbox_expected() ? TRACE_INFO : TRACE_WARN, text);
+}
+
 static int start(struct program *program, struct config *config) {
     char error[NODE_TEXT_BYTES];
+    bool is_sandboxed = config->is_sandboxed;
     struct node_options options = {.config = config, .log = stderr};
-    enum weft_err err = node_new(&options, &program->node, error);
+    enum weft_err err = is_sandboxed ? statedir_make(config->state, error) : WEFT_OK;
     if (err != WEFT_OK) {
-        (void)fprintf(stderr, "weftd: %s\n", error);
-        return err == WEFT_ERR_INVALID || err == WEFT_ERR_VERSION ? CONFIG_EXIT_INVALID
-                                                                  : EXIT_FAILURE;
+        config_fini(config);
+        return refuse(err, error);
+    }
+    unsigned parts = is_sandboxed ? sandbox_begin(config) : 0;
+    err = node_new(&options, &program->node, error);
+    if (err != WEFT_OK) {
+        return refuse(err, error);
+    }
+    if (is_sandboxed) {
+        say_sandbox(program, parts | sandbox_finish());
+    } else {
+        node_set_sandbox(program->node, TRACE_WARN, "off");
     }
     int status = run(program);
     node_free(program->node);
@@ -141,5 +215,8 @@ int main(int argc, char **argv) {
         config_fini(&config);
         return EXIT_SUCCESS;
     }
-    return start(&program, &config);
+    notify_init(&program.notify, environ);
+    int status = start(&program, &config);
+    notify_fini(&program.notify);
+    return status;
 }

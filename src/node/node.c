@@ -271,6 +271,11 @@ const char *node_control_path(const struct node *node) {
     return node->is_embedded ? NULL : node->config.control;
 }
 
+void node_set_sandbox(struct node *node, enum trace_level level, const char *text) {
+    (void)snprintf(node->sandbox, sizeof(node->sandbox), "%s", text);
+    trace(&node->host, level, "sandbox", "in-force=%s", text);
+}
+
 struct event_base *node_event_base(struct node *node) {
     return node->base;
 }

@@ -20,6 +20,7 @@
 struct node;
 
 #define NODE_TEXT_BYTES 1024
+#define NODE_STATUS_BYTES 160
 
 struct node_options {
     struct config *config; /* its contents are taken, even when node_new fails */
@@ -69,6 +70,11 @@ const struct weft_peer_id *node_id(const struct node *node);
 const char *node_name(const struct node *node);
 /* What the node listens on, "host:port"; NULL past the end. Borrowed. */
 const char *node_listening(const struct node *node, size_t index);
+/* Notes for the log and the status what the process may no longer do: "files,calls", "off". Copied.
+ */
+void node_set_sandbox(struct node *node, enum trace_level level, const char *text);
+/* One line about how it is: "healthy: 3 links, 5 of 6 peers in reach, 2 streams". */
+void node_describe(struct node *node, char out[NODE_STATUS_BYTES]);
 const char *node_control_path(const struct node *node);
 /* The loop, for signals of the program that owns the node. */
 struct event_base *node_event_base(struct node *node);

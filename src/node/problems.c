@@ -182,3 +182,11 @@ const char *node_verdict(struct node *node) {
     }
     return node_problems(node, &problem, 1) > 0 ? "degraded" : "healthy";
 }
+
+void node_describe(struct node *node, char out[NODE_STATUS_BYTES]) {
+    struct core_status status;
+    core_get_status(node->core, &status);
+    (void)snprintf(out, NODE_STATUS_BYTES, "%s: %zu links, %zu of %zu peers in reach, %llu streams",
+                   node_verdict(node), status.links, status.peers_reachable, status.peers_known,
+                   (unsigned long long)status.streams.open);
+}

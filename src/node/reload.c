@@ -74,6 +74,7 @@ static void name_the_rest(struct node *node, const struct config *before) {
     warn_unless(node, before->heartbeat == now->heartbeat, "heartbeat");
     warn_unless(node, before->has_http == now->has_http && before->http.port == now->http.port,
                 "http");
+    warn_unless(node, before->is_sandboxed == now->is_sandboxed, "sandbox");
     warn_unless(node,
                 before->links_max == now->links_max && before->streams_max == now->streams_max &&
                     before->peers_max == now->peers_max,

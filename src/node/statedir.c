@@ -87,7 +87,8 @@ static enum weft_err check_folder(const char *path, char *error) {
     return check_private("state folder", path, &facts, error);
 }
 
-static enum weft_err make_folder(const char *path, char *error) {
+enum weft_err statedir_make(const char *path, char error[STATEDIR_TEXT_BYTES]) {
+    ASSERT(path != NULL && error != NULL);
     enum weft_err err = make_parents(path, error);
     if (err == WEFT_OK && mkdir(path, 0700) != 0 && errno != EEXIST) {
         err = fail_system(error, "make the state folder", path);
@@ -135,7 +136,7 @@ enum weft_err statedir_open(const char *path, struct statedir *out,
                             char error[STATEDIR_TEXT_BYTES]) {
     ASSERT(path != NULL && out != NULL && error != NULL);
     struct statedir dir = {.lock = -1};
-    enum weft_err err = make_folder(path, error);
+    enum weft_err err = statedir_make(path, error);
     if (err != WEFT_OK) {
         return err;
     }

@@ -28,6 +28,10 @@ struct statedir {
     int lock; /* the file descriptor that holds the lock */
 };
 
+/* Makes the folder (and missing parents, 0700) if need be, and checks it. Errors as statedir_open,
+ * which does it too. */
+WEFT_MUST_CHECK enum weft_err statedir_make(const char *path, char error[STATEDIR_TEXT_BYTES]);
+
 /* Makes the folder (and missing parents, 0700) if need be, checks it and takes the lock.
  *
  * WEFT_ERR_INVALID   others can read it, it is not a folder, or it is not ours

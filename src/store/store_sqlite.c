@@ -156,7 +156,10 @@ static int open_connection(const char *path, int flags, sqlite3 **db) {
     if (result == SQLITE_OK) {
         (void)sqlite3_extended_result_codes(*db, 1);
         (void)sqlite3_busy_timeout(*db, BUSY_WAIT_MS);
-        result = exec(*db, "PRAGMA cache_size=-256"); /* KiB: the daemon is to stay small */
+        /* KiB: the daemon is to stay small. It may write to no folder but its own: no files in
+         * /tmp.
+         */
+        result = exec(*db, "PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY");
     }
     return result;
 }
