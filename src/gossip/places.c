@@ -5,23 +5,25 @@
  */
 #include "gossip/places.h"
 
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 
 #define BUCKET_SIZE_FIRST 6 /* 24 bytes: what the smallest piece of memory holds */
 
 static struct sum sum_of_bytes(const uint8_t bytes[32]) {
-    struct sum sum = {{0}};
-    for (int i = 0; i < 32; i++) {
-        sum.limb[3 - i / 8] = sum.limb[3 - i / 8] << 8 | bytes[i];
-    }
-    return sum;
+    uint64_t words[4];
+    memcpy(words, bytes, sizeof words);
+    return (struct sum){
+        {be64toh(words[3]), be64toh(words[2]), be64toh(words[1]), be64toh(words[0])}};
 }
 
 void sum_to_bytes(const struct sum *sum, uint8_t out[32]) {
-    for (int i = 0; i < 32; i++) {
-        out[i] = (uint8_t)(sum->limb[3 - i / 8] >> (8 * (7 - i % 8)));
+    for (int i = 0; i < 4; i++) {
+        uint64_t word = htobe64(sum->limb[3 - i]);
+        memcpy(out + (size_t)8 * (size_t)i, &word, sizeof word);
     }
 }
 
