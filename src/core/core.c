@@ -74,7 +74,6 @@ static enum weft_err make_dialer(struct core *core) {
     const struct dialer_config config = {
         .self = core->config.identity->id,
         .host = &core->host,
-        .hash_key = fresh_hash_key(core),
         .degree = core->config.degree,
         .links_max = core->config.links_max,
         .may_discover = core->config.may_discover,

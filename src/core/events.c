@@ -49,29 +49,39 @@ static void forget_peer(struct core *core, const struct weft_peer_id *peer) {
     dialer_forget(core->dialer, peer);
 }
 
-static void learn_peer(struct core *core, struct record *record) {
+/* Its body is read only if its addresses are wanted: all else is in its word, which is parsed once
+ * for all who hold the record. */
+static void learn_addresses(struct core *core, const struct record *record) {
     struct wire_peer_body body;
+    if (dialer_wants(core->dialer, &record->owner) &&
+        wire_peer_body_decode(record->body, &body) == WEFT_OK) {
+        dialer_learn(core->dialer, &record->owner, &body, core->now);
+    }
+}
+
+static void learn_peer(struct core *core, struct record *record) {
     if (weft_peer_id_equal(&record->owner, &core->config.identity->id)) {
         return;
     }
-    if (record->is_tombstone || wire_peer_body_decode(record->body, &body) != WEFT_OK) {
-        forget_peer(core, &record->owner);
-        return;
-    }
-    streams_peer_life(core->streams, &record->owner, record->incarnation, body.instance, core->now);
     struct wire_word *word = NULL;
     enum weft_err err = record_word(record, &word);
     if (err == WEFT_OK) {
+        streams_peer_life(core->streams, &record->owner, record->incarnation, word->instance,
+                          core->now);
         err = router_set_peer(core->router, word, core->now);
+    }
+    if (err == WEFT_OK) {
+        learn_addresses(core, record);
+        return;
+    }
+    if (err == WEFT_ERR_INVALID || err == WEFT_ERR_MALFORMED) { /* a tombstone, or unreadable */
+        forget_peer(core, &record->owner);
+        return;
     }
     if (err == WEFT_ERR_MEMORY) {
         core_lacked_memory(core);
     }
-    if (err != WEFT_OK) {
-        core->frames_dropped[CORE_DROP_MEMORY]++;
-        return;
-    }
-    dialer_learn(core->dialer, &record->owner, &body, core->now);
+    core->frames_dropped[CORE_DROP_MEMORY]++;
 }
 
 void core_lacked_memory(struct core *core) {

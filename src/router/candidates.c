@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/peer_id.h"
 #include "base/time.h"
 
 /* Evictions that one newcomer may cause: it has at most so many endpoints. */
@@ -15,27 +16,23 @@
  * moves, so that a liar cannot aim everybody's dials at a victim. */
 #define MOVED_RETRY_NS NS_PER_S
 
-static struct span key_of(const struct weft_peer_id *peer) {
-    return span_of(peer->bytes, sizeof peer->bytes);
-}
+/* Learned targets that the arrays have room for at first. */
+#define LEARNED_FIRST 8
 
-enum weft_err candidates_init(struct candidates *candidates, size_t endpoints_max,
-                              const struct hash_key *key) {
+void candidates_init(struct candidates *candidates, size_t endpoints_max) {
     *candidates = (struct candidates){.endpoints_max = endpoints_max};
-    candidates->learned = map_new(endpoints_max, key);
-    return candidates->learned != NULL ? WEFT_OK : WEFT_ERR_MEMORY;
 }
 
 void candidates_fini(struct candidates *candidates) {
     for (size_t i = 0; i < candidates->seed_count; i++) {
         candidates_dispose(candidates->seeds[i]);
     }
-    free(candidates->seeds);
-    struct map_entry *entry = candidates->learned != NULL ? map_first(candidates->learned) : NULL;
-    for (; entry != NULL; entry = map_next(entry)) {
-        candidates_dispose(map_value(entry));
+    for (size_t i = 0; i < candidates->learned_count; i++) {
+        candidates_dispose(candidates->learned[i]);
     }
-    map_free(candidates->learned);
+    free(candidates->seeds);
+    free(candidates->learned);
+    free(candidates->heads);
     *candidates = (struct candidates){0};
 }
 
@@ -100,36 +97,76 @@ bool candidates_has_seed_peer(const struct candidates *candidates,
     return false;
 }
 
+/* The place of a peer among the learned; their count if it is not there. */
+static size_t place_of(const struct candidates *candidates, const struct weft_peer_id *peer) {
+    uint64_t head = peer_id_head(peer);
+    for (size_t i = 0; i < candidates->learned_count; i++) {
+        if (candidates->heads[i] == head &&
+            weft_peer_id_equal(&candidates->learned[i]->peer, peer)) {
+            return i;
+        }
+    }
+    return candidates->learned_count;
+}
+
 struct target *candidates_find(const struct candidates *candidates,
                                const struct weft_peer_id *peer) {
-    return map_find(candidates->learned, key_of(peer));
+    size_t place = place_of(candidates, peer);
+    return place < candidates->learned_count ? candidates->learned[place] : NULL;
+}
+
+static void remove_at(struct candidates *candidates, size_t place) {
+    struct target *target = candidates->learned[place];
+    size_t behind = candidates->learned_count - place - 1;
+    memmove(&candidates->learned[place], &candidates->learned[place + 1],
+            behind * sizeof(struct target *));
+    memmove(&candidates->heads[place], &candidates->heads[place + 1], behind * sizeof(uint64_t));
+    candidates->learned_count--;
+    candidates->endpoint_count -= target->endpoint_count;
+    candidates_dispose(target);
 }
 
 void candidates_forget(struct candidates *candidates, const struct weft_peer_id *peer) {
-    struct target *target = map_remove(candidates->learned, key_of(peer));
-    if (target != NULL) {
-        candidates->endpoint_count -= target->endpoint_count;
-        candidates_dispose(target);
+    size_t place = place_of(candidates, peer);
+    if (place < candidates->learned_count) {
+        remove_at(candidates, place);
     }
 }
 
-/* Removes one that is not being dialled, chosen by chance from where it falls on. */
-static void evict_one(struct candidates *candidates, struct rng *rng) {
-    size_t count = map_count(candidates->learned);
-    uint64_t skip = count > 0 ? rng_below(rng, count) : 0;
-    struct target *choice = NULL;
-    for (struct map_entry *entry = map_first(candidates->learned); entry != NULL;
-         entry = map_next(entry)) {
-        struct target *target = map_value(entry);
-        choice = target->is_dialling ? choice : target;
-        if (skip == 0 && choice != NULL) {
-            break;
-        }
-        skip -= skip > 0 ? 1 : 0;
+static bool learned_reserve(struct candidates *candidates) {
+    if (candidates->learned_count < candidates->learned_size) {
+        return true;
     }
-    if (choice != NULL) {
-        const struct weft_peer_id peer = choice->peer;
-        candidates_forget(candidates, &peer);
+    size_t size = candidates->learned_size + candidates->learned_size / 2 + LEARNED_FIRST;
+    struct target **learned = realloc(candidates->learned, size * sizeof(struct target *));
+    candidates->learned = learned != NULL ? learned : candidates->learned;
+    uint64_t *heads = realloc(candidates->heads, size * sizeof(uint64_t));
+    candidates->heads = heads != NULL ? heads : candidates->heads;
+    candidates->learned_size = learned != NULL && heads != NULL ? size : candidates->learned_size;
+    return learned != NULL && heads != NULL;
+}
+
+static bool learned_append(struct candidates *candidates, struct target *target) {
+    if (!learned_reserve(candidates)) {
+        return false;
+    }
+    candidates->learned[candidates->learned_count] = target;
+    candidates->heads[candidates->learned_count] = peer_id_head(&target->peer);
+    candidates->learned_count++;
+    candidates->endpoint_count += target->endpoint_count;
+    return true;
+}
+
+/* Removes one that is not being dialled, chosen by chance, or the next one that is not. */
+static void evict_one(struct candidates *candidates, struct rng *rng) {
+    size_t count = candidates->learned_count;
+    size_t first = count > 0 ? (size_t)rng_below(rng, count) : 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t place = (first + i) % count;
+        if (!candidates->learned[place]->is_dialling) {
+            remove_at(candidates, place);
+            return;
+        }
     }
 }
 
@@ -137,13 +174,13 @@ static bool has_room(const struct candidates *candidates, size_t endpoint_count)
     return candidates->endpoint_count + endpoint_count <= candidates->endpoints_max;
 }
 
+bool candidates_wants(const struct candidates *candidates, const struct weft_peer_id *peer,
+                      struct rng *rng) {
+    return has_room(candidates, 1) || candidates_find(candidates, peer) != NULL ||
+           rng_below(rng, CANDIDATES_REPLACE) == 0;
+}
+
 static bool room_make(struct candidates *candidates, size_t endpoint_count, struct rng *rng) {
-    if (has_room(candidates, endpoint_count)) {
-        return true;
-    }
-    if (rng_below(rng, CANDIDATES_REPLACE) != 0) {
-        return false;
-    }
     for (int i = 0; i < EVICTIONS_MAX && !has_room(candidates, endpoint_count); i++) {
         evict_one(candidates, rng);
     }
@@ -174,10 +211,9 @@ bool candidates_put(struct candidates *candidates, struct target *target, struct
         return is_new;
     }
     if (!room_make(candidates, target->endpoint_count, rng) ||
-        map_add(candidates->learned, key_of(&target->peer), target) != WEFT_OK) {
+        !learned_append(candidates, target)) {
         target_free(target);
         return false;
     }
-    candidates->endpoint_count += target->endpoint_count;
     return true;
 }

@@ -135,9 +135,8 @@ static struct offer candidates_offer(struct dialer *dialer, const struct router 
                                      weft_ns now, weft_ns *next) {
     struct offer offer = {0};
     uint64_t counts[OFFER_SORTS] = {0};
-    for (struct map_entry *entry = map_first(dialer->candidates.learned); entry != NULL;
-         entry = map_next(entry)) {
-        struct target *target = map_value(entry);
+    for (size_t i = 0; i < dialer->candidates.learned_count; i++) {
+        struct target *target = dialer->candidates.learned[i];
         if (!candidate_is_open(dialer, target, now, next)) {
             continue;
         }

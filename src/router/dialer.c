@@ -34,12 +34,7 @@ enum weft_err dialer_new(const struct dialer_config *config, struct dialer **out
     if (dialer == NULL) {
         return WEFT_ERR_MEMORY;
     }
-    enum weft_err err =
-        candidates_init(&dialer->candidates, config->candidates_max, &config->hash_key);
-    if (err != WEFT_OK) {
-        dialer_free(dialer);
-        return err;
-    }
+    candidates_init(&dialer->candidates, config->candidates_max);
     uint8_t seed[32];
     host_random(config->host, seed, sizeof seed);
     rng_init(&dialer->rng, seed);
@@ -99,6 +94,10 @@ enum weft_err dialer_add_seed(struct dialer *dialer, const char *endpoint,
 void dialer_remove_seed(struct dialer *dialer, const char *endpoint) {
     candidates_remove_seed(&dialer->candidates, endpoint);
     dialer_wake(dialer);
+}
+
+bool dialer_wants(struct dialer *dialer, const struct weft_peer_id *peer) {
+    return candidates_wants(&dialer->candidates, peer, &dialer->rng);
 }
 
 void dialer_learn(struct dialer *dialer, const struct weft_peer_id *peer,
@@ -353,9 +352,8 @@ bool dialer_target_at(const struct dialer *dialer, size_t index, struct dialer_t
             return true;
         }
     }
-    for (struct map_entry *entry = map_first(dialer->candidates.learned); entry != NULL;
-         entry = map_next(entry)) {
-        const struct target *target = map_value(entry);
+    for (size_t i = 0; i < dialer->candidates.learned_count; i++) {
+        const struct target *target = dialer->candidates.learned[i];
         bool is_listed = target->is_dialling || target->failure_count > 0;
         if (is_listed && !target_is_linked(dialer, target) && index-- == 0) {
             target_show(target, out);

@@ -32,7 +32,6 @@ struct dialer;
 struct dialer_config {
     struct weft_peer_id self;
     const struct host *host; /* seeds the choices; outlives the dialer */
-    struct hash_key hash_key;
     uint32_t degree;       /* target number of links: 8; meshes up to degree + 1 are full */
     uint32_t links_max;    /* beyond it a link is refused, unless a newcomer's (see dialer_admit) */
     bool may_discover;     /* dial learned addresses, not only seeds */
@@ -57,6 +56,9 @@ WEFT_MUST_CHECK enum weft_err dialer_add_seed(struct dialer *dialer, const char 
 /* Removes a seed (SIGHUP); its link stays up. */
 void dialer_remove_seed(struct dialer *dialer, const char *endpoint);
 
+/* Whether dialer_learn would make anything of what a peer's record lists: of one that it knows
+ * always, of others while it has room, then of one in eight. Asked once for each record. */
+bool dialer_wants(struct dialer *dialer, const struct weft_peer_id *peer);
 /* A peer's record lists these addresses: candidates (replaces its former ones). */
 void dialer_learn(struct dialer *dialer, const struct weft_peer_id *peer,
                   const struct wire_peer_body *body, weft_ns now);

@@ -30,7 +30,8 @@ enum weft_err wire_word_new(const struct weft_peer_id *owner, const struct wire_
     if (word == NULL) {
         return WEFT_ERR_MEMORY;
     }
-    *word = (struct wire_word){.reference_count = 1, .owner = *owner, .flags = body->flags};
+    *word = (struct wire_word){
+        .reference_count = 1, .instance = body->instance, .owner = *owner, .flags = body->flags};
     struct wire_peer_link link;
     for (uint32_t i = 0; i < size && wire_list_next_link(&list, &link); i++) {
         word_append(word, &link);

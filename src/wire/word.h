@@ -16,6 +16,7 @@ struct wire_word {
      * once: whose tag it is, 0 for none, and the tag. */
     uint64_t tag_key;
     uint64_t tag[2];
+    uint64_t instance; /* of the owner, as it says */
     /* From here to the end of the links there is no padding: the content is one run of bytes. */
     struct weft_peer_id owner;
     uint32_t flags; /* of WIRE_PEER_LEAVING and those to come */
