@@ -122,6 +122,13 @@ static void linked(void *ctx, uint32_t node, uint32_t other, struct link_id link
     near_link(checks, node, other, is_up);
 }
 
+/* Who is reached matters once the mesh has formed; what a mesh says while it forms is most of all
+ * that is ever said. */
+static bool is_traced(void *ctx, enum trace_level level) {
+    const struct checks *checks = ctx;
+    return level <= TRACE_WARN || (level == TRACE_INFO && checks->has_begun);
+}
+
 static void traced(void *ctx, uint32_t node, const struct trace_event *event) {
     healthy_traced(ctx, node, event);
 }
@@ -158,6 +165,7 @@ static void observe(struct checks *checks) {
         .received = check_received,
         .link = linked,
         .traced = traced,
+        .is_traced = is_traced,
         .state = changed,
         .saved = saved,
         .stepped = check_stepped,

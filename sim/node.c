@@ -57,6 +57,19 @@ static void node_trace(void *ctx, const struct trace_event *event) {
     world_callback_exit(world);
 }
 
+static bool node_is_traced(void *ctx, enum trace_level level) {
+    const struct node *node = ctx;
+    const struct world *world = node->world;
+    for (size_t i = 0; i < world->observer_count; i++) {
+        const struct observer *observer = &world->observers[i];
+        if (observer->traced != NULL &&
+            (observer->is_traced == NULL || observer->is_traced(observer->ctx, level))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void node_init(struct world *world, uint32_t index) {
     struct node *node = &world->nodes[index];
     uint8_t seed[32] = {'n', 'o', 'd', 'e'};
@@ -66,7 +79,8 @@ void node_init(struct world *world, uint32_t index) {
     identity_from_seed(&node->identity, seed);
     seed[0] = 'r';
     rng_init(&node->rng, seed);
-    node->host = (struct host){.ctx = node, .random = node_random, .trace = node_trace};
+    node->host = (struct host){
+        .ctx = node, .random = node_random, .trace = node_trace, .is_traced = node_is_traced};
     node->timer = (struct timer){.kind = TIMER_NODE, .owner = node};
     node->slowness = 1;
     const struct span id = span_of(node->identity.id.bytes, sizeof(node->identity.id.bytes));

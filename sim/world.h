@@ -48,6 +48,8 @@ struct observer {
     /* The core's stream event; exactly one observer handles it (world_set_application). */
     void (*pong)(void *ctx, uint32_t node, const struct weft_peer_id *from, uint64_t token);
     void (*traced)(void *ctx, uint32_t node, const struct trace_event *event);
+    /* Whether it wants events of this level now; NULL: all. */
+    bool (*is_traced)(void *ctx, enum trace_level level);
     void (*state)(void *ctx, uint32_t node, enum node_state state);
     void (*saved)(void *ctx, uint32_t node, const struct record *record, bool is_forgotten);
     /* All actions of one input were performed: the node is at rest, its core may be asked. */

@@ -17,10 +17,15 @@ void host_random(const struct host *host, void *out, size_t len) {
     host->random(host->ctx, out, len);
 }
 
+bool host_is_traced(const struct host *host, enum trace_level level) {
+    return host->trace != NULL &&
+           (host->is_traced == NULL || host->is_traced(host->ctx, level));
+}
+
 void trace(const struct host *host, enum trace_level level, const char *name, const char *format,
            ...) {
     ASSERT(name != NULL && format != NULL);
-    if (host->trace == NULL) {
+    if (!host_is_traced(host, level)) {
         return;
     }
     char detail[DETAIL_BYTES_MAX + 1];

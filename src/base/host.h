@@ -25,9 +25,15 @@ struct host {
     void *ctx;
     void (*random)(void *ctx, uint8_t *out, size_t len);       /* keys, nonces, seeds */
     void (*trace)(void *ctx, const struct trace_event *event); /* may be NULL */
+    /* Whether events of a level are of any use; may be NULL: then all are. No decision depends on
+     * it, and it may change. */
+    bool (*is_traced)(void *ctx, enum trace_level level);
 };
 
 void host_random(const struct host *host, void *out, size_t len);
+
+/* For whoever would have to look up much for an event. */
+bool host_is_traced(const struct host *host, enum trace_level level);
 
 /* Formats the detail and hands the event to host->trace. Anything a peer can trigger must be rate
  * limited by the caller. Details are cut at 500 bytes. */

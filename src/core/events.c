@@ -177,13 +177,19 @@ static void save_owner(struct core *core, const struct weft_peer_id *owner) {
     recordset_each_of(gossip_records(core->gossip), owner, save_one, core);
 }
 
-static void reach_changed(struct core *core, const struct weft_peer_id *peer, bool is_reached) {
+static void trace_reach(struct core *core, const struct weft_peer_id *peer, bool is_reached) {
     char name[WEFT_NAME_MAX + 1];
     char text[WEFT_PEER_ID_TEXT];
     weft_peer_id_format(peer, text);
-    gossip_set_live(core->gossip, peer, is_reached, core->now);
     trace(&core->host, TRACE_INFO, is_reached ? "peer-up" : "peer-down", "peer=%s id=%s",
           name_of(core, peer, name), text);
+}
+
+static void reach_changed(struct core *core, const struct weft_peer_id *peer, bool is_reached) {
+    gossip_set_live(core->gossip, peer, is_reached, core->now);
+    if (host_is_traced(&core->host, TRACE_INFO)) {
+        trace_reach(core, peer, is_reached);
+    }
     if (!is_reached) {
         save_owner(core, peer);
     }
