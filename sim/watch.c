@@ -73,6 +73,13 @@ static void version_take(struct checks *checks, struct seen *seen, uint32_t node
     entry->b = found->version;
 }
 
+/* The head of a fingerprint: a cryptographic hash of all of a record's bytes. */
+static uint64_t number_of(const uint8_t fingerprint[32]) {
+    uint64_t number = 0;
+    memcpy(&number, fingerprint, sizeof number);
+    return number;
+}
+
 static void own_sent(struct checks *checks, uint32_t node, struct span encoded) {
     struct wire_record record;
     bool is_new = false;
@@ -80,8 +87,9 @@ static void own_sent(struct checks *checks, uint32_t node, struct span encoded) 
         check_break(checks, CHECK_ORIGIN, "node %u: its own record is malformed", node);
         return;
     }
-    (void)seen_add(&checks->genuine, seen_hash(1, encoded.data, encoded.len),
-                   world_now(checks->world), &is_new);
+    uint8_t fingerprint[32];
+    record_fingerprint(encoded, fingerprint);
+    (void)seen_add(&checks->genuine, number_of(fingerprint), world_now(checks->world), &is_new);
     const struct version version = {
         .key = place_hash(checks, node, record.kind, &record.owner, record.key),
         .owner = world_id(checks->world, node),
@@ -118,8 +126,7 @@ void watch_records_sent(struct checks *checks, uint32_t node, struct span body) 
 static void check_genuine(struct checks *checks, uint32_t node, uint32_t owner,
                           const struct record *record) {
     check_saw(checks, CHECK_ORIGIN);
-    uint64_t key = seen_hash(1, record->encoded.data, record->encoded.len);
-    if (seen_find(&checks->genuine, key) == NULL) {
+    if (seen_find(&checks->genuine, number_of(record->fingerprint)) == NULL) {
         check_break(checks, CHECK_ORIGIN,
                     "node %u: took a record of kind %u of node %u, version %" PRIu64 ".%" PRIu64
                     ", that node %u never sent",

@@ -29,6 +29,10 @@ void record_place(uint16_t kind, const struct weft_peer_id *owner, struct span k
     noise_hash(PLACE_DOMAIN, wire_writer_view(&writer), place);
 }
 
+void record_fingerprint(struct span encoded, uint8_t fingerprint[32]) {
+    noise_hash(FINGERPRINT_DOMAIN, encoded, fingerprint);
+}
+
 /* Room for an encoding of `len` bytes behind the struct. */
 static struct record *record_alloc(size_t len) {
     struct record *record = malloc(sizeof *record + len);
@@ -60,7 +64,7 @@ static enum weft_err record_fill(struct record *record) {
     record->key = fields.key;
     record->body = fields.body;
     record_place(record->kind, &record->owner, record->key, record->place);
-    noise_hash(FINGERPRINT_DOMAIN, record->encoded, record->fingerprint);
+    record_fingerprint(record->encoded, record->fingerprint);
     return WEFT_OK;
 }
 

@@ -138,6 +138,9 @@ enum recordset_verdict recordset_judge(const struct recordset *set,
 void record_place(uint16_t kind, const struct weft_peer_id *owner, struct span key,
                   uint8_t place[32]);
 
+/* The fingerprint of an encoded record. */
+void record_fingerprint(struct span encoded, uint8_t fingerprint[32]);
+
 /* Borrowed, or NULL. */
 struct record *recordset_find(const struct recordset *set, uint16_t kind,
                               const struct weft_peer_id *owner, struct span key);
