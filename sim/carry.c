@@ -18,21 +18,12 @@
     }
 
 struct carry *carry_find(const struct node *node, struct link_id link) {
-    for (size_t i = 0; i < node->link_count; i++) {
-        if (node->links[i]->id.value == link.value) {
-            return node->links[i];
-        }
-    }
-    return NULL;
+    return link_table_find(&node->links, link);
 }
 
 static struct carry *carry_new(struct node *node, const struct net_event *event) {
     struct carry *carry = must(calloc(1, sizeof(*carry)));
     const struct hash_key key = QUEUE_KEY;
-    if (node->link_count == node->link_size) {
-        node->link_size = node->link_size > 0 ? 2 * node->link_size : 8;
-        node->links = must(realloc(node->links, node->link_size * sizeof(struct carry *)));
-    }
     carry->id = event->end;
     carry->node = event->node;
     carry->other = event->other;
@@ -40,7 +31,9 @@ static struct carry *carry_new(struct node *node, const struct net_event *event)
     carry->state = event->token != 0 ? CARRY_WAIT_2 : CARRY_WAIT_1;
     carry->timer = (struct timer){.kind = TIMER_LINK, .owner = carry};
     sendq_init(&carry->queue, &key);
-    node->links[node->link_count++] = carry;
+    if (link_table_add(&node->links, carry->id, carry) != WEFT_OK) {
+        must(NULL);
+    }
     return carry;
 }
 
@@ -63,21 +56,15 @@ static void carry_free(struct world *world, struct carry *carry) {
 
 /* Takes it out of its node. */
 static void carry_remove(struct node *node, struct carry *carry) {
-    size_t at = 0;
-    while (node->links[at] != carry) {
-        at++;
-    }
-    memmove(&node->links[at], &node->links[at + 1],
-            (node->link_count - at - 1) * sizeof(struct carry *));
-    node->link_count--;
+    (void)link_table_remove(&node->links, carry->id);
     carry_free(node->world, carry);
 }
 
 void carry_drop_all(struct node *node) {
-    for (size_t i = 0; i < node->link_count; i++) {
-        carry_free(node->world, node->links[i]);
+    for (size_t i = 0; i < node->links.count; i++) {
+        carry_free(node->world, node->links.items[i]);
     }
-    node->link_count = 0;
+    node->links.count = 0;
 }
 
 void carry_dial(struct node *node, const struct action *action) {

@@ -91,7 +91,7 @@ void node_init(struct world *world, uint32_t index) {
 
 void node_fini(struct node *node) {
     carry_drop_all(node);
-    free(node->links);
+    link_table_fini(&node->links);
     core_free(node->core);
     node->core = NULL;
     bytes_fini(node);
@@ -277,9 +277,10 @@ bool world_is_liar(const struct world *world, uint32_t index) {
 void world_each_link(const struct world *world, uint32_t index,
                      void (*each)(void *ctx, struct link_id link, uint32_t other), void *ctx) {
     const struct node *node = &world->nodes[index];
-    for (size_t i = 0; i < node->link_count; i++) {
-        if (node->links[i]->state == CARRY_UP) {
-            each(ctx, node->links[i]->id, node->links[i]->other);
+    for (size_t i = 0; i < node->links.count; i++) {
+        const struct carry *carry = node->links.items[i];
+        if (carry->state == CARRY_UP) {
+            each(ctx, carry->id, carry->other);
         }
     }
 }

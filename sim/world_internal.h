@@ -11,6 +11,7 @@
 #define SIM_WORLD_INTERNAL_H
 
 #include "base/check.h"
+#include "base/link_table.h"
 #include "base/map.h"
 #include "base/time.h"
 #include "gossip/pool.h"
@@ -76,9 +77,7 @@ struct node {
     weft_ns busy_until;
     bool is_held;
     uint32_t refused_ppm;
-    struct carry **links; /* in the order they were made */
-    size_t link_count;
-    size_t link_size;
+    struct link_table links; /* of struct carry, in the order they were made */
     struct liar liar;
     bool is_liar;
     struct bytes_node *bytes; /* byte mode: what its links share (bytes.c) */

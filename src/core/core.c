@@ -128,10 +128,7 @@ static enum weft_err make_map(struct core *core, size_t count_max, struct map **
 static enum weft_err make_maps(struct core *core) {
     /* A link above links_max exists while a newcomer is admitted and while a surplus one closes. */
     const size_t links_max = 2 * (size_t)core->config.links_max + 64;
-    enum weft_err err = make_map(core, links_max, &core->links);
-    if (err == WEFT_OK) {
-        err = make_map(core, links_max, &core->neighbours);
-    }
+    enum weft_err err = make_map(core, links_max, &core->neighbours);
     if (err == WEFT_OK) {
         err = make_map(core, ATTEMPTS_MAX, &core->attempts);
     }

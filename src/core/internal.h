@@ -11,6 +11,7 @@
 #include "base/bucket.h"
 #include "base/check.h"
 #include "base/defect.h"
+#include "base/link_table.h"
 #include "base/map.h"
 #include "base/ring.h"
 #include "base/time.h"
@@ -109,6 +110,7 @@ struct core_link {
     uint32_t floor_us[2]; /* least round trips of this window of samples and of the one before */
     uint32_t floor_count; /* samples in this window */
     uint32_t cost_us;     /* as told to the mesh, or about to be */
+    bool is_used;         /* of the links to its peer, the one in use: in core.neighbours */
     bool is_closing;      /* ACTION_CLOSE is out: nothing more is sent or believed */
     bool is_surplus;      /* not told to the mesh any more, to be closed at surplus_at */
     weft_ns surplus_at;
@@ -177,12 +179,12 @@ struct core {
     struct gossip *gossip;
     struct streams *streams;
     struct ring actions;
-    weft_ns links_due;      /* never later than core_links_deadline, which walks all links */
-    struct map *links;      /* link_id -> struct core_link */
-    struct map *neighbours; /* peer id -> struct core_link: the one link in use for each */
-    struct map *attempts;   /* stream id -> struct attempt */
-    struct map *blocked;    /* peer id -> struct blocked */
-    struct map *watched;    /* peer id -> struct watched */
+    weft_ns links_due;       /* never later than core_links_deadline, which walks all links */
+    struct link_table links; /* of struct core_link */
+    struct map *neighbours;  /* peer id -> struct core_link: the one link in use for each */
+    struct map *attempts;    /* stream id -> struct attempt */
+    struct map *blocked;     /* peer id -> struct blocked */
+    struct map *watched;     /* peer id -> struct watched */
     struct weft_peer_id watched_last; /* the one asked for last: packets come in rows */
     bool has_watched_last;
     struct map *services; /* "namespace/name" -> struct service */

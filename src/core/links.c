@@ -18,7 +18,7 @@
 #define FLOOR_SAMPLES 16            /* of a window of least round trips */
 
 struct core_link *core_link_find(const struct core *core, struct link_id link) {
-    return map_find(core->links, number_span(&link.value));
+    return link_table_find(&core->links, link);
 }
 
 struct core_link *core_neighbour(const struct core *core, const struct weft_peer_id *peer) {
@@ -35,8 +35,8 @@ static void enter_neighbours(struct core *core, struct core_link *link);
 
 /* After a link in use has gone: another to the same peer may be there. */
 static void use_spare(struct core *core, const struct weft_peer_id *peer) {
-    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
-        struct core_link *link = map_value(entry);
+    for (size_t i = 0; i < core->links.count; i++) {
+        struct core_link *link = core->links.items[i];
         if (!link->is_closing && weft_peer_id_equal(&link->peer, peer)) {
             enter_neighbours(core, link);
             return;
@@ -51,9 +51,10 @@ static enum own_change loss_of(const struct core_link *link, enum wire_close_rea
 
 static void leave_neighbours(struct core *core, struct core_link *link, enum own_change change,
                              const char *why) {
-    if (core_neighbour(core, &link->peer) != link) {
+    if (!link->is_used) {
         return;
     }
+    link->is_used = false;
     (void)map_remove(core->neighbours, peer_span(&link->peer));
     gossip_link_down(core->gossip, link->id, core->now);
     core_paths_shaken(core, &link->peer);
@@ -107,8 +108,8 @@ void core_link_broken(struct core *core, struct link_id id, enum weft_err err, w
 }
 
 void core_links_close_all(struct core *core, enum wire_close_reason reason, const char *text) {
-    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
-        core_link_close(core, map_value(entry), reason, text);
+    for (size_t i = 0; i < core->links.count; i++) {
+        core_link_close(core, core->links.items[i], reason, text);
     }
 }
 
@@ -130,7 +131,7 @@ static struct core_link *link_new_of(struct core *core, struct link_id id,
     core->links_due = core->now;
     (void)snprintf(link->name, sizeof(link->name), "%s", info->name);
     (void)snprintf(link->remote, sizeof(link->remote), "%s", info->remote);
-    if (map_add(core->links, number_span(&link->id.value), link) != WEFT_OK) {
+    if (link_table_add(&core->links, link->id, link) != WEFT_OK) {
         free(link);
         return NULL;
     }
@@ -148,6 +149,7 @@ static void enter_neighbours(struct core *core, struct core_link *link) {
         core_link_close(core, link, WIRE_CLOSE_FULL, "out of memory");
         return;
     }
+    link->is_used = true;
     trace(&core->host, TRACE_INFO, "link-up", "peer=%s link=%llu remote=%s direction=%s",
           link->name, (unsigned long long)link->id.value, link->remote,
           link->role == LINK_DIALLED ? "out" : "in");
@@ -183,8 +185,8 @@ static void close_other(struct core *core, struct core_link *link, const struct 
 
 /* Closes every other link to the same peer; the last one that goes leaves its place to this. */
 static void close_others(struct core *core, struct core_link *kept) {
-    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
-        struct core_link *link = map_value(entry);
+    for (size_t i = 0; i < core->links.count; i++) {
+        struct core_link *link = core->links.items[i];
         if (link != kept && weft_peer_id_equal(&link->peer, &kept->peer)) {
             close_other(core, link, kept);
         }
@@ -253,7 +255,7 @@ void core_link_down(struct core *core, struct link_id id, weft_ns now) {
         leave_neighbours(core, link, OWN_LOST, "lost");
         dialer_link_down(core->dialer, id, false, now);
     }
-    (void)map_remove(core->links, number_span(&id.value));
+    (void)link_table_remove(&core->links, id);
     free(link);
 }
 
@@ -343,8 +345,8 @@ static bool differs_enough(const struct core_link *link) {
 /* Takes over what was measured of all links since costs were last told. Until then our own routes
  * use the told costs too: trees of broadcasts are alike only where costs are. */
 static void tell_costs(struct core *core) {
-    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
-        struct core_link *link = map_value(entry);
+    for (size_t i = 0; i < core->links.count; i++) {
+        struct core_link *link = core->links.items[i];
         if (differs_enough(link)) {
             link->cost_us = cost_of(link);
         }
@@ -386,7 +388,7 @@ void core_heartbeat_in(struct core *core, struct core_link *link, const struct w
             measured(core, link, sample_us);
         }
     }
-    if (core_neighbour(core, &link->peer) == link) {
+    if (link->is_used) {
         gossip_digest_heard(core->gossip, link->id, beat.digest, core->now);
     }
     if ((beat.flags & WIRE_HEARTBEAT_ANSWER) != 0 &&
@@ -396,8 +398,8 @@ void core_heartbeat_in(struct core *core, struct core_link *link, const struct w
 }
 
 void core_links_forgive(struct core *core) {
-    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
-        struct core_link *link = map_value(entry);
+    for (size_t i = 0; i < core->links.count; i++) {
+        struct core_link *link = core->links.items[i];
         link->last_heard = DEFECT(STALL_BLAMED) ? link->last_heard : core->now;
         link->beat_at = core->now;
     }
@@ -413,8 +415,8 @@ static weft_ns dead_at(const struct core *core, const struct core_link *link) {
 /* Beats of all links fall on one moment: those due within half a period go along with the first.
  * An idle node of eight links then wakes once a second to send, not eight times. */
 static weft_ns beat_horizon(const struct core *core) {
-    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
-        const struct core_link *link = map_value(entry);
+    for (size_t i = 0; i < core->links.count; i++) {
+        const struct core_link *link = core->links.items[i];
         if (!link->is_closing && link->beat_at <= core->now) {
             return time_after(core->now, core->config.heartbeat / 2);
         }
@@ -424,8 +426,8 @@ static weft_ns beat_horizon(const struct core *core) {
 
 void core_links_tick(struct core *core) {
     weft_ns horizon = beat_horizon(core);
-    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
-        struct core_link *link = map_value(entry);
+    for (size_t i = 0; i < core->links.count; i++) {
+        struct core_link *link = core->links.items[i];
         if (link->is_closing) {
             continue;
         }
@@ -444,8 +446,8 @@ void core_links_tick(struct core *core) {
 
 weft_ns core_links_deadline(const struct core *core) {
     weft_ns deadline = WEFT_NEVER;
-    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
-        const struct core_link *link = map_value(entry);
+    for (size_t i = 0; i < core->links.count; i++) {
+        const struct core_link *link = core->links.items[i];
         if (!link->is_closing) {
             weft_ns surplus_at = link->is_surplus ? link->surplus_at : WEFT_NEVER;
             deadline = time_min(deadline, time_min(link->beat_at, dead_at(core, link)));
@@ -456,12 +458,9 @@ weft_ns core_links_deadline(const struct core *core) {
 }
 
 void core_links_free(struct core *core) {
-    if (core->links != NULL) {
-        for (struct map_entry *entry = map_first(core->links); entry != NULL;
-             entry = map_next(entry)) {
-            free(map_value(entry));
-        }
+    for (size_t i = 0; i < core->links.count; i++) {
+        free(core->links.items[i]);
     }
-    map_free(core->links);
+    link_table_fini(&core->links);
     map_free(core->neighbours);
 }

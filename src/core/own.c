@@ -154,7 +154,7 @@ static void publish(struct core *core) {
 }
 
 static size_t open_links(const struct core *core) {
-    return map_count(core->links);
+    return core->links.count;
 }
 
 static void leave_enter(struct core *core, enum leave_state state) {

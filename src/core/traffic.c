@@ -136,7 +136,7 @@ static void carrier_in(struct core *core, struct core_link *link, struct span bo
 }
 
 static void gossip_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
-    if (core_neighbour(core, &link->peer) != link) {
+    if (!link->is_used) {
         return;
     }
     enum weft_err err = gossip_frame(core->gossip, link->id, frame, core->now);

@@ -8,8 +8,8 @@
 
 void core_each_link(const struct core *core,
                     void (*each)(void *ctx, const struct core_link_view *view), void *ctx) {
-    for (struct map_entry *entry = map_first(core->links); entry != NULL; entry = map_next(entry)) {
-        const struct core_link *link = map_value(entry);
+    for (size_t i = 0; i < core->links.count; i++) {
+        const struct core_link *link = core->links.items[i];
         const struct core_link_view view = {
             .link = link->id,
             .peer = link->peer,

@@ -12,16 +12,12 @@
 #define ROUND_NS (60 * NS_PER_S)   /* the safety net: one random neighbour a minute */
 #define CULPRIT_NS (60 * NS_PER_S) /* one neighbour is named at most once a minute */
 
-static struct span link_key(const struct link_id *id) {
-    return span_of(&id->value, sizeof id->value);
-}
-
 void gossip_arm(struct gossip *gossip, weft_ns when) {
     gossip->deadline = time_min(gossip->deadline, when);
 }
 
 struct gossip_link *gossip_link_of(const struct gossip *gossip, struct link_id id) {
-    return map_find(gossip->links, link_key(&id));
+    return link_table_find(&gossip->links, id);
 }
 
 struct gossip_link *gossip_link_to(const struct gossip *gossip, const struct weft_peer_id *peer) {
@@ -36,12 +32,10 @@ struct gossip_link *gossip_link_to(const struct gossip *gossip, const struct wef
 
 static enum weft_err maps_init(struct gossip *gossip) {
     const struct hash_key *key = &gossip->config.hash_key;
-    gossip->links = map_new(LINKS_MAX, key);
     gossip->sources = map_new(SOURCES_MAX, key);
     gossip->recents = map_new(SIZE_MAX, key);
     gossip->channels = map_new(CHANNELS_MAX, key);
-    bool is_whole = gossip->links != NULL && gossip->sources != NULL && gossip->recents != NULL &&
-                    gossip->channels != NULL;
+    bool is_whole = gossip->sources != NULL && gossip->recents != NULL && gossip->channels != NULL;
     return is_whole ? WEFT_OK : WEFT_ERR_MEMORY;
 }
 
@@ -112,7 +106,7 @@ static void links_free(struct gossip *gossip) {
         chain_remove(&link->all);
         link_free(link);
     }
-    map_free(gossip->links);
+    link_table_fini(&gossip->links);
 }
 
 static void channels_free(struct map *channels) {
@@ -179,7 +173,7 @@ enum weft_err gossip_link_up(struct gossip *gossip, struct link_id id,
     if (link == NULL) {
         return WEFT_ERR_MEMORY;
     }
-    enum weft_err err = map_add(gossip->links, link_key(&id), link);
+    enum weft_err err = link_table_add(&gossip->links, id, link);
     if (err != WEFT_OK) {
         link_free(link);
         return err;
@@ -195,7 +189,7 @@ enum weft_err gossip_link_up(struct gossip *gossip, struct link_id id,
 }
 
 void gossip_link_down(struct gossip *gossip, struct link_id id, weft_ns now) {
-    struct gossip_link *link = map_remove(gossip->links, link_key(&id));
+    struct gossip_link *link = link_table_remove(&gossip->links, id);
     if (link == NULL) {
         return;
     }

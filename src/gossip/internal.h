@@ -15,6 +15,7 @@
 #define GOSSIP_INTERNAL_H
 
 #include "base/bucket.h"
+#include "base/link_table.h"
 #include "base/map.h"
 #include "base/ring.h"
 #include "base/rng.h"
@@ -25,7 +26,6 @@
 #include "gossip/pool.h"
 #include "gossip/sync.h"
 
-#define LINKS_MAX 4096    /* links of one node: far beyond what core admits */
 #define CHANNELS_MAX 256  /* gossipers of one node */
 #define EVENTS_MAX 32768  /* beyond: records are refused (and found again by a reconciliation) */
 #define EVENTS_MARGIN 512 /* besides owner_records_max: what one record can push out */
@@ -151,7 +151,7 @@ struct gossip {
     weft_ns changed_at; /* when the live part last changed */
     struct bits news;   /* slots of records not passed on yet because their owner was not live */
 
-    struct map *links; /* id -> struct gossip_link */
+    struct link_table links; /* of struct gossip_link */
     struct chain link_order;
     size_t link_count;
     weft_ns eager_at; /* when others are chosen to be eager */
