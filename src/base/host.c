@@ -18,8 +18,7 @@ void host_random(const struct host *host, void *out, size_t len) {
 }
 
 bool host_is_traced(const struct host *host, enum trace_level level) {
-    return host->trace != NULL &&
-           (host->is_traced == NULL || host->is_traced(host->ctx, level));
+    return host->trace != NULL && (host->is_traced == NULL || host->is_traced(host->ctx, level));
 }
 
 void trace(const struct host *host, enum trace_level level, const char *name, const char *format,

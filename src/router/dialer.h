@@ -32,7 +32,7 @@ struct dialer;
 struct dialer_config {
     struct weft_peer_id self;
     const struct host *host; /* seeds the choices; outlives the dialer */
-    uint32_t degree;       /* target number of links: 8; meshes up to degree + 1 are full */
+    uint32_t degree;         /* target number of links: 8; meshes up to degree + 1 are full */
     uint32_t links_max;    /* beyond it a link is refused, unless a newcomer's (see dialer_admit) */
     bool may_discover;     /* dial learned addresses, not only seeds */
     size_t candidates_max; /* 1,024 */
