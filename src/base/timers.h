@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Deadlines in a binary heap. Equal deadlines fire in the order they were armed, so that two runs
+ * Deadlines in a heap. Equal deadlines fire in the order they were armed, so that two runs
  * of one seed do the same. Timers are embedded in what they wake: the heap only borrows them.
  */
 #ifndef BASE_TIMERS_H
@@ -9,15 +9,20 @@
 #include "weft/types.h"
 
 struct timer {
+    size_t place; /* 1 + its index in the heap; 0 when not armed */
+    int kind;     /* the owner's own tag */
+    void *owner;  /* what embeds it; borrowed */
+};
+
+/* What orders timers stands in the heap itself, so that sifting reads no timer. */
+struct timer_place {
     weft_ns deadline;
     uint64_t order; /* when it was armed, to break ties */
-    size_t place;   /* 1-based index in the heap; 0 when not armed */
-    int kind;       /* the owner's own tag */
-    void *owner;    /* what embeds it; borrowed */
+    struct timer *timer;
 };
 
 struct timers {
-    struct timer **heap;
+    struct timer_place *heap;
     size_t count;
     size_t size;
     uint64_t order_next;
