@@ -47,27 +47,39 @@ struct target *target_new_seed(const char *endpoint, const struct weft_peer_id *
     return target;
 }
 
+/* Takes the next address off a list that is a literal one; false at the end. */
+static bool next_literal(struct wire_list *addresses, char endpoint[WIRE_ADDRESS_MAX + 1]) {
+    struct span text;
+    while (wire_list_next_text(addresses, &text)) {
+        if (span_to_text(text, endpoint, WIRE_ADDRESS_MAX + 1) &&
+            router_prefix_of(endpoint).kind != PREFIX_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum weft_err target_new_learned(const struct weft_peer_id *peer, struct wire_list addresses,
                                  struct target **out) {
-    struct target *target = target_new(peer, (size_t)WIRE_ADDRESSES_MAX * (WIRE_ADDRESS_MAX + 1));
+    char endpoint[WIRE_ADDRESS_MAX + 1];
+    struct wire_list ahead = addresses;
+    size_t bytes = 0;
+    size_t count = 0;
+    while (count < WIRE_ADDRESSES_MAX && next_literal(&ahead, endpoint)) {
+        bytes += strlen(endpoint) + 1;
+        count++;
+    }
+    *out = NULL;
+    if (count == 0) {
+        return WEFT_OK;
+    }
+    struct target *target = target_new(peer, bytes);
     if (target == NULL) {
         return WEFT_ERR_MEMORY;
     }
-    char endpoint[WIRE_ADDRESS_MAX + 1];
-    struct span text;
-    while (target->endpoint_count < WIRE_ADDRESSES_MAX && wire_list_next_text(&addresses, &text)) {
-        if (span_to_text(text, endpoint, sizeof endpoint) &&
-            router_prefix_of(endpoint).kind != PREFIX_NONE) {
-            endpoint_append(target, endpoint);
-        }
+    for (size_t i = 0; i < count && next_literal(&addresses, endpoint); i++) {
+        endpoint_append(target, endpoint);
     }
-    if (target->endpoint_count == 0) {
-        target_free(target);
-        *out = NULL;
-        return WEFT_OK;
-    }
-    char *fitted = realloc(target->endpoints, target->endpoint_bytes);
-    target->endpoints = fitted != NULL ? fitted : target->endpoints;
     *out = target;
     return WEFT_OK;
 }
