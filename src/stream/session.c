@@ -142,7 +142,17 @@ static bool evict_one(struct streams *streams) {
     return oldest != NULL;
 }
 
+static bool has_scratch(struct streams *streams) {
+    if (streams->scratch == NULL) {
+        streams->scratch = malloc(SCRATCH_BYTES);
+    }
+    return streams->scratch != NULL;
+}
+
 static enum weft_err add(struct streams *streams, struct session *session) {
+    if (!has_scratch(streams)) {
+        return WEFT_ERR_MEMORY;
+    }
     enum weft_err err = timers_reserve(&streams->timers, streams->timer_count + SESSION_TIMERS);
     if (err == WEFT_OK) {
         err = map_add(streams->sessions, span_of(session->id.bytes, sizeof session->id.bytes),

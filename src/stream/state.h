@@ -287,7 +287,7 @@ struct streams {
     uint64_t send_bytes;    /* memory of all send blocks */
     uint64_t granted_bytes; /* credit granted, not consumed */
     struct streams_counters counters;
-    uint8_t scratch[SCRATCH_BYTES];
+    uint8_t *scratch; /* SCRATCH_BYTES; made with the first session: most nodes relay only */
 };
 
 #endif
