@@ -267,7 +267,9 @@ weft_ns core_deadline(const struct core *core) {
 /* One round: what gossip learned goes to the routes, what changed there to gossip and streams, and
  * then what all of them want sent becomes actions. */
 static void work(struct core *core) {
-    core_gossip_events(core);
+    if (!core_gossip_events(core)) {
+        return;
+    }
     core_route_events(core);
     core_own_tick(core);
     core_dial_and_trim(core);

@@ -210,19 +210,27 @@ static void reach_events(struct core *core) {
     }
 }
 
-void core_gossip_events(struct core *core) {
-    struct gossip_event event;
-    reach_events(core);
-    while (gossip_next_event(core->gossip, &event)) {
-        gossip_event(core, &event);
-        record_unref(event.record);
-        reach_events(core);
-    }
+static void note_events_lost(struct core *core) {
     uint64_t lost = gossip_count(core->gossip).events_lost;
     if (lost != core->events_lost) {
         core->events_lost = lost;
         core_lacked_memory(core);
     }
+}
+
+bool core_gossip_events(struct core *core) {
+    struct gossip_event event;
+    reach_events(core);
+    while (core->actions.count < ACTIONS_KEPT) {
+        if (!gossip_next_event(core->gossip, &event)) {
+            note_events_lost(core);
+            return true;
+        }
+        gossip_event(core, &event);
+        record_unref(event.record);
+        reach_events(core);
+    }
+    return false;
 }
 
 static void trail_fini(struct trail *trail) {

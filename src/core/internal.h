@@ -83,8 +83,9 @@
 #define CULPRITS_MAX 16
 #define OWNER_RECORDS_MAX 1024 /* of one node: its services, and a few of its own */
 #define ACTIONS_MAX                                                                                \
-    ((size_t)1 << 20)   /* a host that does not drain is a bug; 1 M is far beyond any batch */
-#define ACTIONS_KEPT 16 /* room for so many is kept between bursts */
+    ((size_t)1 << 20) /* a host that does not drain is a bug; 1 M is far beyond any batch */
+#define ACTIONS_KEPT                                                                               \
+    16 /* room for so many is kept between bursts; no more records wait there to be saved */
 #define ATTEMPTS_MAX                                                                               \
     ((size_t)65536)      /* streams not yet accepted: as many as there may be streams              \
                           */
@@ -110,6 +111,7 @@ struct core_link {
     uint32_t floor_us[2]; /* least round trips of this window of samples and of the one before */
     uint32_t floor_count; /* samples in this window */
     uint32_t cost_us;     /* as told to the mesh, or about to be */
+    uint32_t dialer_us;   /* as told to the dialer; 0: not yet */
     bool is_used;         /* of the links to its peer, the one in use: in core.neighbours */
     bool is_closing;      /* ACTION_CLOSE is out: nothing more is sent or believed */
     bool is_surplus;      /* not told to the mesh any more, to be closed at surplus_at */
@@ -253,7 +255,9 @@ weft_ns core_own_deadline(const struct core *core);
 void core_clone_seen(struct core *core, const struct record *other);
 
 /* events.c */
-void core_gossip_events(struct core *core);
+/* Takes what gossip learned; false when there is more, but the queue of actions is to be drained
+ * first: a newcomer's thousands of records are not to stand there all at once. */
+WEFT_MUST_CHECK bool core_gossip_events(struct core *core);
 /* Something that follows from the record set could not be kept for want of memory: it is made up
  * from all records a little later, as often as it takes. */
 void core_lacked_memory(struct core *core);

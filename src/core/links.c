@@ -367,7 +367,10 @@ static void measured(struct core *core, struct core_link *link, uint32_t sample_
         link->rtt_us = sample_us;
         link->has_rtt = true;
     }
-    dialer_cost(core->dialer, link->id, cost_of(link));
+    if (cost_of(link) != link->dialer_us) {
+        link->dialer_us = cost_of(link);
+        dialer_cost(core->dialer, link->id, link->dialer_us);
+    }
     if (differs_enough(link) && (is_first || core->costs_at <= core->now)) {
         tell_costs(core);
     }
