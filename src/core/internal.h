@@ -199,7 +199,8 @@ struct core {
     uint32_t address_count;
     char *labels[2 * WIRE_LABELS_MAX];
     uint32_t label_count;
-    bool is_self_dirty; /* our record is not what was last told */
+    struct wire_word *told; /* of our links, to the mesh; NULL: nothing yet */
+    bool is_self_dirty;     /* our record is not what was last told */
     weft_ns publish_at; /* when it may be told */
     weft_ns published_at;
     weft_ns publish_gap; /* grows while one telling follows another */

@@ -40,6 +40,7 @@ enum weft_err core_own_init(struct core *core) {
 }
 
 void core_own_fini(struct core *core) {
+    wire_word_unref(core->told);
     for (uint32_t i = 0; i < core->address_count; i++) {
         free(core->addresses[i]);
     }
@@ -54,8 +55,24 @@ static int by_peer(const void *a, const void *b) {
     return weft_peer_id_compare(&one->peer, &two->peer);
 }
 
+/* Who is given our links. */
+enum listener {
+    LISTENER_MESH,   /* what they cost now */
+    LISTENER_ROUTES, /* what the mesh was told, as long as it was told anything */
+};
+
+/* Our own routes follow a link's cost when the mesh is told of it, not before: where we alone know
+ * that a link became dear, we send frames round by those who send them through us, and they circle
+ * until all know. A link that nobody was told of yet only makes our ways shorter, which is safe. */
+static uint32_t cost_for(const struct core *core, enum listener listener,
+                         const struct core_link *link) {
+    uint32_t told_us = core->told != NULL ? wire_word_cost(core->told, &link->peer) : 0;
+    return listener == LISTENER_ROUTES && told_us != 0 ? told_us : link->cost_us;
+}
+
 /* Our links in use, sorted by peer; returns how many. */
-static uint32_t list_links(const struct core *core, struct wire_peer_link *out) {
+static uint32_t list_links(const struct core *core, enum listener listener,
+                           struct wire_peer_link *out) {
     uint32_t count = 0;
     for (struct map_entry *entry = map_first(core->neighbours);
          entry != NULL && count < WIRE_LINKS_MAX; entry = map_next(entry)) {
@@ -63,14 +80,16 @@ static uint32_t list_links(const struct core *core, struct wire_peer_link *out) 
         if (link->is_surplus) {
             continue;
         }
-        out[count++] = (struct wire_peer_link){.peer = link->peer, .cost_us = link->cost_us};
+        out[count++] = (struct wire_peer_link){.peer = link->peer,
+                                               .cost_us = cost_for(core, listener, link)};
     }
     qsort(out, count, sizeof(*out), by_peer);
     return count;
 }
 
 /* Encodes the body of our peer record; empty when it does not fit (it always does). */
-static struct span encode_self(const struct core *core, uint8_t *bytes, size_t size) {
+static struct span encode_self(const struct core *core, enum listener listener, uint8_t *bytes,
+                               size_t size) {
     struct wire_peer_link links[WIRE_LINKS_MAX];
     const struct wire_peer_source source = {
         .name = core->name,
@@ -80,7 +99,7 @@ static struct span encode_self(const struct core *core, uint8_t *bytes, size_t s
         .addresses = (const char *const *)core->addresses,
         .address_count = core->address_count,
         .links = links,
-        .link_count = list_links(core, links),
+        .link_count = list_links(core, listener, links),
         .labels = (const char *const *)core->labels,
         .label_count = core->label_count,
     };
@@ -104,15 +123,17 @@ static weft_ns change_due(const struct core *core, enum own_change change) {
     return at > measured_at ? at : measured_at;
 }
 
-/* Our own routes must never use what we no longer have, so they change at once; the mesh is told as
- * soon as publish_at allows. */
-void core_own_changed(struct core *core, enum own_change change) {
-    uint8_t bytes[WIRE_RECORD_BODY_MAX];
+static enum weft_err word_of(const struct core *core, struct span encoded, struct wire_word **out) {
     struct wire_peer_body body;
-    struct span encoded = encode_self(core, bytes, sizeof(bytes));
     ASSERT(encoded.len > 0 && wire_peer_body_decode(encoded, &body) == WEFT_OK);
+    return wire_word_new(&core->config.identity->id, &body, out);
+}
+
+static void route_by_own(struct core *core) {
+    uint8_t bytes[WIRE_RECORD_BODY_MAX];
     struct wire_word *word = NULL;
-    enum weft_err err = wire_word_new(&core->config.identity->id, &body, &word);
+    enum weft_err err =
+        word_of(core, encode_self(core, LISTENER_ROUTES, bytes, sizeof(bytes)), &word);
     if (err == WEFT_OK) {
         err = router_set_peer(core->router, word, core->now);
     }
@@ -121,6 +142,12 @@ void core_own_changed(struct core *core, enum own_change change) {
         trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-routes");
         core_lacked_memory(core);
     }
+}
+
+/* Our own routes must never use what we no longer have, so they change at once; the mesh is told as
+ * soon as publish_at allows. */
+void core_own_changed(struct core *core, enum own_change change) {
+    route_by_own(core);
     weft_ns at = change_due(core, change);
     core->publish_at = core->is_self_dirty ? time_min(core->publish_at, at) : at;
     core->is_self_dirty = true;
@@ -133,11 +160,24 @@ static bool is_told(const struct core *core, struct span body) {
     return told != NULL && !told->is_tombstone && span_equal(told->body, body);
 }
 
+/* Without memory for it the routes keep to what was told before, and it is told again later. */
+static void note_told(struct core *core, struct span body) {
+    struct wire_word *word = NULL;
+    if (word_of(core, body, &word) != WEFT_OK) {
+        core_lacked_memory(core);
+        return;
+    }
+    wire_word_unref(core->told);
+    core->told = word;
+    route_by_own(core);
+}
+
 static void publish(struct core *core) {
     uint8_t bytes[WIRE_RECORD_BODY_MAX];
-    struct span body = encode_self(core, bytes, sizeof(bytes));
+    struct span body = encode_self(core, LISTENER_MESH, bytes, sizeof(bytes));
     if (is_told(core, body)) {
         core->is_self_dirty = false;
+        note_told(core, body);
         return;
     }
     if (!bucket_take(&core->publishes, 1, PUBLISH_RATE, PUBLISH_BURST, core->now)) {
@@ -151,6 +191,9 @@ static void publish(struct core *core) {
         is_row ? time_min(core->publish_gap * PUBLISH_GAP_GROWTH, PUBLISH_GAP_MAX) : PUBLISH_GAP;
     core->published_at = core->now;
     core->is_self_dirty = err != WEFT_OK;
+    if (err == WEFT_OK) {
+        note_told(core, body);
+    }
 }
 
 static size_t open_links(const struct core *core) {

@@ -297,3 +297,22 @@ Test(core_own, a_loss_is_told_at_once) {
     }
     mesh_free(mesh);
 }
+
+/* Were it to count at once, we would send round by those who still send through us, and frames would
+ * circle until it is told (seed 4 of chaos-liveness, 2 s). */
+Test(core_own, a_dearer_link_counts_for_our_routes_when_it_is_told) {
+    struct mesh *mesh = make_star(3);
+    struct core *core = mesh_core(mesh, 1);
+    mesh_run(mesh, 10 * NS_PER_S);
+    uint64_t told_us = core_path_to(core, mesh_id(mesh, 0)).cost_us;
+    core_enter(core, mesh_now(mesh));
+    core_neighbour(core, mesh_id(mesh, 0))->cost_us = 300000; /* as tell_costs does */
+    core->costs_at = time_after(mesh_now(mesh), COST_GAP);
+    core_own_changed(core, OWN_GAINED);
+    mesh_run(mesh, 50 * NS_PER_MS);
+    cr_assert_eq(core_path_to(core, mesh_id(mesh, 0)).cost_us, told_us);
+    mesh_run(mesh, 3 * NS_PER_S);
+    cr_assert_eq(core_path_to(core, mesh_id(mesh, 0)).cost_us, 300000);
+    cr_assert(mesh_is_settled(mesh));
+    mesh_free(mesh);
+}
