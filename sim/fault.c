@@ -371,9 +371,9 @@ uint32_t faults_of(const struct faults *faults, uint32_t node) {
     return faults->ever[node];
 }
 
-bool faults_is_liar(const struct faults *faults, uint32_t node) {
+uint32_t faults_lies_of(const struct faults *faults, uint32_t node) {
     ASSERT(node < faults->node_count);
-    return faults->holds[node].lies != 0;
+    return faults->holds[node].lies;
 }
 
 uint64_t faults_count(const struct faults *faults, enum fault_kind kind) {

@@ -5,9 +5,11 @@
  * working paths, and what no two cores could agree on is not asked.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/time.h"
 #include "sim/check_internal.h"
+#include "sim/must.h"
 
 /* Up to so many nodes all paths are compared; beyond, those from SOURCES_MAX nodes. */
 #define ALL_PATHS_MAX 200
@@ -97,27 +99,31 @@ bool rest_topology(struct checks *checks, const bool *is_core) {
     return is_right;
 }
 
-/* Walks from next hop to next hop. */
-static bool does_arrive(struct checks *checks, uint32_t from, uint32_t to) {
-    uint32_t at = from;
-    for (uint32_t hops = 0; hops < checks->node_count && at != to; hops++) {
+/* Walks from next hop to next hop; *at is where the walk came to. */
+static bool does_arrive(struct checks *checks, uint32_t from, uint32_t to, uint32_t *at) {
+    *at = from;
+    for (uint32_t hops = 0; hops < checks->node_count && *at != to; hops++) {
+        uint32_t next = 0;
         struct router_path path =
-            core_path_to(world_core(checks->world, at), world_id(checks->world, to));
-        if (!path.is_reachable || !world_find_node(checks->world, &path.next_hop, &at) ||
-            world_core(checks->world, at) == NULL) {
+            core_path_to(world_core(checks->world, *at), world_id(checks->world, to));
+        if (!path.is_reachable || !world_find_node(checks->world, &path.next_hop, &next) ||
+            world_core(checks->world, next) == NULL) {
             return false;
         }
+        *at = next;
     }
-    return at == to;
+    return *at == to;
 }
 
 /* LIVENESS: some way must lead there. */
 static void check_arrives(struct checks *checks, uint32_t from, uint32_t to) {
+    uint32_t at = from;
     check_saw(checks, CHECK_REST_PATHS);
-    if (!does_arrive(checks, from, to)) {
+    if (!does_arrive(checks, from, to, &at)) {
         check_break(checks, CHECK_REST_PATHS,
-                    "node %u: expected next hops to lead to node %u, found a loop or an end", from,
-                    to);
+                    "node %u: expected next hops to lead to node %u, found that they end or circle "
+                    "at node %u",
+                    from, to, at);
     }
 }
 
@@ -262,19 +268,75 @@ void rest_quiet(struct checks *checks, const struct second *before, const struct
     }
 }
 
-static void check_gone(struct checks *checks, uint32_t node, uint32_t gone) {
+/* Who is outside the core and has, by the last word that the node heard of them, links that lead
+ * from the departed node to a forger. */
+struct claim {
+    const bool *is_core;
+    bool *is_met;    /* by node */
+    uint32_t *queue; /* of those met */
+    size_t count;
+};
+
+/* Puts who this record lists in the queue; true when a forger is among them. */
+static bool follow_claims(const struct checks *checks, struct claim *claim,
+                          const struct core_peer_view *view) {
+    struct wire_list list = view->body.links;
+    struct wire_peer_link link;
+    uint32_t to = 0;
+    while (wire_list_next_link(&list, &link)) {
+        if (!world_find_node(checks->world, &link.peer, &to) || claim->is_core[to]) {
+            continue;
+        }
+        if ((faults_lies_of(checks->faults, to) & LIE_FORGE) != 0) {
+            return true;
+        }
+        if (!claim->is_met[to]) {
+            claim->is_met[to] = true;
+            claim->queue[claim->count++] = to;
+        }
+    }
+    return false;
+}
+
+/* A link counts when both ends list it, and whose last word lists a node that forges now has one
+ * as long as that node says so: no record tells a lie of its owner's from the truth. */
+static bool may_be_claimed(const struct checks *checks, const bool *is_core, uint32_t node,
+                           uint32_t gone) {
+    struct claim claim = {.is_core = is_core, .count = 1};
+    claim.is_met = must(calloc(checks->node_count, sizeof *claim.is_met));
+    claim.queue = must(calloc(checks->node_count, sizeof *claim.queue));
+    claim.queue[0] = gone;
+    claim.is_met[gone] = true;
+    bool is_found = false;
+    for (size_t i = 0; i < claim.count && !is_found; i++) {
+        struct core_peer_view view;
+        is_found = core_find_peer(world_core(checks->world, node),
+                                  world_id(checks->world, claim.queue[i]), &view) &&
+                   follow_claims(checks, &claim, &view);
+    }
+    free(claim.is_met);
+    free(claim.queue);
+    return is_found;
+}
+
+static void check_gone(struct checks *checks, const bool *is_core, uint32_t node, uint32_t gone) {
     const struct core *core = world_core(checks->world, node);
     const struct weft_peer_id *id = world_id(checks->world, gone);
     struct core_peer_view view;
     weft_ns for_ns = time_since(checks->nodes[gone].state_at, world_now(checks->world));
     uint64_t fade_ns = world_scenario(checks->world)->fade_ns;
     check_saw(checks, CHECK_REST_DEPARTED);
-    if (for_ns > GONE_AFTER && core_path_to(core, id).is_reachable) {
+    bool is_reached = for_ns > GONE_AFTER && core_path_to(core, id).is_reachable;
+    bool is_kept = for_ns > time_after(fade_ns, FADED_AFTER) && core_find_peer(core, id, &view);
+    if ((!is_reached && !is_kept) || may_be_claimed(checks, is_core, node, gone)) {
+        return;
+    }
+    if (is_reached) {
         check_break(checks, CHECK_REST_DEPARTED,
                     "node %u: still reaches node %u, which went %" PRIu64 " s ago", node, gone,
                     for_ns / NS_PER_S);
     }
-    if (for_ns > time_after(fade_ns, FADED_AFTER) && core_find_peer(core, id, &view)) {
+    if (is_kept) {
         check_break(checks, CHECK_REST_DEPARTED,
                     "node %u: still has the record of node %u, which went %" PRIu64 " s ago", node,
                     gone, for_ns / NS_PER_S);
@@ -293,7 +355,7 @@ static void check_gone_everywhere(struct checks *checks, const bool *is_core, ui
     uint32_t start = (uint32_t)rng_below(&checks->rng, stride);
     for (uint32_t i = start; i < checks->node_count; i += stride) {
         if (is_core[i]) {
-            check_gone(checks, i, gone);
+            check_gone(checks, is_core, i, gone);
         }
     }
 }

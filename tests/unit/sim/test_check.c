@@ -315,6 +315,27 @@ Test(check_at_rest, departed_node_that_is_still_reached_is_caught) {
     rig_free(rig);
 }
 
+/* Node 1, a neighbour of the departed node 2, tells for ever that they are linked. */
+Test(check_at_rest, departed_node_that_a_forger_may_claim_is_no_breach) {
+    uint32_t forger = 1;
+    const struct scenario_fault line = {
+        .kind = FAULT_LIAR,
+        .count = 1,
+        .lies = LIE_FORGE,
+        .who = {.kind = PICK_LIST, .list = &forger, .list_count = 1}};
+    struct rig *rig = rig_ring(6, NULL, &line);
+    rig_run(rig, NS_PER_S);
+    cr_assert_eq(faults_lies_of(rig->faults, 1), (uint32_t)LIE_FORGE);
+    world_crash(rig->world, 2, WORLD_CRASH_KEEP, false);
+    bool *is_core = all_core(rig);
+    is_core[1] = false;
+    rig->checks->nodes[2].state_at -= 31 * NS_PER_S;
+    rest_departed(rig->checks, is_core);
+    rig_expect_whole(rig);
+    free(is_core);
+    rig_free(rig);
+}
+
 Test(check_at_rest, record_of_a_departed_node_fades) {
     struct scenario scenario = rig_scenario(TOPOLOGY_RING, 6);
     scenario.fade_ns = 60 * NS_PER_S;
