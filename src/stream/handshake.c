@@ -378,8 +378,7 @@ static void handle_unknown(struct streams *streams, const struct weft_peer_id *s
         return;
     }
     session->hint_at = now;
-    session->is_wanted = true;
-    session_try_now(session);
+    session_greet(session, now);
 }
 
 /* What was sealed for the former life nobody can open any more. */

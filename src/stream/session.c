@@ -204,6 +204,12 @@ void session_try_now(struct session *session) {
     session_wake(session);
 }
 
+void session_greet(struct session *session, weft_ns now) {
+    session->is_wanted = true;
+    session_try_now(session);
+    timers_arm(&session->streams->timers, &session->handshake_timer, time_after(now, NS_PER_S));
+}
+
 static weft_ns init_delay(const struct session *session) {
     unsigned shift = session->init_tries;
     return NS_PER_S << (shift < INIT_DELAY_SHIFT_MAX ? shift : INIT_DELAY_SHIFT_MAX);
@@ -231,9 +237,7 @@ static void rekey_if_due(struct session *session, weft_ns now) {
         (rekey_at(session) > now && session->current->number < KEYS_PACKETS_REKEY)) {
         return;
     }
-    session->is_wanted = true;
-    session_try_now(session);
-    timers_arm(&session->streams->timers, &session->handshake_timer, time_after(now, NS_PER_S));
+    session_greet(session, now);
 }
 
 bool session_may_seal(struct session *session, weft_ns now) {

@@ -50,6 +50,8 @@ void session_path_changed(struct session *session);
 /* The way is another, but what is under way over the former one will arrive. */
 void session_path_moved(struct session *session, weft_ns now);
 
+/* Wants a handshake from now on, at once and then again until it is answered. */
+void session_greet(struct session *session, weft_ns now);
 /* The peer answers or not: tries the handshake again at once. */
 void session_try_now(struct session *session);
 
