@@ -251,6 +251,26 @@ static bool is_liveness(const struct checks *checks) {
     return world_scenario(checks->world)->chaos.mode == CHAOS_LIVENESS;
 }
 
+/* Those of the core that live; the caller's to free. */
+static bool *live_core(const struct checks *checks) {
+    bool *is_core = must(calloc((size_t)checks->node_count + 1, sizeof *is_core));
+    faults_core(checks->faults, is_core);
+    for (uint32_t i = 0; i < checks->node_count; i++) {
+        is_core[i] = is_core[i] && check_is_live(checks, i);
+    }
+    return is_core;
+}
+
+bool checks_may_rest(struct checks *checks) {
+    if (!is_liveness(checks)) {
+        return checks_is_settled(checks);
+    }
+    bool *is_core = live_core(checks);
+    bool does_arrive = rest_all_arrive(checks, is_core);
+    free(is_core);
+    return does_arrive;
+}
+
 static void rest_streams(struct checks *checks, const bool *is_core) {
     size_t left = load_unfinished_among(checks->load, is_liveness(checks) ? is_core : NULL);
     check_saw(checks, CHECK_REST_STREAMS);
@@ -262,11 +282,7 @@ static void rest_streams(struct checks *checks, const bool *is_core) {
 
 /* The broken nodes of LIVENESS may go on dialling for ever, so its traffic is not compared. */
 void checks_at_rest(struct checks *checks) {
-    bool *is_core = must(calloc((size_t)checks->node_count + 1, sizeof *is_core));
-    faults_core(checks->faults, is_core);
-    for (uint32_t i = 0; i < checks->node_count; i++) {
-        is_core[i] = is_core[i] && check_is_live(checks, i);
-    }
+    bool *is_core = live_core(checks);
     if (rest_topology(checks, is_core)) {
         rest_paths(checks, is_core);
         rest_records(checks, is_core);

@@ -20,6 +20,9 @@ void checks_free(struct checks *checks);
 bool checks_is_settled(struct checks *checks);
 /* t=0 is now: what traffic and timers are at rest is known. */
 void checks_begin(struct checks *checks);
+/* Whether what is at rest may be looked at now: the mesh is settled; in LIVENESS, every two of the
+ * core find each other. */
+bool checks_may_rest(struct checks *checks);
 /* The state at rest, at the end: looks at the traffic of the rest's last third too, so call it when
  * `rest_ns` of the scenario is over. */
 void checks_at_rest(struct checks *checks);

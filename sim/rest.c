@@ -115,6 +115,19 @@ static bool does_arrive(struct checks *checks, uint32_t from, uint32_t to, uint3
     return *at == to;
 }
 
+bool rest_all_arrive(struct checks *checks, const bool *is_core) {
+    uint64_t pairs = (uint64_t)checks->node_count * checks->node_count;
+    for (uint64_t i = 0; i < pairs; i++) {
+        uint32_t from = (uint32_t)(i / checks->node_count);
+        uint32_t to = (uint32_t)(i % checks->node_count);
+        uint32_t at = from;
+        if (is_core[from] && is_core[to] && !does_arrive(checks, from, to, &at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* LIVENESS: some way must lead there. */
 static void check_arrives(struct checks *checks, uint32_t from, uint32_t to) {
     uint32_t at = from;

@@ -153,12 +153,13 @@ bool run_advance(struct run *run, weft_ns span) {
     return go_on(run, span, ADVANCE_STEP);
 }
 
-/* A mesh at rest still tells now and then what a link has come to cost. That a look falls between
- * the telling and the hearing proves nothing, so it waits until all agree; but not for long. */
+/* A mesh at rest still tells now and then what a link has come to cost, and in LIVENESS who is broken
+ * may gain and lose links for ever. That a look falls between the telling and the hearing proves
+ * nothing, so it waits until all agree; but not for long. */
 static bool await_news(struct run *run) {
     weft_ns until = time_after(run_now(run), NEWS_WITHIN);
     bool is_good = true;
-    while (is_good && run_now(run) < until && !checks_is_settled(run->checks)) {
+    while (is_good && run_now(run) < until && !checks_may_rest(run->checks)) {
         is_good = go_on(run, ADVANCE_STEP, ADVANCE_STEP);
     }
     return is_good;
