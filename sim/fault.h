@@ -35,8 +35,8 @@ size_t faults_done(const struct faults *faults, const struct fault_done **out);
 /* Which faults were ever about this node itself, as their `who`, or its lies: bits 1 << FAULT_x.
  * Who has none is healthy. */
 uint32_t faults_of(const struct faults *faults, uint32_t node);
-/* How the node lies now: bits of enum lie_kind, 0 when it does not. What a liar says and sends is no
- * load. */
+/* How the node lies now: bits of enum lie_kind, 0 when it does not. What a liar says and sends is
+ * no load. */
 uint32_t faults_lies_of(const struct faults *faults, uint32_t node);
 /* How often each kind was begun. Metric "fault.KIND" too. */
 uint64_t faults_count(const struct faults *faults, enum fault_kind kind);

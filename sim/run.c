@@ -153,9 +153,9 @@ bool run_advance(struct run *run, weft_ns span) {
     return go_on(run, span, ADVANCE_STEP);
 }
 
-/* A mesh at rest still tells now and then what a link has come to cost, and in LIVENESS who is broken
- * may gain and lose links for ever. That a look falls between the telling and the hearing proves
- * nothing, so it waits until all agree; but not for long. */
+/* A mesh at rest still tells now and then what a link has come to cost, and in LIVENESS who is
+ * broken may gain and lose links for ever. That a look falls between the telling and the hearing
+ * proves nothing, so it waits until all agree; but not for long. */
 static bool await_news(struct run *run) {
     weft_ns until = time_after(run_now(run), NEWS_WITHIN);
     bool is_good = true;

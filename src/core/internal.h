@@ -201,7 +201,7 @@ struct core {
     uint32_t label_count;
     struct wire_word *told; /* of our links, to the mesh; NULL: nothing yet */
     bool is_self_dirty;     /* our record is not what was last told */
-    weft_ns publish_at; /* when it may be told */
+    weft_ns publish_at;     /* when it may be told */
     weft_ns published_at;
     weft_ns publish_gap; /* grows while one telling follows another */
     struct bucket publishes;

@@ -80,8 +80,8 @@ static uint32_t list_links(const struct core *core, enum listener listener,
         if (link->is_surplus) {
             continue;
         }
-        out[count++] = (struct wire_peer_link){.peer = link->peer,
-                                               .cost_us = cost_for(core, listener, link)};
+        out[count++] =
+            (struct wire_peer_link){.peer = link->peer, .cost_us = cost_for(core, listener, link)};
     }
     qsort(out, count, sizeof(*out), by_peer);
     return count;

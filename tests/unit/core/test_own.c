@@ -298,8 +298,8 @@ Test(core_own, a_loss_is_told_at_once) {
     mesh_free(mesh);
 }
 
-/* Were it to count at once, we would send round by those who still send through us, and frames would
- * circle until it is told (seed 4 of chaos-liveness, 2 s). */
+/* Were it to count at once, we would send round by those who still send through us, and frames
+ * would circle until it is told (seed 4 of chaos-liveness, 2 s). */
 Test(core_own, a_dearer_link_counts_for_our_routes_when_it_is_told) {
     struct mesh *mesh = make_star(3);
     struct core *core = mesh_core(mesh, 1);

@@ -427,7 +427,8 @@ Test(session, hints_of_unknown_sessions_do_no_harm) {
     net_fini(&net);
 }
 
-/* Seed 939 of chaos-safety-small: nobody asked again, and the streams stood until they were reset. */
+/* Seed 939 of chaos-safety-small: nobody asked again, and the streams stood until they were reset.
+ */
 Test(session, the_handshake_that_a_hint_begins_is_repeated_when_lost) {
     net_init(&net, 22, 2);
     struct end *end = net_open(&net, 0, 1, 10);
