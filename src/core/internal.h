@@ -199,9 +199,9 @@ struct core {
     uint32_t address_count;
     char *labels[2 * WIRE_LABELS_MAX];
     uint32_t label_count;
-    struct wire_word *told; /* of our links, to the mesh; NULL: nothing yet */
     bool is_self_dirty;     /* our record is not what was last told */
-    weft_ns publish_at;     /* when it may be told */
+    struct wire_word *told; /* of our links, to the mesh; NULL: nothing yet */
+    weft_ns publish_at;     /* when our record may be told */
     weft_ns published_at;
     weft_ns publish_gap; /* grows while one telling follows another */
     struct bucket publishes;
