@@ -44,13 +44,19 @@ static bool is_sentinel(struct checks *checks, uint32_t node) {
     return node == checks->sentinel && check_is_healthy(checks, node);
 }
 
+/* Once everything healed a faulty node comes back, as it should. */
+static bool is_healed(const struct checks *checks) {
+    weft_ns run_ns = world_scenario(checks->world)->run_ns;
+    return world_now(checks->world) >= time_after(checks->begun_at, run_ns);
+}
+
 static void reach_changed(struct checks *checks, uint32_t node, const struct trace_event *event,
                           bool is_lost) {
     uint32_t peer = 0;
     if (!checks->has_begun || !check_is_healthy(checks, node) || !peer_of(checks, event, &peer)) {
         return;
     }
-    if (is_sentinel(checks, node)) {
+    if (is_sentinel(checks, node) && !is_healed(checks)) {
         checks->nodes[peer].changes++;
         checks->nodes[peer].changed_at = world_now(checks->world);
     }

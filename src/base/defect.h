@@ -54,7 +54,8 @@ struct defect {
     X(VERSION_WRAPS, "version-wraps", "compare versions by their low four bits")                   \
     X(TOMBSTONE_IGNORED, "tombstone-ignored", "keep a record although its tombstone came")         \
     X(SYNC_SKIPS, "sync-skips", "leave some records out of whatever is reconciled")                \
-    X(DIALS_GIVEN_UP, "dials-given-up", "never dial again after three rounds of failures")
+    X(DIALS_GIVEN_UP, "dials-given-up", "never dial again after three rounds of failures")         \
+    X(FLAPS_UNCOUNTED, "flaps-uncounted", "tell of a node's links however often it went and came")
 
 enum defect_id {
     DEFECT_NONE,

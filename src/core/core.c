@@ -205,6 +205,7 @@ void core_free(struct core *core) {
     streams_free(core->streams);
     gossip_free(core->gossip);
     dialer_free(core->dialer);
+    damping_fini(&core->damping);
     router_free(core->router);
     core_own_fini(core);
     free(core);

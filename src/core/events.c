@@ -49,6 +49,14 @@ static void forget_peer(struct core *core, const struct weft_peer_id *peer) {
     dialer_forget(core->dialer, peer);
 }
 
+/* A bad node may lose its links one by one, and say so as it does. */
+static void note_thinned(struct core *core, const struct wire_word *word) {
+    if (word->link_count < DAMPING_LINKS_MIN &&
+        router_listed(core->router, &word->owner) >= DAMPING_LINKS_MIN) {
+        damping_thinned(&core->damping, &word->owner, core->now);
+    }
+}
+
 /* Its body is read only if its addresses are wanted: all else is in its word, which is parsed once
  * for all who hold the record. */
 static void learn_addresses(struct core *core, const struct record *record) {
@@ -68,10 +76,14 @@ static void learn_peer(struct core *core, struct record *record) {
     if (err == WEFT_OK) {
         streams_peer_life(core->streams, &record->owner, record->incarnation, word->instance,
                           core->now);
+        note_thinned(core, word);
         err = router_set_peer(core->router, word, core->now);
     }
     if (err == WEFT_OK) {
         learn_addresses(core, record);
+        if (core->trial_count > 0 && !router_reaches(core->router, &record->owner)) {
+            core_trials_review(core);
+        }
         return;
     }
     if (err == WEFT_ERR_INVALID || err == WEFT_ERR_MALFORMED) { /* a tombstone, or unreadable */
@@ -177,6 +189,17 @@ static void save_owner(struct core *core, const struct weft_peer_id *owner) {
     recordset_each_of(gossip_records(core->gossip), owner, save_one, core);
 }
 
+static void note_loss(struct core *core, const struct weft_peer_id *peer) {
+    const struct damping_loss loss = router_loss_of(core->router, peer);
+    if (damping_lost(&core->damping, peer, &loss, core->now) &&
+        damping_trial(&core->damping, peer, core->now) >= DAMPING_LONG_NS) {
+        char text[WEFT_PEER_ID_TEXT];
+        weft_peer_id_format(peer, text);
+        trace(&core->host, TRACE_WARN, "peer-damped", "id=%s", text);
+        core_trial_repeat(core, peer);
+    }
+}
+
 static void trace_reach(struct core *core, const struct weft_peer_id *peer, bool is_reached) {
     char name[WEFT_NAME_MAX + 1];
     char text[WEFT_PEER_ID_TEXT];
@@ -192,6 +215,7 @@ static void reach_changed(struct core *core, const struct weft_peer_id *peer, bo
     }
     if (!is_reached) {
         save_owner(core, peer);
+        note_loss(core, peer);
     }
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the files of this folder share. core.c owns the life cycle and the order of work; links.c
- * the links and their heartbeats; dials.c what the connection maker wants; own.c what we say of
- * ourselves, the planned leave and the quarantine; events.c what gossip and routes tell; traffic.c
- * frames in and packets out; services.c and offer.c the registry; view.c the questions.
+ * the links and their heartbeats; trials.c those whose peers were lost lately; dials.c what the
+ * connection maker wants; own.c what we say of ourselves, the planned leave and the quarantine;
+ * events.c what gossip and routes tell; traffic.c frames in and packets out; services.c and offer.c
+ * the registry; view.c the questions.
  */
 #ifndef CORE_INTERNAL_H
 #define CORE_INTERNAL_H
@@ -116,6 +117,7 @@ struct core_link {
     bool is_closing;      /* ACTION_CLOSE is out: nothing more is sent or believed */
     bool is_surplus;      /* not told to the mesh any more, to be closed at surplus_at */
     weft_ns surplus_at;
+    weft_ns trial_until; /* not told to the mesh before, for it was lost lately (damping.h); or 0 */
     size_t room[WIRE_CLASS_COUNT];
     uint64_t frames_in;
     uint64_t frames_out;
@@ -178,12 +180,14 @@ struct core {
     weft_ns now;
     struct router *router;
     struct dialer *dialer;
+    struct damping damping;
     struct gossip *gossip;
     struct streams *streams;
     struct ring actions;
     weft_ns links_due;       /* never later than core_links_deadline, which walks all links */
     struct link_table links; /* of struct core_link */
     struct map *neighbours;  /* peer id -> struct core_link: the one link in use for each */
+    size_t trial_count;      /* links on trial, or a few more: those that went are not taken off */
     struct map *attempts;    /* stream id -> struct attempt */
     struct map *blocked;     /* peer id -> struct blocked */
     struct map *watched;     /* peer id -> struct watched */
@@ -240,6 +244,15 @@ void core_heartbeat_in(struct core *core, struct core_link *link, const struct w
 
 /* dials.c */
 void core_dial_and_trim(struct core *core);
+
+/* trials.c */
+void core_trial_begin(struct core *core, struct core_link *link);
+void core_trial_heard(struct core *core, struct core_link *link);
+void core_trial_end(struct core *core, struct core_link *link);
+/* A peer was lost again: a link to it that is still up has proved nothing. */
+void core_trial_repeat(struct core *core, const struct weft_peer_id *peer);
+/* A peer whom nothing leads to has spoken: those on trial may be the way to it. */
+void core_trials_review(struct core *core);
 
 /* own.c */
 WEFT_MUST_CHECK enum weft_err core_own_init(struct core *core);

@@ -153,6 +153,7 @@ static void enter_neighbours(struct core *core, struct core_link *link) {
     trace(&core->host, TRACE_INFO, "link-up", "peer=%s link=%llu remote=%s direction=%s",
           link->name, (unsigned long long)link->id.value, link->remote,
           link->role == LINK_DIALLED ? "out" : "in");
+    core_trial_begin(core, link);
     core_own_changed(core, router_reaches(core->router, &link->peer) ? OWN_GAINED : OWN_NEEDED);
 }
 
@@ -268,6 +269,7 @@ void core_link_alive(struct core *core, struct link_id id, weft_ns now) {
     core_enter(core, now);
     struct core_link *link = core_link_find(core, id);
     if (link != NULL) {
+        core_trial_heard(core, link);
         link->last_heard = now;
     }
 }
@@ -297,7 +299,7 @@ static void send_heartbeat(struct core *core, struct core_link *link) {
     struct wire_heartbeat beat = {
         .flags = link->has_rtt ? 0 : WIRE_HEARTBEAT_ANSWER,
         .sent_us = clock_us(core->now),
-        .digest = recordset_digest(gossip_records(core->gossip)),
+        .digest = link->trial_until == 0 ? recordset_digest(gossip_records(core->gossip)) : 0,
     };
     if (link->has_echo) {
         beat.flags |= WIRE_HEARTBEAT_ECHO;
@@ -391,7 +393,7 @@ void core_heartbeat_in(struct core *core, struct core_link *link, const struct w
             measured(core, link, sample_us);
         }
     }
-    if (link->is_used) {
+    if (beat.digest != 0 && link->trial_until == 0 && link->is_used) {
         gossip_digest_heard(core->gossip, link->id, beat.digest, core->now);
     }
     if ((beat.flags & WIRE_HEARTBEAT_ANSWER) != 0 &&
@@ -440,6 +442,8 @@ void core_links_tick(struct core *core) {
             core_link_close(core, link, WIRE_CLOSE_SILENT, "no sign of life");
         } else if (link->is_surplus && link->surplus_at <= core->now) {
             core_link_close(core, link, WIRE_CLOSE_SURPLUS, "more links than wanted");
+        } else if (link->trial_until != 0 && link->trial_until <= core->now) {
+            core_trial_end(core, link);
         } else if (link->beat_at <= horizon) {
             send_heartbeat(core, link);
             link->beat_at = time_after(core->now, core->config.heartbeat);
@@ -453,8 +457,9 @@ weft_ns core_links_deadline(const struct core *core) {
         const struct core_link *link = core->links.items[i];
         if (!link->is_closing) {
             weft_ns surplus_at = link->is_surplus ? link->surplus_at : WEFT_NEVER;
+            weft_ns trial_until = link->trial_until != 0 ? link->trial_until : WEFT_NEVER;
             deadline = time_min(deadline, time_min(link->beat_at, dead_at(core, link)));
-            deadline = time_min(deadline, surplus_at);
+            deadline = time_min(deadline, time_min(surplus_at, trial_until));
         }
     }
     return deadline;

@@ -77,7 +77,7 @@ static uint32_t list_links(const struct core *core, enum listener listener,
     for (struct map_entry *entry = map_first(core->neighbours);
          entry != NULL && count < WIRE_LINKS_MAX; entry = map_next(entry)) {
         const struct core_link *link = map_value(entry);
-        if (link->is_surplus) {
+        if (link->is_surplus || link->trial_until != 0) {
             continue;
         }
         out[count++] =

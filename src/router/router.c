@@ -123,9 +123,12 @@ bool router_next_reach(struct router *router, struct weft_peer_id *peer, bool *i
     return true;
 }
 
-bool router_reaches(const struct router *router, const struct weft_peer_id *peer) {
-    uint32_t slot = topology_find(&router->topology, peer);
+static bool slot_is_reached(const struct router *router, uint32_t slot) {
     return slot != TOPOLOGY_NONE && router->topology.parents[slot] != TOPOLOGY_NONE;
+}
+
+bool router_reaches(const struct router *router, const struct weft_peer_id *peer) {
+    return slot_is_reached(router, topology_find(&router->topology, peer));
 }
 
 static void routes_drop(struct router *router) {
@@ -293,6 +296,43 @@ static bool lists(const struct router *router, const struct weft_peer_id *one,
 bool router_has_link(const struct router *router, const struct weft_peer_id *one,
                      const struct weft_peer_id *other) {
     return lists(router, one, other) && lists(router, other, one);
+}
+
+struct damping_loss router_loss_of(const struct router *router, const struct weft_peer_id *peer) {
+    uint32_t slot = topology_find(&router->topology, peer);
+    struct damping_loss loss = {0};
+    if (slot == TOPOLOGY_NONE) {
+        return loss;
+    }
+    const struct wire_word *word = router->topology.words[slot];
+    loss.listed = word->link_count;
+    loss.is_leaving = (word->flags & WIRE_PEER_LEAVING) != 0;
+    for (uint32_t i = 0; i < word->link_count; i++) {
+        uint32_t far = topology_find(&router->topology, &word->links[i].peer);
+        bool is_denied =
+            slot_is_reached(router, far) && wire_word_cost(router->topology.words[far], peer) == 0;
+        loss.denying += is_denied ? 1 : 0;
+    }
+    return loss;
+}
+
+size_t router_behind(const struct router *router, const struct weft_peer_id *peer,
+                     struct weft_peer_id *out, size_t max) {
+    uint32_t slot = topology_find(&router->topology, peer);
+    uint32_t link_count = slot != TOPOLOGY_NONE ? router->topology.words[slot]->link_count : 0;
+    size_t count = 0;
+    for (uint32_t i = 0; i < link_count && count < max; i++) {
+        uint32_t far = topology_far(&router->topology, slot, i);
+        if (far != TOPOLOGY_NONE && !slot_is_reached(router, far)) {
+            out[count++] = router->topology.words[far]->owner;
+        }
+    }
+    return count;
+}
+
+uint32_t router_listed(const struct router *router, const struct weft_peer_id *peer) {
+    uint32_t slot = topology_find(&router->topology, peer);
+    return slot != TOPOLOGY_NONE ? router->topology.words[slot]->link_count : 0;
 }
 
 bool router_can_spare(const struct router *router, const struct weft_peer_id *neighbour) {

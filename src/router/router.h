@@ -23,7 +23,8 @@
  * our own waits only until the last one due is 100 ms past (A5).
  *
  *   needs only the spanning tree        router_next_reach, router_reaches, router_reachable_count,
- *                                       router_degree, router_can_spare
+ *                                       router_degree, router_can_spare, router_loss_of,
+ *                                       router_behind
  *   makes stale routes be computed      router_path_to, router_next_hop, router_forward,
  *                                       router_children, router_digest, router_trace
  *   answers from what is there          router_peers_behind
@@ -32,6 +33,7 @@
 #define ROUTER_ROUTER_H
 
 #include "base/hash.h"
+#include "router/damping.h"
 #include "router/pool.h"
 #include "wire/message.h"
 
@@ -114,6 +116,18 @@ size_t router_degree(const struct router *router, const struct weft_peer_id *pee
 /* Whether both list the other: the link between them counts. Cost: two look-ups. */
 bool router_has_link(const struct router *router, const struct weft_peer_id *one,
                      const struct weft_peer_id *other);
+
+/* What the words say of a peer that is reached no more: whether it went alone. Cost: a look-up for
+ * each link that it lists. */
+struct damping_loss router_loss_of(const struct router *router, const struct weft_peer_id *peer);
+
+/* The peers that a link to this one would let us reach, beyond itself: its two-way neighbours whom
+ * nothing leads to now. At most `max` are written; returns how many. Cost as router_loss_of. */
+size_t router_behind(const struct router *router, const struct weft_peer_id *peer,
+                     struct weft_peer_id *out, size_t max);
+
+/* How many links a peer lists, two-way or not; 0 if unknown. */
+uint32_t router_listed(const struct router *router, const struct weft_peer_id *peer);
 
 /* Whether the mesh stays whole for us without our link to `neighbour`: it, too, is reached another
  * way. The connection maker asks before it trims. Cost: usually a few look-ups, at worst a walk of
