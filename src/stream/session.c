@@ -433,13 +433,13 @@ void session_path_moved(struct session *session, weft_ns now) {
     session->rtt_min = session->rtt;
 }
 
-void session_path_changed(struct session *session) {
+void session_path_changed(struct session *session, weft_ns now) {
     session->epoch_order = session->order_next;
     session->rtt_min = session->rtt;
     session->has_path_probe = false;
     for (struct list *link = session->streams_all.next; link != &session->streams_all;
          link = link->next) {
-        stream_path_changed(LIST_OWNER(link, struct stream, session_link));
+        stream_path_changed(LIST_OWNER(link, struct stream, session_link), now);
     }
     answer_probe_again(session);
     say_resets_again(session);

@@ -45,7 +45,7 @@ void session_confirm(struct session *session, struct session_keys *keys, weft_ns
 void session_mind_hold(struct session *session, weft_ns now);
 
 /* The path changed under it: what is missing is asked for at once. */
-void session_path_changed(struct session *session);
+void session_path_changed(struct session *session, weft_ns now);
 
 /* The way is another, but what is under way over the former one will arrive. */
 void session_path_moved(struct session *session, weft_ns now);

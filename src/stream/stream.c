@@ -13,6 +13,7 @@
 
 #define SLOTS_FIRST 16
 #define WIRE_ID_LARGER ((uint64_t)1 << 63) /* ids of the end with the larger peer id */
+#define RELAYS_LEARN (250 * NS_PER_MS)     /* mostly: the second of quick changes waits 100 ms */
 #define PROBE_SHIFT_MAX 3                  /* after 1 s, 2 s, 4 s, then every 8 s */
 #define SILENCE_MIN NS_PER_S
 #define SILENCE_MAX (4 * NS_PER_S)
@@ -394,7 +395,23 @@ void stream_close_if_done(struct stream *stream) {
     stream_raise(streams, stream, STREAM_EVENT_CLOSED);
 }
 
-void stream_path_changed(struct stream *stream) {
+/* What is asked over a new path may be lost there, while its relays have yet to learn of it: the
+ * first silence on it is a short one, however long those on the old one had become. */
+static void watch_anew(struct stream *stream, weft_ns now) {
+    if (!is_waiting(stream)) {
+        return;
+    }
+    stream->probe_tries = 0;
+    weft_ns silence = silence_max(stream);
+    weft_ns first = 4 * stream->session->rtt;
+    first = first < RELAYS_LEARN ? RELAYS_LEARN : first;
+    first = first > silence ? silence : first;
+    stream->progress_at = time_since(silence - first, now);
+    timers_arm(&stream->session->streams->timers, &stream->timer, time_after(now, first));
+}
+
+void stream_path_changed(struct stream *stream, weft_ns now) {
+    watch_anew(stream, now);
     if (stream->state == STREAM_STATE_OPENING) {
         open_again(stream);
         return;

@@ -81,7 +81,7 @@ void stream_violate(struct stream *stream, weft_ns now);
 void stream_close_if_done(struct stream *stream);
 
 /* Events of the session below it. */
-void stream_path_changed(struct stream *stream);
+void stream_path_changed(struct stream *stream, weft_ns now);
 void stream_peer_restarted(struct session *session, weft_ns now);
 
 #endif

@@ -136,7 +136,7 @@ void streams_route(struct streams *streams, const struct weft_peer_id *peer,
     }
     session->route = route;
     if (route == STREAM_ROUTE_CHANGED && !DEFECT(PATH_CHANGE_UNTOLD)) {
-        session_path_changed(session);
+        session_path_changed(session, now);
     } else if (route == STREAM_ROUTE_MOVED) {
         session_path_moved(session, now);
     }

@@ -195,6 +195,25 @@ Test(failover, waits_without_a_path_and_goes_on) {
     net_fini(&net);
 }
 
+/* A path that dies silently is probed more and more seldom. What is asked over the next one, which
+ * its relays may not know of yet, starts anew. */
+Test(failover, a_probe_lost_while_relays_learn_is_repeated_soon) {
+    net_init(&net, 8, 2);
+    struct end *end = net_open(&net, 0, 1, 1000);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    net.channels[0][1].is_cut = net.channels[1][0].is_cut = true;
+    end->to_write += 1000;
+    net_run(&net, net.now + 3200 * NS_PER_MS);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_CHANGED);
+    net_run(&net, net.now + 100 * NS_PER_MS);
+    net.channels[0][1].is_cut = net.channels[1][0].is_cut = false;
+    cr_assert_eq(net_far_end(&net, end)->read, 1000);
+    net_run(&net, net.now + 200 * NS_PER_MS);
+    cr_assert_eq(net_far_end(&net, end)->read, 2000);
+    net_fini(&net);
+}
+
 Test(failover, sends_nothing_without_a_path) {
     net_init(&net, 6, 2);
     (void)net_open(&net, 0, 1, 40000000);
