@@ -5,6 +5,7 @@
  * keys only once a packet sealed with them came: an INIT alone, which may be a replay, ends
  * nothing.
  */
+#include "stream/flow.h"
 #include "stream/session.h"
 
 #include <string.h>
@@ -177,6 +178,7 @@ static void note_instance(struct session *session, const struct session_keys *ke
     if (has_restarted || has_forgotten) {
         handshake_drop_keys(session, &session->previous); /* its late packets would open anew */
         stream_peer_restarted(session, now);
+        flow_peer_restarted(session);
     }
 }
 
@@ -406,6 +408,7 @@ void streams_peer_life(struct streams *streams, const struct weft_peer_id *peer,
     session->far_session = 0;
     session->incarnation = incarnation;
     stream_peer_restarted(session, now);
+    flow_peer_restarted(session);
     session_wake(session);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "stream/flow.h"
 #include "stream/receive.h"
 #include "stream/send.h"
 #include "stream/session.h"
@@ -120,6 +121,14 @@ static void write_farewells(struct wire_writer *writer, struct session *session)
     }
 }
 
+static void write_flow_ends(struct wire_writer *writer, struct session *session) {
+    struct flow_farewell end;
+    while (has_room(writer, SMALL_PART_MAX) && ring_pop(&session->flow_ends, &end)) {
+        write_part(writer, (struct wire_part){.type = WIRE_PART_FLOW_END,
+                                              .as.flow_end = {end.flow, end.reason}});
+    }
+}
+
 static void write_streams(struct wire_writer *writer, struct session *session, weft_ns now) {
     struct list *link;
     while (has_room(writer, STREAM_PARTS_MAX) && (link = list_first(&session->control)) != NULL) {
@@ -164,7 +173,7 @@ static void write_messages(struct wire_writer *writer, struct session *session) 
 static bool owes_small_parts(const struct session *session) {
     return session->is_confirm_due || session->farewells.count > 0 ||
            !list_is_empty(&session->control) || session->pings.count > 0 ||
-           session->pongs.count > 0 || session->messages.count > 0;
+           session->pongs.count > 0 || session->messages.count > 0 || session->flow_ends.count > 0;
 }
 
 static bool next_control(struct session *session, weft_ns now, struct stream_packet *out) {
@@ -175,6 +184,7 @@ static bool next_control(struct session *session, weft_ns now, struct stream_pac
     struct wire_writer writer = wire_writer_of(session->streams->scratch, WIRE_PACKET_BYTES_MAX);
     write_header(&writer, keys);
     write_farewells(&writer, session);
+    write_flow_ends(&writer, session);
     write_streams(&writer, session, now);
     if (list_is_empty(&session->control)) {
         write_path_ping(&writer, session);
@@ -315,10 +325,34 @@ static bool next_data(struct session *session, weft_ns now, struct stream_packet
     return false;
 }
 
+/* Datagrams of one flow that wait together leave together. */
+static bool next_datagrams(struct session *session, weft_ns now, struct stream_packet *out) {
+    struct flow *flow = flow_next(session, now);
+    struct wire_writer writer;
+    if (flow == NULL || !begin(session, flow_packet_bytes(flow), out, &writer)) {
+        return false;
+    }
+    flow_write(flow, &writer);
+    out->frame->len = (uint32_t)seal(session->current, &writer);
+    out->class = WIRE_CLASS_STREAM;
+    out->flow = flow_label(flow);
+    out->is_datagram = true;
+    return true;
+}
+
+/* Streams and datagrams take turns, and what one leaves the other takes. */
+static bool next_in_turn(struct session *session, weft_ns now, struct stream_packet *out) {
+    session->is_datagrams_turn = !session->is_datagrams_turn;
+    return (session->is_datagrams_turn && next_datagrams(session, now, out)) ||
+           next_probe(session, now, out) || next_data(session, now, out) ||
+           next_datagrams(session, now, out);
+}
+
 static bool has_work(const struct session *session) {
     return !list_is_empty(&session->opens) || !list_is_empty(&session->control) ||
            !list_is_empty(&session->data) || !list_is_empty(&session->probes) ||
-           session->messages.count > 0 || session->pings.count > 0 || session->is_wanted;
+           !list_is_empty(&session->flows_ready) || session->messages.count > 0 ||
+           session->pings.count > 0 || session->is_wanted;
 }
 
 bool packet_next(struct session *session, weft_ns now, struct stream_packet *out) {
@@ -329,6 +363,7 @@ bool packet_next(struct session *session, weft_ns now, struct stream_packet *out
                                                   : has_work(session) || owes_small_parts(session);
     bool may_seal = has_something && session_may_seal(session, now);
     out->destination = session->id;
+    out->is_datagram = false;
     if (session->is_init_due) {
         out->class = WIRE_CLASS_MESSAGE;
         out->flow = 0;
@@ -340,6 +375,5 @@ bool packet_next(struct session *session, weft_ns now, struct stream_packet *out
     }
     session->used_at = now;
     return next_open(session, now, out) || next_control(session, now, out) ||
-           (!session->is_blocked &&
-            (next_probe(session, now, out) || next_data(session, now, out)));
+           (!session->is_blocked && next_in_turn(session, now, out));
 }

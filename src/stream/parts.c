@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "stream/flow.h"
 #include "stream/receive.h"
 #include "stream/send.h"
 #include "stream/session.h"
@@ -341,6 +342,14 @@ static bool handle_message(struct arrival *arrival, const struct wire_part_messa
     return true;
 }
 
+static bool handle_flow_end(struct session *session, const struct wire_part_flow_end *end) {
+    struct flow *flow = flow_on_wire(session, end->flow);
+    if (flow != NULL) {
+        flow_heard_end(flow, (enum wire_reset_reason)end->reason);
+    }
+    return false;
+}
+
 /* Acts on one part; whether it brought anything. */
 static bool handle(struct arrival *arrival, const struct wire_part *part) {
     switch ((enum wire_part_type)part->type) {
@@ -363,7 +372,9 @@ static bool handle(struct arrival *arrival, const struct wire_part *part) {
     case WIRE_PART_PONG:
         return handle_pong(arrival, part->as.ping.token);
     case WIRE_PART_DATAGRAM:
-        break;
+        return flow_heard(arrival->session, &part->as.datagram, arrival->now);
+    case WIRE_PART_FLOW_END:
+        return handle_flow_end(arrival->session, &part->as.flow_end);
     }
     return false; /* of a later version: skipped */
 }

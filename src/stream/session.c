@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "stream/flow.h"
 #include "stream/handshake.h"
 #include "stream/send.h"
 #include "stream/stream.h"
@@ -31,6 +32,10 @@ static void init_lists(struct session *session) {
     list_init(&session->delayed);
     list_init(&session->data);
     list_init(&session->probes);
+    list_init(&session->flows_in);
+    list_init(&session->flows_out);
+    list_init(&session->flows_ready);
+    ring_init(&session->flow_ends, sizeof(struct flow_farewell), FLOW_ENDS_MAX);
     ring_init(&session->farewells, sizeof(struct farewell), FAREWELLS_MAX);
     ring_init(&session->resets, sizeof(struct pending_reset), RESETS_MAX);
     ring_init(&session->messages, sizeof(struct frame *), MESSAGE_QUEUE_BYTES_MAX);
@@ -103,6 +108,7 @@ static void retire_wire_ids(const struct session *session) {
 void session_free(struct session *session) {
     ASSERT(list_is_empty(&session->streams_all));
     retire_wire_ids(session);
+    flow_session_gone(session);
     disarm_all(session);
     drop_messages(session);
     handshake_drop_keys(session, &session->previous);
@@ -115,6 +121,8 @@ void session_free(struct session *session) {
     ring_fini(&session->messages);
     ring_fini(&session->pings);
     ring_fini(&session->pongs);
+    ring_fini(&session->flow_ends);
+    map_free(session->flows);
     map_free(session->by_wire_id);
     free(session->opened);
     if (session_find(session->streams, &session->id) == session) {

@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/ring.h"
 #include "base/timers.h"
+#include "stream/datagrams.h"
 #include "stream/keys.h"
 #include "stream/list.h"
 #include "stream/streams.h"
@@ -27,6 +28,7 @@
 #define MESSAGE_QUEUE_BYTES_MAX ((size_t)1024 * 1024)
 #define RESETS_MAX 256     /* unanswered resets kept per peer; the far end's probe finds the rest */
 #define FAREWELLS_MAX 4096 /* last words of streams that are gone; beyond, probes ask again */
+#define FLOW_ENDS_MAX 1024 /* ends of flows not yet told; beyond, the other end asks or waits */
 #define TOKENS_MAX 256     /* pings and pongs waiting per peer */
 #define SCRATCH_BYTES 65536    /* the largest packet */
 #define FRAME_KEEP_BYTES 16384 /* parts from this size on are kept in the packet they came in */
@@ -173,6 +175,66 @@ struct stream {
     struct receive_side receive;
 };
 
+enum flow_state {
+    FLOW_LIVE,
+    FLOW_REFUSED, /* ours: waits for its move or its end */
+    FLOW_ENDED,   /* END is owed, then it is freed */
+};
+
+/* One end of a datagram flow (flow.h). */
+struct flow {
+    struct streams *streams;
+    struct session *session; /* NULL: none at present */
+    struct flow *twin;       /* the other end, where that is ours too */
+    struct weft_peer_id peer;
+    struct weft_public_key key; /* the peer's; opener only */
+    struct flow_id id;
+    uint64_t wire_id;
+    enum flow_state state;
+    enum wire_reset_reason reason;
+    bool is_opener;
+    bool is_known;    /* opener: the other end has shown that it knows the flow */
+    bool is_answered; /* datagrams went both ways */
+    bool is_untold;   /* acceptor: INCOMING is owed */
+    weft_ns used_at;
+    struct list idle_link;    /* in streams->flows.unanswered or answered */
+    struct list session_link; /* in session->flows_in or flows_out */
+    struct list ready_link;   /* in session->flows_ready while something is queued */
+    struct list event_link;   /* in streams->flows.events */
+    struct ring queue;        /* struct queued_datagram */
+    size_t queue_bytes;
+    struct stream_service service;
+};
+
+struct queued_datagram {
+    struct frame *bytes;
+    weft_ns since;
+};
+
+/* A datagram that arrived and was not taken yet. */
+struct arrived_datagram {
+    struct flow_id flow;
+    struct frame *bytes;
+};
+
+/* Why a flow ended, for the other end. */
+struct flow_farewell {
+    uint64_t flow;
+    uint16_t reason;
+};
+
+struct flows {
+    struct map *by_id;
+    struct list unanswered; /* live ones, idle longest first */
+    struct list answered;
+    struct list events;  /* flows that owe REFUSED or END */
+    struct ring arrived; /* struct arrived_datagram */
+    size_t arrived_bytes;
+    uint64_t number_next; /* of ids, on the wire too */
+    size_t live_count;
+    struct datagrams_counters counters;
+};
+
 /* A small part that outlives its stream. */
 struct farewell {
     uint64_t stream;
@@ -234,7 +296,15 @@ struct session {
     struct ring messages;  /* struct frame *: encoded parts */
     struct ring pings;     /* uint64_t */
     struct ring pongs;     /* uint64_t */
-    uint64_t probe_heard;  /* token of the newest probe answered; 0: none */
+    struct map *flows;     /* wire id -> flow; NULL until there was one */
+    struct list flows_in;  /* opened by the peer, idle longest first */
+    struct list flows_out;
+    struct list flows_ready; /* with datagrams to send, in turn */
+    struct ring flow_ends;   /* struct flow_farewell */
+    size_t flows_in_count;
+    struct bucket flow_budget;
+    bool is_datagrams_turn;
+    uint64_t probe_heard; /* token of the newest probe answered; 0: none */
     size_t message_bytes;
     uint64_t order_next;
     uint64_t epoch_order;    /* packets from this one on took the present path */
@@ -287,6 +357,7 @@ struct streams {
     uint64_t send_bytes;    /* memory of all send blocks */
     uint64_t granted_bytes; /* credit granted, not consumed */
     struct streams_counters counters;
+    struct flows flows;
     uint8_t *scratch; /* SCRATCH_BYTES; made with the first session: most nodes relay only */
 };
 

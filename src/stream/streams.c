@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "stream/flow.h"
 #include "stream/packet.h"
 #include "stream/parts.h"
 #include "stream/receive.h"
@@ -30,6 +31,10 @@ void streams_config_defaults(struct streams_config *config) {
                                       .receive_bytes_max = (size_t)256 * 1024 * 1024,
                                       .send_bytes_max = (size_t)4 * 1024 * 1024,
                                       .send_bytes_total_max = (size_t)256 * 1024 * 1024,
+                                      .flows_max = 8192,
+                                      .flows_max_per_peer = 2048,
+                                      .flow_idle = 120 * NS_PER_S,
+                                      .flow_unanswered = 30 * NS_PER_S,
                                       .hold = 60 * NS_PER_S,
                                       .rekey_after = 120 * NS_PER_S,
                                       .session_max = 180 * NS_PER_S};
@@ -47,6 +52,7 @@ static enum weft_err make_maps(struct streams *streams) {
 enum weft_err streams_new(const struct streams_config *config, struct streams **out) {
     ASSERT(config->identity != NULL && config->psk != NULL && config->host != NULL);
     ASSERT(config->window_bytes > 0);
+    ASSERT(config->flows_max > 1 && config->flows_max <= INT32_MAX);
     ASSERT(config->streams_max > 0 && config->streams_max <= INT32_MAX && config->peers_max > 0);
     ASSERT(config->incarnation > 0);
     struct streams *streams = calloc(1, sizeof *streams);
@@ -59,7 +65,10 @@ enum weft_err streams_new(const struct streams_config *config, struct streams **
     list_init(&streams->starved);
     ring_init(&streams->notices, sizeof(struct stream_event), NOTICES_MAX);
     ring_init(&streams->strays, sizeof(struct stray), STRAYS_MAX);
-    enum weft_err err = make_maps(streams);
+    enum weft_err err = flow_table_init(streams);
+    if (err == WEFT_OK) {
+        err = make_maps(streams);
+    }
     if (err != WEFT_OK) {
         streams_free(streams);
         return err;
@@ -92,6 +101,7 @@ void streams_free(struct streams *streams) {
     }
     free_streams(streams);
     free_sessions(streams);
+    flow_table_fini(streams);
     struct stray stray;
     while (ring_pop(&streams->strays, &stray)) {
         frame_unref(stray.frame);
@@ -474,11 +484,12 @@ void streams_tick(struct streams *streams, weft_ns now) {
     while ((timer = timers_pop(&streams->timers, now)) != NULL) {
         fire(timer, now);
     }
+    flow_table_tick(streams, now);
     streams_feed_starved(streams); /* also those for whom memory was short */
 }
 
 weft_ns streams_deadline(const struct streams *streams) {
-    return timers_deadline(&streams->timers);
+    return time_min(timers_deadline(&streams->timers), flow_table_deadline(streams));
 }
 
 struct streams_counters streams_count(const struct streams *streams) {

@@ -74,6 +74,10 @@ struct streams_config {
     size_t receive_bytes_max;    /* granted credit of all streams not yet consumed: 256 MiB */
     size_t send_bytes_max;       /* one stream's send buffer: 4 MiB; write takes no more */
     size_t send_bytes_total_max; /* all streams' send buffers: 256 MiB */
+    size_t flows_max;            /* of datagrams: 8,192 */
+    size_t flows_max_per_peer;   /* opened by one peer: 2,048 */
+    weft_ns flow_idle;           /* 120 s */
+    weft_ns flow_unanswered;     /* 30 s */
     weft_ns hold;                /* 60 s */
     weft_ns rekey_after;         /* 120 s */
     weft_ns session_max;         /* 180 s */
@@ -174,6 +178,7 @@ struct stream_packet {
     struct weft_peer_id destination;
     enum wire_class class; /* MESSAGE: handshakes, acks, messages; STREAM: data */
     uint32_t flow;
+    bool is_datagram;    /* better dropped than late */
     struct frame *frame; /* a session packet; the caller's to unref */
 };
 bool streams_next_packet(struct streams *streams, weft_ns now, struct stream_packet *out);

@@ -158,6 +158,16 @@ static void read_message(struct wire_reader *reader, struct wire_part_message *o
     out->payload = wire_read_rest(reader);
 }
 
+static void read_datagram(struct wire_reader *reader, struct wire_part_datagram *out) {
+    out->flow = wire_read_u64(reader);
+    out->flags = wire_read_u8(reader);
+    if ((out->flags & WIRE_DATAGRAM_NAMED) != 0) {
+        out->name_space = wire_read_name(reader);
+        out->name = wire_read_name(reader);
+    }
+    out->bytes = wire_read_rest(reader);
+}
+
 static void read_part(struct wire_reader *reader, struct wire_part *out) {
     switch ((enum wire_part_type)out->type) {
     case WIRE_PART_OPEN:
@@ -188,6 +198,12 @@ static void read_part(struct wire_reader *reader, struct wire_part *out) {
         out->as.ping.token = wire_read_u64(reader);
         break;
     case WIRE_PART_DATAGRAM:
+        read_datagram(reader, &out->as.datagram);
+        break;
+    case WIRE_PART_FLOW_END:
+        out->as.flow_end.flow = wire_read_u64(reader);
+        out->as.flow_end.reason = wire_read_u16(reader);
+        break;
     default: /* not ours to understand: the body stays as it is */
         (void)wire_read_rest(reader);
     }
@@ -237,6 +253,16 @@ static void write_ack(struct wire_writer *writer, const struct wire_part_ack *ac
     }
 }
 
+static void write_datagram(struct wire_writer *writer, const struct wire_part_datagram *datagram) {
+    wire_write_u64(writer, datagram->flow);
+    wire_write_u8(writer, datagram->flags);
+    if ((datagram->flags & WIRE_DATAGRAM_NAMED) != 0) {
+        wire_write_short(writer, datagram->name_space);
+        wire_write_short(writer, datagram->name);
+    }
+    wire_write_bytes(writer, datagram->bytes);
+}
+
 static void write_part(struct wire_writer *writer, const struct wire_part *part) {
     switch ((enum wire_part_type)part->type) {
     case WIRE_PART_OPEN:
@@ -268,6 +294,12 @@ static void write_part(struct wire_writer *writer, const struct wire_part *part)
         wire_write_u64(writer, part->as.ping.token);
         break;
     case WIRE_PART_DATAGRAM:
+        write_datagram(writer, &part->as.datagram);
+        break;
+    case WIRE_PART_FLOW_END:
+        wire_write_u64(writer, part->as.flow_end.flow);
+        wire_write_u16(writer, part->as.flow_end.reason);
+        break;
     default:
         wire_write_bytes(writer, part->body);
     }

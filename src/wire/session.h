@@ -59,7 +59,8 @@ enum wire_part_type {
     WIRE_PART_MESSAGE = 7,
     WIRE_PART_PING = 8,
     WIRE_PART_PONG = 9,
-    WIRE_PART_DATAGRAM = 10, /* reserved: service datagrams */
+    WIRE_PART_DATAGRAM = 10,
+    WIRE_PART_FLOW_END = 11,
 };
 #define WIRE_PART_HEADER_BYTES 3
 
@@ -152,6 +153,29 @@ struct wire_part_ping {
     uint64_t token;
 };
 
+/* Datagram: flow(8) flags(1), with WIRE_DATAGRAM_NAMED namespace(1+n) name(1+n), bytes to the
+ * part's end, perhaps none. A flow's first datagrams name its service, until one has come back. */
+#define WIRE_DATAGRAM_NAMED 0x01
+#define WIRE_DATAGRAM_HEADER_BYTES 9
+struct wire_part_datagram {
+    uint64_t flow;
+    uint8_t flags;
+    struct span name_space; /* these two only with WIRE_DATAGRAM_NAMED */
+    struct span name;
+    struct span bytes;
+};
+
+/* The most that one packet holds beside the longest name. */
+#define WIRE_DATAGRAM_BYTES_MAX                                                                    \
+    (WIRE_PACKET_BYTES_MAX - WIRE_SEALED_OVERHEAD - WIRE_PART_HEADER_BYTES -                       \
+     WIRE_DATAGRAM_HEADER_BYTES - 2 * (1 + WEFT_NAME_MAX))
+
+/* Flow end: flow(8) reason(2), an enum wire_reset_reason. Not answered. */
+struct wire_part_flow_end {
+    uint64_t flow;
+    uint16_t reason;
+};
+
 struct wire_part {
     uint8_t type; /* enum wire_part_type or unknown; unknown ones have no `as` */
     struct span body;
@@ -164,6 +188,8 @@ struct wire_part {
         struct wire_part_probe probe;
         struct wire_part_message message;
         struct wire_part_ping ping; /* and pong */
+        struct wire_part_datagram datagram;
+        struct wire_part_flow_end flow_end;
     } as;
 };
 

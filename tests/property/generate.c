@@ -320,6 +320,16 @@ static void gen_ack(struct gen *gen, struct wire_part_ack *out) {
     }
 }
 
+static void gen_datagram(struct gen *gen, struct wire_part_datagram *out) {
+    out->flow = gen_number(gen);
+    out->flags = (uint8_t)gen_number(gen);
+    if ((out->flags & WIRE_DATAGRAM_NAMED) != 0) {
+        out->name_space = gen_name(gen);
+        out->name = gen_name(gen);
+    }
+    out->bytes = gen_bytes(gen, 0, 300);
+}
+
 void gen_part(struct gen *gen, uint8_t type, struct wire_part *out) {
     memset(out, 0, sizeof *out);
     out->type = type;
@@ -353,6 +363,11 @@ void gen_part(struct gen *gen, uint8_t type, struct wire_part *out) {
         out->as.ping.token = gen_number(gen);
         break;
     case WIRE_PART_DATAGRAM:
+        gen_datagram(gen, &out->as.datagram);
+        break;
+    case WIRE_PART_FLOW_END:
+        out->as.flow_end = (struct wire_part_flow_end){gen_number(gen), (uint16_t)gen_number(gen)};
+        break;
     default:
         out->body = gen_bytes(gen, 0, 100);
     }

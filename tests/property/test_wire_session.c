@@ -7,7 +7,7 @@
 #include "property/generate.h"
 
 #define ROUNDS 300
-#define PART_TYPES 12 /* ten known, one reserved, one from the future */
+#define PART_TYPES 12 /* eleven known, one from the future */
 
 static struct gen gen;
 

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "forge.h"
+#include "stream/datagrams.h"
 
 static struct net net;
 
@@ -271,7 +272,7 @@ Test(hostile, random_parts_do_no_harm) {
         net_run(&net, net.now + NS_PER_S);
         struct rng rng = net.rng;
         for (int i = 0; i < 3000; i++) {
-            struct wire_part part = {.type = (uint8_t)(1 + rng_below(&rng, 11))};
+            struct wire_part part = {.type = (uint8_t)(1 + rng_below(&rng, 12))};
             uint8_t body[400];
             for (size_t k = 0; k < sizeof body; k++) {
                 body[k] = rng_below(&rng, 3) == 0 ? (uint8_t)rng_next(&rng) : 0;
@@ -292,6 +293,13 @@ Test(hostile, random_parts_do_no_harm) {
                 part.as.message =
                     (struct wire_part_message){span_of_text("chat"), span_of(body, 100)};
             }
+            if (part.type == WIRE_PART_DATAGRAM) {
+                part.as.datagram =
+                    (struct wire_part_datagram){.flags = (uint8_t)rng_below(&rng, 2),
+                                                .name_space = span_of_text("default"),
+                                                .name = span_of_text("dns"),
+                                                .bytes = span_of(body, rng_below(&rng, 400))};
+            }
             part.as.open.stream = (rng_below(&rng, 2) << 63) | rng_below(&rng, 12);
             part.as.data.offset =
                 part.type == WIRE_PART_DATA ? rng_below(&rng, 300000) : part.as.data.offset;
@@ -306,6 +314,10 @@ Test(hostile, random_parts_do_no_harm) {
                 if (event.kind == STREAM_EVENT_INCOMING) {
                     streams_accept(net.nodes[1].streams, event.stream, net.now);
                 }
+            }
+            struct datagram_event datagram;
+            while (i % 10 == 0 && datagrams_next_event(net.nodes[1].streams, &datagram)) {
+                frame_unref(datagram.payload);
             }
             net.now += rng_below(&rng, 10 * NS_PER_MS);
             streams_tick(net.nodes[1].streams, net.now);

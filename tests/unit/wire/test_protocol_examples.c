@@ -231,9 +231,9 @@ Test(protocol_examples, packets_hold) {
 }
 
 Test(protocol_examples, parts_hold) {
-    static const char *const names[] = {"open",  "accept",  "data", "ack", "reset",
-                                        "probe", "message", "ping", "pong"};
-    for (uint8_t i = 0; i < 9; i++) {
+    static const char *const names[] = {"open",    "accept", "data", "ack",      "reset",   "probe",
+                                        "message", "ping",   "pong", "datagram", "flow-end"};
+    for (uint8_t i = 0; i < 11; i++) {
         struct wire_part part;
         struct span bytes = example_of("part", names[i]);
         struct wire_reader reader = wire_reader_of(bytes);
@@ -299,6 +299,6 @@ Test(protocol_examples, no_example_goes_unchecked) {
     size_t type_count = 0;
     (void)wire_types(&type_count);
     size_t checked = type_count + 3 /* records */ + 2 /* bodies */ + 2 /* hellos */ +
-                     4 /* packets */ + 9 /* parts */;
+                     4 /* packets */ + 11 /* parts */;
     cr_assert_eq(example_count, checked);
 }
