@@ -278,6 +278,7 @@ static void send_as_carrier(struct core *core, struct core_link *link,
         .destination = packet->destination,
         .flow = packet->flow,
         .class = (uint8_t)packet->class,
+        .flags = packet->is_datagram ? WIRE_CARRIER_DATAGRAM : 0,
         .length = (uint16_t)packet->frame->len,
     };
     core_send(core, link, carrier_frame(&carrier), packet->frame, packet->class, packet->flow);

@@ -86,6 +86,14 @@ static bool buckets_make(struct sendq *queue) {
 
 /* ---- lists of items ---- */
 
+static size_t payload_bytes(const struct sendq_item *item) {
+    return item->payload == NULL ? 0 : item->payload->len;
+}
+
+static size_t item_bytes(const struct sendq_item *item) {
+    return item->frame->len + payload_bytes(item);
+}
+
 static void list_append(struct sendq *queue, struct sendq_list *list, uint32_t index) {
     queue->items[index].next = NONE;
     if (list->tail == NONE) {
@@ -94,6 +102,7 @@ static void list_append(struct sendq *queue, struct sendq_list *list, uint32_t i
         queue->items[list->tail].next = index;
     }
     list->tail = index;
+    list->bytes += item_bytes(&queue->items[index]);
 }
 
 static struct sendq_item list_take(struct sendq *queue, struct sendq_list *list) {
@@ -104,17 +113,10 @@ static struct sendq_item list_take(struct sendq *queue, struct sendq_list *list)
     if (list->head == NONE) {
         list->tail = NONE;
     }
+    list->bytes -= item_bytes(&item);
     queue->items[index].next = queue->item_free;
     queue->item_free = index;
     return item;
-}
-
-static size_t payload_bytes(const struct sendq_item *item) {
-    return item->payload == NULL ? 0 : item->payload->len;
-}
-
-static size_t item_bytes(const struct sendq_item *item) {
-    return item->frame->len + payload_bytes(item);
 }
 
 /* ---- the round of flows ---- */
@@ -236,6 +238,25 @@ static struct sendq_item flow_take(struct sendq *queue, weft_ns now, bool *is_co
 
 /* ---- the contract ---- */
 
+static bool is_datagram(const struct frame *frame) {
+    return frame->data[0] == WIRE_CARRIER &&
+           (frame->data[WIRE_CARRIER_FLAGS_AT] & WIRE_CARRIER_DATAGRAM) != 0;
+}
+
+/* Whether a datagram would wait so long that it is better lost now. */
+static bool is_late(struct sendq *queue, uint32_t label, size_t bytes, weft_ns now) {
+    if (queue->bytes[WIRE_CLASS_STREAM] + bytes > SENDQ_DATAGRAM_BYTES_MAX) {
+        return true;
+    }
+    uint32_t index = queue->buckets == NULL ? NONE : flow_find(queue, label);
+    if (index == NONE) {
+        return false;
+    }
+    const struct sendq_flow *flow = &queue->flows[index];
+    return flow->items.bytes + bytes > SENDQ_DATAGRAM_FLOW_BYTES_MAX ||
+           now > queue->items[flow->items.head].since + SENDQ_DATAGRAM_WAIT_MAX;
+}
+
 static enum weft_err list_for(struct sendq *queue, enum wire_class class, uint32_t flow,
                               struct sendq_list **out) {
     if (queue->item_free == NONE && !items_grow(queue)) {
@@ -271,7 +292,8 @@ enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame 
                          enum wire_class class, uint32_t flow, weft_ns now) {
     ASSERT(is_sendable(frame, payload) && class < WIRE_CLASS_COUNT);
     size_t bytes = frame->len + (payload == NULL ? 0 : (size_t)payload->len);
-    if (bytes > sendq_room(queue, class)) {
+    if (bytes > sendq_room(queue, class) ||
+        (class == WIRE_CLASS_STREAM && is_datagram(frame) && is_late(queue, flow, bytes, now))) {
         return WEFT_ERR_FULL;
     }
     struct sendq_list *list = NULL;

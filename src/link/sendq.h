@@ -11,6 +11,10 @@
  * short again (after CoDel, Nichols and Jacobson 2012; marks instead of drops). Judged per flow as
  * in FQ-CoDel (RFC 8290), so that a thin flow is not blamed for a fat one's queue.
  *
+ * Datagrams (WIRE_CARRIER_DATAGRAM) stand in the round too but have little use for a long queue:
+ * one is refused where its flow has 256 KiB or has waited 100 ms, and where it would take more than
+ * half of the class.
+ *
  * Bounds in bytes per class; every item is charged SENDQ_ITEM_BYTES more than its frames, so that
  * tiny frames are bounded in memory too. At the bound a push is refused. All storage is one pool
  * of items and one of flows, both grown by doubling and given back by sendq_relax.
@@ -28,8 +32,11 @@
 #define SENDQ_ITEM_BYTES 64  /* an item, its frame's header, the allocator's share */
 #define SENDQ_QUANTUM 16384  /* bytes a flow earns a round: a TLS record, a quarter of a packet */
 #define SENDQ_FLOWS_MAX 1024 /* beyond, flows share: bounds the pool at 48 KiB */
-#define SENDQ_TARGET ((weft_ns)5000000)     /* CoDel's 5 ms */
-#define SENDQ_INTERVAL ((weft_ns)100000000) /* CoDel's 100 ms: a long round trip */
+#define SENDQ_TARGET ((weft_ns)5000000)                       /* CoDel's 5 ms */
+#define SENDQ_DATAGRAM_BYTES_MAX (SENDQ_STREAM_BYTES_MAX / 2) /* streams always have the rest */
+#define SENDQ_DATAGRAM_FLOW_BYTES_MAX ((size_t)256 * 1024)    /* 20 ms at 100 Mbit/s */
+#define SENDQ_DATAGRAM_WAIT_MAX ((weft_ns)100000000) /* of the flow's first: it gets too little */
+#define SENDQ_INTERVAL ((weft_ns)100000000)          /* CoDel's 100 ms: a long round trip */
 
 struct sendq_item {
     struct frame *frame;
@@ -41,6 +48,7 @@ struct sendq_item {
 struct sendq_list {
     uint32_t head;
     uint32_t tail;
+    size_t bytes; /* of items, in a list of those */
 };
 
 struct sendq_flow;

@@ -117,6 +117,7 @@ struct wire_unicast {
  */
 #define WIRE_CARRIER_FLAGS_AT (WIRE_FRAME_HEADER_BYTES + 41) /* in an encoded frame */
 #define WIRE_CARRIER_CONGESTED 0x01 /* set by a relay whose queue stands; never cleared */
+#define WIRE_CARRIER_DATAGRAM 0x02  /* nobody sends it again: dropped rather than kept waiting */
 #define WIRE_CARRIER_HEADER_BYTES 44
 struct wire_carrier {
     struct wire_travel travel;

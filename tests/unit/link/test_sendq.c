@@ -38,6 +38,16 @@ static enum weft_err push_carrier(uint32_t flow, uint16_t len, weft_ns now) {
     return err;
 }
 
+static enum weft_err push_datagram(uint32_t flow, uint16_t len, weft_ns now) {
+    struct frame *frame = carrier_of(flow, len);
+    struct frame *payload = payload_of(len, flow);
+    frame->data[WIRE_CARRIER_FLAGS_AT] |= WIRE_CARRIER_DATAGRAM;
+    enum weft_err err = sendq_push(&queue, frame, payload, WIRE_CLASS_STREAM, flow, now);
+    frame_unref(frame);
+    frame_unref(payload);
+    return err;
+}
+
 /* The seed of the next frame, or its flow if it is a carrier. */
 static uint32_t pop(weft_ns now, bool *is_congested) {
     struct sendq_taken taken;
@@ -292,4 +302,40 @@ Test(link_sendq, does_not_blame_a_thin_flow_for_a_fat_one) {
         }
         cr_assert(!is_congested, "step %zu", i);
     }
+}
+
+Test(link_sendq, a_fat_flow_of_datagrams_is_refused_where_a_stream_is_not) {
+    size_t taken = 0;
+    while (push_datagram(7, 1400, NOW) == WEFT_OK) {
+        taken += 1400 + 4 + WIRE_CARRIER_HEADER_BYTES;
+    }
+    cr_assert_leq(taken, SENDQ_DATAGRAM_FLOW_BYTES_MAX);
+    cr_assert_gt(taken + 3000, SENDQ_DATAGRAM_FLOW_BYTES_MAX);
+    cr_assert_eq(push_datagram(8, 1400, NOW), WEFT_OK, "another flow has its own bound");
+    cr_assert_eq(push_carrier(7, 1400, NOW), WEFT_OK, "who sends again may wait");
+    (void)pop(NOW, NULL);
+    cr_assert_eq(push_datagram(7, 1400, NOW), WEFT_ERR_FULL);
+    while (!sendq_is_empty(&queue)) {
+        (void)pop(NOW, NULL);
+    }
+    cr_assert_eq(push_datagram(7, 1400, NOW), WEFT_OK);
+}
+
+Test(link_sendq, datagrams_behind_one_that_waited_long_are_refused) {
+    cr_assert_eq(push_datagram(7, 100, NOW), WEFT_OK);
+    cr_assert_eq(push_datagram(7, 100, NOW + SENDQ_DATAGRAM_WAIT_MAX), WEFT_OK);
+    cr_assert_eq(push_datagram(7, 100, NOW + SENDQ_DATAGRAM_WAIT_MAX + 1), WEFT_ERR_FULL);
+    cr_assert_eq(push_datagram(8, 100, NOW + SENDQ_DATAGRAM_WAIT_MAX + 1), WEFT_OK);
+    cr_assert_eq(pop(NOW, NULL), 7);
+    cr_assert_eq(push_datagram(7, 100, NOW + SENDQ_DATAGRAM_WAIT_MAX + 1), WEFT_OK);
+}
+
+Test(link_sendq, many_flows_of_datagrams_leave_half_to_streams) {
+    uint32_t flow = 0;
+    while (push_datagram(flow, 60000, NOW) == WEFT_OK) {
+        flow++;
+    }
+    cr_assert_leq(queue.bytes[WIRE_CLASS_STREAM], SENDQ_STREAM_BYTES_MAX / 2 + 64 * flow);
+    cr_assert_geq(sendq_room(&queue, WIRE_CLASS_STREAM), SENDQ_STREAM_BYTES_MAX / 3);
+    cr_assert_eq(push_carrier(1, 60000, NOW), WEFT_OK);
 }
