@@ -72,6 +72,8 @@ static void perform(struct node *node, struct action *action) {
     case ACTION_STREAM:
         perform_stream(node, action);
         break;
+    case ACTION_DATAGRAM:
+        break; /* no load opens flows */
     case ACTION_PONG:
         perform_pong(node, action);
         break;

@@ -99,8 +99,9 @@ static bool tell(struct load *load, const struct load_service *service, struct c
     const struct core_offer offer = {
         .protocol = LOAD_PROTOCOL, .endpoints = &endpoint, .endpoint_count = 1};
     weft_ns now = world_node_now(load->world, service->node);
-    enum weft_err err = service->is_offered ? core_offer(core, LOAD_NAME_SPACE, name, &offer, now)
-                                            : core_withdraw(core, LOAD_NAME_SPACE, name, now);
+    enum weft_err err = service->is_offered
+                            ? core_offer(core, LOAD_NAME_SPACE, name, &offer, now)
+                            : core_withdraw(core, LOAD_NAME_SPACE, name, WIRE_PROTOCOL_TCP, now);
     return err == WEFT_OK;
 }
 

@@ -192,10 +192,14 @@ struct peer_label label_of(const char *name, const char *id) {
     return label;
 }
 
-struct peer_label label_of_service(const char *name_space, const char *name) {
+struct peer_label label_of_service(const char *name_space, const char *name, const char *protocol) {
     struct peer_label label;
     bool is_default = name_space[0] == '\0' || strcmp(name_space, "default") == 0;
-    (void)snprintf(label.text, sizeof(label.text), "%.100s%s%.100s", is_default ? "" : name_space,
-                   is_default ? "" : "/", name);
+    bool is_udp = strcmp(protocol, "udp") == 0;
+    /* The service "udp" of a namespace must not read like one over UDP. */
+    bool is_odd = !is_default && (strcmp(name, "udp") == 0 || strcmp(name, "tcp") == 0);
+    const char *suffix = is_odd ? "/tcp" : "";
+    (void)snprintf(label.text, sizeof(label.text), "%.100s%s%.100s%s", is_default ? "" : name_space,
+                   is_default ? "" : "/", name, is_udp ? "/udp" : suffix);
     return label;
 }

@@ -96,7 +96,8 @@ struct peer_label {
     char text[256];
 };
 struct peer_label label_of(const char *name, const char *id);
-/* The name of a service as it is typed: without the namespace if that is "default". */
-struct peer_label label_of_service(const char *name_space, const char *name);
+/* The name of a service as it is typed: without the namespace if that is "default", with "/udp"
+ * behind it if that is its protocol. */
+struct peer_label label_of_service(const char *name_space, const char *name, const char *protocol);
 
 #endif

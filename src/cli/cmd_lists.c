@@ -136,8 +136,9 @@ int cmd_routes(struct cli *cli) {
 static void add_endpoint(struct table *table, const json_t *service, const json_t *endpoint) {
     const char *state = field_text(endpoint, "state");
     const char *peer = field_text(endpoint, "peer");
-    table_add(table,
-              label_of_service(field_text(service, "namespace"), field_text(service, "name")).text);
+    table_add(table, label_of_service(field_text(service, "namespace"), field_text(service, "name"),
+                                      field_text(service, "protocol"))
+                         .text);
     table_add(table, label_of(field_text(endpoint, "peer_name"), peer).text);
     table_add(table, field_text(endpoint, "address"));
     table_add_styled(table, strcmp(state, "fresh") == 0 ? STYLE_GOOD : STYLE_WARN, state);

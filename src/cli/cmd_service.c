@@ -93,8 +93,9 @@ static int list_forwards(struct cli *cli) {
     }
     table_init(&table, columns, 6);
     json_array_foreach(rows, index, row) {
-        table_add(&table,
-                  label_of_service(field_text(row, "namespace"), field_text(row, "service")).text);
+        table_add(&table, label_of_service(field_text(row, "namespace"), field_text(row, "service"),
+                                           field_text(row, "protocol"))
+                              .text);
         table_add(&table, field_text(row, "address"));
         table_addf(&table, "%.0f", field_number(row, "connections"));
         table_addf(&table, "%.0f", field_number(row, "accepted"));

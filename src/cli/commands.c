@@ -16,10 +16,11 @@ const struct flag cli_common_flags[] = {
 };
 
 static const struct flag up_flags[] = {
-    {"--export", 0, "NAME=HOST:PORT", "offer what listens there to the mesh; may be repeated"},
+    {"--export", 0, "NAME=HOST:PORT",
+     "offer what listens there; NAME/udp over UDP; may be repeated"},
     {"--join", 0, "TOKEN", "join the mesh of an invitation; \"-\" reads it from stdin"},
     {"--forward", 0, "NAME[=[ADDR:]PORT]",
-     "a local port that leads to the service; may be repeated"},
+     "a local port that leads to it; NAME/udp over UDP; may be repeated"},
     {"--foreground", 0, NULL, "stay, log to stderr, stop on Ctrl-C"},
     {"--name", 0, "NAME", "what this node is called (default: the host's name)"},
     {"--listen", 0, "[ADDR]:PORT", "where peers dial (default: port 9338); may be repeated"},
@@ -95,13 +96,14 @@ const struct command cli_commands[] = {
      NULL, 0, 0, cmd_services},
     {"service", "service add NAME=HOST:PORT\nservice remove NAME[=HOST:PORT]",
      "offer a service to the mesh, or withdraw it",
-     "What is added is kept over restarts. HOST:PORT is dialled from this machine.", NULL, 2, 2,
-     cmd_service},
+     "What is added is kept over restarts. HOST:PORT is dialled from this machine. NAME/udp is a\n"
+     "service over UDP, another one than NAME.",
+     NULL, 2, 2, cmd_service},
     {"forward", "forward\nforward NAME [PORT|ADDR:PORT]\nforward --remove NAME",
      "open a local port that leads to a service",
      "Without a name it lists them. Without a port the system chooses one; without an address it "
      "is\n"
-     "127.0.0.1. A forward is kept over restarts.",
+     "127.0.0.1. A forward is kept over restarts. NAME/udp leads to a service over UDP.",
      forward_flags, 0, 2, cmd_forward},
     {"topology", "topology [--dot]", "every link of the mesh, as far as it is known",
      "One line a node, with its neighbours and what the links to them cost.", topology_flags, 0, 0,

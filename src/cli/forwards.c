@@ -49,9 +49,13 @@ int forward_ask(struct cli *cli, const struct forward *forward, json_t **out) {
 }
 
 bool forward_is_of(const struct forward *forward, const json_t *row, const char *key) {
-    const char *space = field_text(row, "namespace");
-    const char *name = field_text(row, key);
+    const struct peer_label label = label_of_service(
+        field_text(row, "namespace"), field_text(row, key), field_text(row, "protocol"));
     const char *typed =
         strncmp(forward->name, "default/", 8) == 0 ? forward->name + 8 : forward->name;
-    return strcmp(label_of_service(space, name).text, typed) == 0;
+    size_t len = strlen(typed);
+    bool is_plain = len > 4 && strcmp(typed + len - 4, "/tcp") == 0 &&
+                    strcmp(label.text + strlen(label.text) - 4, "/tcp") != 0;
+    size_t shown = is_plain ? len - 4 : len; /* "web/tcp" is "web" */
+    return strlen(label.text) == shown && strncmp(label.text, typed, shown) == 0;
 }

@@ -10,6 +10,7 @@ void action_release(struct action *action) {
     frame_unref(action->payload);
     record_unref(action->record);
     frame_unref(action->stream_event.payload);
+    frame_unref(action->datagram_event.payload);
     free(action->endpoint);
     *action = (struct action){0};
 }

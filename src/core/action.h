@@ -8,7 +8,7 @@
 
 #include "base/frame.h"
 #include "base/link_id.h"
-#include "stream/streams.h"
+#include "stream/datagrams.h"
 
 enum action_kind {
     ACTION_SEND,             /* frame (and a carrier's payload) on link, in class, of flow */
@@ -17,9 +17,10 @@ enum action_kind {
     ACTION_SAVE_RECORD,      /* record: keep it, by its place */
     ACTION_FORGET_RECORD,    /* record: no longer needed */
     ACTION_SAVE_INCARNATION, /* token: the incarnation; keep before anything else */
-    ACTION_STREAM, /* stream_event: INCOMING, ACCEPTED, READABLE, WRITABLE, RESET, CLOSED */
-    ACTION_PONG,   /* token, from peer */
-    ACTION_LEFT,   /* the leave is complete: stop */
+    ACTION_STREAM,   /* stream_event: INCOMING, ACCEPTED, READABLE, WRITABLE, RESET, CLOSED */
+    ACTION_DATAGRAM, /* datagram_event: INCOMING, DATA, END */
+    ACTION_PONG,     /* token, from peer */
+    ACTION_LEFT,     /* the leave is complete: stop */
 };
 
 struct action {
@@ -37,6 +38,7 @@ struct action {
     bool is_peer_known; /* DIAL: `peer` must answer */
     char *endpoint;     /* DIAL; owned by the action */
     struct stream_event stream_event;
+    struct datagram_event datagram_event;
 };
 
 void action_release(struct action *action);

@@ -23,6 +23,9 @@ void core_config_defaults(struct core_config *config) {
         .may_discover = true,
         .heartbeat = HEARTBEAT_DEFAULT,
         .stream_hold = 60 * NS_PER_S,
+        .flows_max = 8192,
+        .flow_idle = 120 * NS_PER_S,
+        .flow_unanswered = 30 * NS_PER_S,
         .fade_after = 86400 * NS_PER_S,
         .peers_max = PEERS_MAX_DEFAULT,
     };
@@ -116,6 +119,10 @@ static enum weft_err make_streams(struct core *core) {
     config.instance = core->config.instance;
     config.hash_key = fresh_hash_key(core);
     config.hold = core->config.stream_hold;
+    config.flows_max = core->config.flows_max;
+    config.flows_max_per_peer = core->config.flows_max / FLOWS_SHARE;
+    config.flow_idle = core->config.flow_idle;
+    config.flow_unanswered = core->config.flow_unanswered;
     return streams_new(&config, &core->streams);
 }
 
@@ -198,6 +205,7 @@ void core_free(struct core *core) {
     }
     ring_fini(&core->actions);
     core_attempts_free(core);
+    core_tried_free(core);
     core_blocked_free(core);
     core_services_free(core);
     core_links_free(core);
@@ -275,6 +283,7 @@ static void work(struct core *core) {
     core_own_tick(core);
     core_dial_and_trim(core);
     core_stream_events(core);
+    core_datagram_events(core);
     core_gossip_out(core);
     core_packets_out(core);
 }

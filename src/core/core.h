@@ -42,13 +42,17 @@ struct core_config {
     bool may_discover;
     weft_ns heartbeat; /* interval; a link is dead after three without a byte */
     weft_ns stream_hold;
+    size_t flows_max;        /* of datagrams */
+    weft_ns flow_idle;       /* a flow ends after such a silence ... */
+    weft_ns flow_unanswered; /* ... and while datagrams went only one way */
     weft_ns fade_after;
     size_t peers_max;
     struct record_pool *pool;  /* shared by all cores of a process (gossip/pool.h); NULL: none */
     struct graph_pool *graphs; /* likewise (router/pool.h) */
 };
 
-/* 1 s heartbeats, degree 8, 512 links, discovery on, 60 s hold, 24 h fade, 16,384 peers. */
+/* 1 s heartbeats, degree 8, 512 links, discovery on, 60 s hold, 8,192 flows, 120 and 30 s, 24 h
+ * fade, 16,384 peers. */
 void core_config_defaults(struct core_config *config);
 
 WEFT_MUST_CHECK enum weft_err core_new(const struct core_config *config, weft_ns now,
@@ -109,9 +113,10 @@ void core_load_record(struct core *core, struct span encoded, weft_ns absence, w
  * to end (at most `patience`), close the links; then ACTION_LEFT. */
 void core_leave(struct core *core, weft_ns patience, weft_ns now);
 
-/* Services of our own: one record for each (namespace, name), with all its endpoints. Replaces. */
+/* Services of our own: one record for each (namespace, name, protocol), with all its endpoints.
+ * Replaces. */
 struct core_offer {
-    uint8_t protocol; /* enum wire_protocol */
+    uint8_t protocol; /* WIRE_PROTOCOL_TCP or UDP */
     const struct wire_endpoint *endpoints;
     uint32_t endpoint_count; /* 1 .. WIRE_ENDPOINTS_MAX */
 };
@@ -119,7 +124,7 @@ WEFT_MUST_CHECK enum weft_err core_offer(struct core *core, const char *name_spa
                                          const char *name, const struct core_offer *offer,
                                          weft_ns now);
 WEFT_MUST_CHECK enum weft_err core_withdraw(struct core *core, const char *name_space,
-                                            const char *name, weft_ns now);
+                                            const char *name, uint8_t protocol, weft_ns now);
 
 /* One node that offers a service. */
 enum service_state {
@@ -137,8 +142,8 @@ struct core_provider {
 /* The providers of a service, best first: ourselves, then by cost, then stale ones; returns how
  * many of at most `max`. */
 size_t core_providers(const struct core *core, const char *name_space, const char *name,
-                      struct core_provider *out, size_t max);
-/* Walks all services known, ordered by namespace and name, each provider. */
+                      uint8_t protocol, struct core_provider *out, size_t max);
+/* Walks all services known, ordered by namespace, name and protocol, each provider. */
 void core_each_service(const struct core *core,
                        void (*each)(void *ctx, const char *name_space, const char *name,
                                     const struct core_provider *provider),
@@ -155,6 +160,17 @@ WEFT_MUST_CHECK enum weft_err core_stream_open(struct core *core, const char *na
 void core_stream_reset(struct core *core, struct stream_id stream, enum wire_reset_reason reason,
                        weft_ns now);
 struct streams *core_streams(struct core *core);
+
+/* Datagrams (stream/datagrams.h). Opens a flow to the best provider, which may be ourselves; it
+ * moves to another with its next datagram when that one is out of reach or refuses it.
+ * WEFT_ERR_NOT_FOUND: nobody offers the service over UDP; WEFT_ERR_INVALID, WEFT_ERR_MEMORY. */
+WEFT_MUST_CHECK enum weft_err core_datagram_open(struct core *core, const char *name_space,
+                                                 const char *name, weft_ns now,
+                                                 struct flow_id *out);
+/* Sends one datagram of any flow, of ours or of others; drops and counts what cannot be sent. */
+void core_datagram_send(struct core *core, struct flow_id flow, struct span bytes, weft_ns now);
+void core_datagram_end(struct core *core, struct flow_id flow, enum wire_reset_reason reason,
+                       weft_ns now);
 
 /* Channels: as gossip.h; a unicast goes through the session with `peer`. */
 WEFT_MUST_CHECK enum weft_err core_channel_open(struct core *core, const char *name,
@@ -227,6 +243,7 @@ struct core_status {
     uint64_t computations;
     struct gossip_counters gossip;
     struct streams_counters streams;
+    struct datagrams_counters datagrams;
 };
 enum core_drop {
     CORE_DROP_NO_ROUTE,

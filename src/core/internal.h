@@ -4,7 +4,7 @@
  * the links and their heartbeats; trials.c those whose peers were lost lately; dials.c what the
  * connection maker wants; own.c what we say of ourselves, the planned leave and the quarantine;
  * events.c what gossip and routes tell; traffic.c frames in and packets out; services.c and offer.c
- * the registry; view.c the questions.
+ * the registry; datagrams.c flows to it; view.c the questions.
  */
 #ifndef CORE_INTERNAL_H
 #define CORE_INTERNAL_H
@@ -80,6 +80,9 @@
 #define LEAVE_SPREAD (300 * NS_PER_MS)
 /* And how long closed links are given to say so. */
 #define LEAVE_CLOSE (500 * NS_PER_MS)
+
+/* The share of all flows that one peer may open. */
+#define FLOWS_SHARE 4
 
 #define CULPRITS_MAX 16
 #define OWNER_RECORDS_MAX 1024 /* of one node: its services, and a few of its own */
@@ -163,6 +166,7 @@ struct watched {
 struct service {
     char name_space[WEFT_NAME_MAX + 1];
     char name[WEFT_NAME_MAX + 1];
+    uint8_t protocol;
     struct record **providers; /* references; never tombstones */
     size_t provider_count;
 };
@@ -189,11 +193,12 @@ struct core {
     struct map *neighbours;  /* peer id -> struct core_link: the one link in use for each */
     size_t trial_count;      /* links on trial, or a few more: those that went are not taken off */
     struct map *attempts;    /* stream id -> struct attempt */
+    struct map *tried;       /* flow id -> struct tried (datagrams.c); NULL until one is */
     struct map *blocked;     /* peer id -> struct blocked */
     struct map *watched;     /* peer id -> struct watched */
     struct weft_peer_id watched_last; /* the one asked for last: packets come in rows */
     bool has_watched_last;
-    struct map *services; /* "namespace/name" -> struct service */
+    struct map *services; /* key of its records -> struct service */
     weft_ns relearn_at;   /* routes or registry lack what the record set has; 0: nothing */
     uint64_t events_lost; /* of gossip's, as last seen */
 
@@ -294,8 +299,15 @@ void core_unblock_peer(struct core *core, const struct weft_peer_id *peer);
 void core_blocked_free(struct core *core);
 
 /* offer.c */
+/* The key of a node that offers something; NULL if its own record has not come yet. */
+const struct weft_public_key *core_provider_key(const struct core *core,
+                                                const struct weft_peer_id *peer);
 void core_stream_events(struct core *core);
 void core_attempts_free(struct core *core);
+
+/* datagrams.c */
+void core_datagram_events(struct core *core);
+void core_tried_free(struct core *core);
 
 /* services.c */
 void core_service_record(struct core *core, struct record *record);

@@ -17,10 +17,10 @@ static bool was_tried(const struct attempt *attempt, const struct weft_peer_id *
     return false;
 }
 
-static const struct weft_public_key *provider_key(const struct core *core,
-                                                  const struct core_provider *provider) {
-    const struct record *record = recordset_find(gossip_records(core->gossip), WIRE_RECORD_PEER,
-                                                 &provider->peer, (struct span){0});
+const struct weft_public_key *core_provider_key(const struct core *core,
+                                                const struct weft_peer_id *peer) {
+    const struct record *record =
+        recordset_find(gossip_records(core->gossip), WIRE_RECORD_PEER, peer, (struct span){0});
     return record != NULL ? &record->owner_key : NULL;
 }
 
@@ -31,12 +31,11 @@ static const struct weft_public_key *next_provider(const struct core *core,
         return NULL;
     }
     struct core_provider providers[PROVIDERS_MAX];
-    size_t count =
-        core_providers(core, attempt->name_space, attempt->name, providers, PROVIDERS_MAX);
+    size_t count = core_providers(core, attempt->name_space, attempt->name, attempt->protocol,
+                                  providers, PROVIDERS_MAX);
     for (size_t i = 0; i < count; i++) {
-        const struct weft_public_key *key = provider_key(core, &providers[i]);
-        if (providers[i].is_self || key == NULL || was_tried(attempt, &providers[i].peer) ||
-            providers[i].body.protocol != attempt->protocol) {
+        const struct weft_public_key *key = core_provider_key(core, &providers[i].peer);
+        if (providers[i].is_self || key == NULL || was_tried(attempt, &providers[i].peer)) {
             continue;
         }
         attempt->peer = providers[i].peer;

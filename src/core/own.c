@@ -298,6 +298,7 @@ void core_leave(struct core *core, weft_ns patience, weft_ns now) {
     core->leave_spread_at = time_after(now, time_min(LEAVE_SPREAD, patience));
     core->leave_at = DEFECT(LEAVE_ABRUPT) ? core->leave_spread_at : time_after(now, patience);
     withdraw_all(core);
+    datagrams_end_incoming(core->streams, WIRE_RESET_STOPPING); /* their openers go elsewhere */
     core_own_changed(core, OWN_LOST);
     trace(&core->host, TRACE_INFO, "leaving", "links=%zu", open_links(core));
 }

@@ -8,19 +8,15 @@
 
 #include "core/internal.h"
 
-#define SERVICE_KEY_BYTES (2 * WEFT_NAME_MAX + 2) /* "namespace/name" and a NUL */
+#define SERVICE_KEY_BYTES (WIRE_RECORD_KEY_MAX + 1) /* and a NUL */
 
-/* Splits "namespace/name"; false unless both are names. */
 static bool split_key(struct span key, struct service *out) {
-    const uint8_t *slash = key.len > 0 ? memchr(key.data, '/', key.len) : NULL;
-    if (slash == NULL) {
-        return false;
-    }
-    struct span name_space = span_of(key.data, (size_t)(slash - key.data));
-    struct span name = span_of(slash + 1, key.len - name_space.len - 1);
-    return wire_name_is_valid(name_space) && wire_name_is_valid(name) &&
-           span_to_text(name_space, out->name_space, sizeof(out->name_space)) &&
-           span_to_text(name, out->name, sizeof(out->name));
+    struct wire_service_key parts;
+    bool is_key = wire_service_key_split(key, &parts) &&
+                  span_to_text(parts.name_space, out->name_space, sizeof(out->name_space)) &&
+                  span_to_text(parts.name, out->name, sizeof(out->name));
+    out->protocol = parts.protocol;
+    return is_key;
 }
 
 static struct service *service_make(struct core *core, struct span key) {
@@ -91,8 +87,11 @@ static void service_add(struct core *core, struct record *record) {
 
 void core_service_record(struct core *core, struct record *record) {
     struct wire_service_body body;
+    struct wire_service_key key;
     core_service_forget(core, record);
-    if (!record->is_tombstone && wire_service_body_decode(record->body, &body) == WEFT_OK) {
+    if (!record->is_tombstone && wire_service_body_decode(record->body, &body) == WEFT_OK &&
+        wire_service_key_split(record->key, &key) && key.protocol != 0 &&
+        body.protocol == key.protocol) {
         service_add(core, record);
     }
 }
@@ -141,15 +140,17 @@ static int by_preference(const void *a, const void *b) {
     return weft_peer_id_compare(&one->peer, &two->peer);
 }
 
-static size_t format_key(const char *name_space, const char *name, char out[SERVICE_KEY_BYTES]) {
-    int len = snprintf(out, SERVICE_KEY_BYTES, "%s/%s", name_space, name);
+static size_t format_key(const char *name_space, const char *name, uint8_t protocol,
+                         char out[SERVICE_KEY_BYTES]) {
+    int len = snprintf(out, SERVICE_KEY_BYTES, "%s/%s%s", name_space, name,
+                       protocol == WIRE_PROTOCOL_UDP ? "/udp" : "");
     return len > 0 && (size_t)len < SERVICE_KEY_BYTES ? (size_t)len : 0;
 }
 
 static const struct service *service_find(const struct core *core, const char *name_space,
-                                          const char *name) {
+                                          const char *name, uint8_t protocol) {
     char key[SERVICE_KEY_BYTES];
-    size_t len = format_key(name_space, name, key);
+    size_t len = format_key(name_space, name, protocol, key);
     return len > 0 ? map_find(core->services, span_of(key, len)) : NULL;
 }
 
@@ -168,8 +169,8 @@ static struct core_provider *sorted_providers(const struct core *core,
 }
 
 size_t core_providers(const struct core *core, const char *name_space, const char *name,
-                      struct core_provider *out, size_t max) {
-    const struct service *service = service_find(core, name_space, name);
+                      uint8_t protocol, struct core_provider *out, size_t max) {
+    const struct service *service = service_find(core, name_space, name, protocol);
     struct core_provider *all = service != NULL ? sorted_providers(core, service) : NULL;
     if (all == NULL) {
         return 0;
@@ -184,7 +185,8 @@ static int by_name(const void *a, const void *b) {
     const struct service *const *one = a;
     const struct service *const *two = b;
     int order = strcmp((*one)->name_space, (*two)->name_space);
-    return order != 0 ? order : strcmp((*one)->name, (*two)->name);
+    order = order != 0 ? order : strcmp((*one)->name, (*two)->name);
+    return order != 0 ? order : (int)(*one)->protocol - (int)(*two)->protocol;
 }
 
 typedef void each_service(void *ctx, const char *name_space, const char *name,
@@ -216,6 +218,10 @@ void core_each_service(const struct core *core, each_service *each, void *ctx) {
     free(all);
 }
 
+static bool is_protocol(uint8_t protocol) {
+    return protocol == WIRE_PROTOCOL_TCP || protocol == WIRE_PROTOCOL_UDP;
+}
+
 static bool names_are_valid(const char *name_space, const char *name) {
     return wire_name_is_valid(span_of_text(name_space)) && wire_name_is_valid(span_of_text(name));
 }
@@ -225,8 +231,8 @@ enum weft_err core_offer(struct core *core, const char *name_space, const char *
     core_enter(core, now);
     uint8_t body[WIRE_RECORD_BODY_MAX];
     char key[SERVICE_KEY_BYTES];
-    if (!names_are_valid(name_space, name) || offer->endpoint_count == 0 ||
-        offer->endpoint_count > WIRE_ENDPOINTS_MAX) {
+    if (!names_are_valid(name_space, name) || !is_protocol(offer->protocol) ||
+        offer->endpoint_count == 0 || offer->endpoint_count > WIRE_ENDPOINTS_MAX) {
         return WEFT_ERR_INVALID;
     }
     struct wire_writer writer = wire_writer_of(body, sizeof(body));
@@ -236,12 +242,12 @@ enum weft_err core_offer(struct core *core, const char *name_space, const char *
     if (wire_service_body_decode(encoded, &decoded) != WEFT_OK) {
         return WEFT_ERR_INVALID;
     }
-    size_t len = format_key(name_space, name, key);
+    size_t len = format_key(name_space, name, offer->protocol, key);
     return gossip_publish(core->gossip, WIRE_RECORD_SERVICE, span_of(key, len), encoded, now);
 }
 
 enum weft_err core_withdraw(struct core *core, const char *name_space, const char *name,
-                            weft_ns now) {
+                            uint8_t protocol, weft_ns now) {
     core_enter(core, now);
     char key[SERVICE_KEY_BYTES];
     if (!names_are_valid(name_space, name)) {
@@ -250,6 +256,6 @@ enum weft_err core_withdraw(struct core *core, const char *name_space, const cha
     if (DEFECT(WITHDRAWAL_UNTOLD)) {
         return WEFT_OK;
     }
-    size_t len = format_key(name_space, name, key);
+    size_t len = format_key(name_space, name, protocol, key);
     return gossip_withdraw(core->gossip, WIRE_RECORD_SERVICE, span_of(key, len), now);
 }

@@ -71,9 +71,6 @@ json_t *api_body(const struct api_request *request);
 /* A text of the object; NULL after an error was answered, or if it is missing and not required. */
 const char *api_text(const struct api_request *request, const json_t *object, const char *key,
                      bool is_required);
-/* Takes "namespace/name" or "name" apart; false if either is no valid name. */
-bool api_service_name(const char *text, char name_space[WEFT_NAME_MAX + 1],
-                      char name[WEFT_NAME_MAX + 1]);
 json_t *api_ms(weft_ns span);
 json_t *api_seconds(weft_ns span);
 json_t *api_id(const struct weft_peer_id *id);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "node/api.h"
+#include "node/config_parse.h"
 
 #define TIMEOUT_DEFAULT_MS 5000
 #define TIMEOUT_MAX_MS 60000
@@ -156,10 +157,11 @@ static bool find_target(const struct api_request *request, const char *text,
                         struct weft_peer_id *out) {
     char name_space[WEFT_NAME_MAX + 1];
     char name[WEFT_NAME_MAX + 1];
+    uint8_t protocol = 0;
     struct core_provider provider;
     if (core_resolve_peer(request->node->core, text, out) == WEFT_ERR_NOT_FOUND &&
-        api_service_name(text, name_space, name) &&
-        core_providers(request->node->core, name_space, name, &provider, 1) == 1) {
+        config_parse_service_name(text, name_space, name, &protocol) &&
+        core_providers(request->node->core, name_space, name, protocol, &provider, 1) == 1) {
         *out = provider.peer;
         return true;
     }

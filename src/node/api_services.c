@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "node/api.h"
+#include "node/config_parse.h"
 #include "node/resolve.h"
 
 struct registry {
@@ -35,17 +36,23 @@ static json_t *provider_endpoint(const struct registry *registry,
                      provider_age(provider), "cost_us", (json_int_t)provider->cost_us);
 }
 
+static const char *protocol_name(uint8_t protocol) {
+    return protocol == WIRE_PROTOCOL_UDP ? "udp" : "tcp";
+}
+
 /* The row of this service: providers of one service come one after the other. */
 static json_t *row_of(struct registry *registry, const char *name_space, const char *name,
                       uint8_t protocol) {
     size_t count = json_array_size(registry->rows);
     json_t *last = count > 0 ? json_array_get(registry->rows, count - 1) : NULL;
     if (last != NULL && strcmp(json_string_value(json_object_get(last, "name")), name) == 0 &&
-        strcmp(json_string_value(json_object_get(last, "namespace")), name_space) == 0) {
+        strcmp(json_string_value(json_object_get(last, "namespace")), name_space) == 0 &&
+        strcmp(json_string_value(json_object_get(last, "protocol")), protocol_name(protocol)) ==
+            0) {
         return last;
     }
     json_t *row = json_pack("{s:s,s:s,s:s,s:[]}", "name", name, "namespace", name_space, "protocol",
-                            protocol == WIRE_PROTOCOL_UDP ? "udp" : "tcp", "endpoints");
+                            protocol_name(protocol), "endpoints");
     (void)json_array_append_new(registry->rows, row);
     return row;
 }
@@ -68,16 +75,23 @@ void api_get_services(const struct api_request *request) {
     api_reply(request, HTTP_OK, registry.rows);
 }
 
-static void reply_service(const struct api_request *request, const char *name_space,
-                          const char *name) {
-    const struct own_service *service = node_service_find(request->node, name_space, name);
+/* A service as the body or the path names it. */
+struct api_name {
+    char name_space[WEFT_NAME_MAX + 1];
+    char name[WEFT_NAME_MAX + 1];
+    uint8_t protocol;
+};
+
+static void reply_service(const struct api_request *request, const struct api_name *is) {
+    const struct own_service *service =
+        node_service_find(request->node, is->name_space, is->name, is->protocol);
     json_t *endpoints = json_array();
     for (size_t i = 0; service != NULL && i < service->endpoint_count; i++) {
         (void)json_array_append_new(endpoints, json_string(service->endpoints[i].address));
     }
-    api_reply(
-        request, HTTP_OK,
-        json_pack("{s:s,s:s,s:o}", "name", name, "namespace", name_space, "endpoints", endpoints));
+    api_reply(request, HTTP_OK,
+              json_pack("{s:s,s:s,s:s,s:o}", "name", is->name, "namespace", is->name_space,
+                        "protocol", protocol_name(is->protocol), "endpoints", endpoints));
 }
 
 static void reply_failure(const struct api_request *request, enum weft_err err, const char *what) {
@@ -100,25 +114,26 @@ static bool is_endpoint(const char *text) {
 }
 
 /* The service that the body or the path names; false after an error was answered. */
-static bool take_name(const struct api_request *request, const char *text,
-                      char name_space[WEFT_NAME_MAX + 1], char name[WEFT_NAME_MAX + 1]) {
-    if (text != NULL && api_service_name(text, name_space, name)) {
+static bool take_name(const struct api_request *request, const char *text, struct api_name *out) {
+    if (text != NULL &&
+        config_parse_service_name(text, out->name_space, out->name, &out->protocol)) {
         return true;
     }
     api_error(request, HTTP_BADREQUEST, "invalid",
-              "expected a service name: 1 to %d letters, digits, '-', '_', '.'", WEFT_NAME_MAX);
+              "expected a service name, NAME or NAMESPACE/NAME, with /udp behind it if it is "
+              "reached over UDP; names are 1 to %d letters, digits, '-', '_', '.'",
+              WEFT_NAME_MAX);
     return false;
 }
 
 static void add_service(const struct api_request *request, const json_t *body) {
-    char name_space[WEFT_NAME_MAX + 1];
-    char name[WEFT_NAME_MAX + 1];
+    struct api_name is;
     const char *given = api_text(request, body, "name", true);
-    if (given == NULL || !take_name(request, given, name_space, name)) {
+    if (given == NULL || !take_name(request, given, &is)) {
         return;
     }
     const char *other = api_text(request, body, "namespace", false);
-    if (other != NULL && !span_to_text(span_of_text(other), name_space, sizeof(name_space))) {
+    if (other != NULL && !span_to_text(span_of_text(other), is.name_space, sizeof(is.name_space))) {
         api_error(request, HTTP_BADREQUEST, "invalid", "namespace: too long");
         return;
     }
@@ -131,12 +146,13 @@ static void add_service(const struct api_request *request, const json_t *body) {
                   "endpoint: expected HOST:PORT such as 127.0.0.1:8080, not '%.80s'", endpoint);
         return;
     }
-    enum weft_err err = node_service_add(request->node, name_space, name, endpoint, OWN_ADDED);
+    enum weft_err err =
+        node_service_add(request->node, is.name_space, is.name, is.protocol, endpoint, OWN_ADDED);
     if (err != WEFT_OK) {
         reply_failure(request, err, "the service was not added");
         return;
     }
-    reply_service(request, name_space, name);
+    reply_service(request, &is);
 }
 
 void api_post_service(const struct api_request *request) {
@@ -148,22 +164,22 @@ void api_post_service(const struct api_request *request) {
 }
 
 void api_delete_service(const struct api_request *request) {
-    char name_space[WEFT_NAME_MAX + 1];
-    char name[WEFT_NAME_MAX + 1];
+    struct api_name is;
     struct evkeyvalq query = {0};
-    if (!take_name(request, request->tail, name_space, name)) {
+    if (!take_name(request, request->tail, &is)) {
         return;
     }
     (void)evhttp_parse_query_str(request->query != NULL ? request->query : "", &query);
     const char *endpoint = evhttp_find_header(&query, "endpoint");
-    enum weft_err err = node_service_remove(request->node, name_space, name, endpoint);
+    enum weft_err err =
+        node_service_remove(request->node, is.name_space, is.name, is.protocol, endpoint);
     if (err == WEFT_ERR_NOT_FOUND) {
-        api_error(request, HTTP_NOTFOUND, "not-found", "this node does not offer %s%s%s", name,
-                  endpoint != NULL ? " at " : "", endpoint != NULL ? endpoint : "");
+        api_error(request, HTTP_NOTFOUND, "not-found", "this node does not offer %s%s%s",
+                  request->tail, endpoint != NULL ? " at " : "", endpoint != NULL ? endpoint : "");
     } else if (err != WEFT_OK) {
         reply_failure(request, err, "the service was not removed");
     } else {
-        reply_service(request, name_space, name);
+        reply_service(request, &is);
     }
     evhttp_clear_headers(&query);
 }
@@ -178,7 +194,8 @@ struct forward_counts {
 
 static void forward_count(void *ctx, const struct proxy_forward_view *view) {
     struct forward_counts *counts = ctx;
-    if (strcmp(view->name, counts->wanted->name) == 0 &&
+    if (view->protocol == (enum proxy_protocol)counts->wanted->protocol &&
+        strcmp(view->name, counts->wanted->name) == 0 &&
         strcmp(view->name_space, counts->wanted->name_space) == 0) {
         counts->connections = view->connections;
         counts->accepted = view->accepted;
@@ -194,8 +211,9 @@ void api_get_forwards(const struct api_request *request) {
         proxy_each_forward(request->node->proxy, forward_count, &counts);
         (void)json_array_append_new(
             rows,
-            json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s}", "service", forward->name, "namespace",
-                      forward->name_space, "address",
+            json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s}", "service", forward->name,
+                      "namespace", forward->name_space, "protocol",
+                      protocol_name(forward->protocol), "address",
                       forward->bound[0] != '\0' ? forward->bound : forward->address, "connections",
                       (json_int_t)counts.connections, "accepted", (json_int_t)counts.accepted,
                       "failed", (json_int_t)counts.failed, "error", forward->error, "last_failure",
@@ -228,11 +246,10 @@ static void refuse_listen(const struct api_request *request, const char *given) 
 }
 
 static void add_forward(const struct api_request *request, const json_t *body) {
-    char name_space[WEFT_NAME_MAX + 1];
-    char name[WEFT_NAME_MAX + 1];
+    struct api_name is;
     char address[WEFT_ENDPOINT_MAX + 1];
     const char *given = api_text(request, body, "service", true);
-    if (given == NULL || !take_name(request, given, name_space, name)) {
+    if (given == NULL || !take_name(request, given, &is)) {
         return;
     }
     const char *listen = api_text(request, body, "listen", false);
@@ -240,7 +257,8 @@ static void add_forward(const struct api_request *request, const json_t *body) {
         refuse_listen(request, listen);
         return;
     }
-    enum weft_err err = node_forward_add(request->node, name_space, name, address, OWN_ADDED);
+    enum weft_err err =
+        node_forward_add(request->node, is.name_space, is.name, is.protocol, address, OWN_ADDED);
     if (err == WEFT_ERR_EXISTS || (err == WEFT_ERR_IO && errno == EADDRINUSE)) {
         api_error(request, 409, "conflict", "%s is in use", address);
     } else if (err == WEFT_ERR_INVALID) {
@@ -248,9 +266,11 @@ static void add_forward(const struct api_request *request, const json_t *body) {
     } else if (err != WEFT_OK) {
         reply_failure(request, err, address);
     } else {
-        const struct own_forward *made = node_forward_find(request->node, name_space, name);
+        const struct own_forward *made =
+            node_forward_find(request->node, is.name_space, is.name, is.protocol);
         api_reply(request, HTTP_OK,
-                  json_pack("{s:s,s:s,s:s}", "service", name, "namespace", name_space, "address",
+                  json_pack("{s:s,s:s,s:s,s:s}", "service", is.name, "namespace", is.name_space,
+                            "protocol", protocol_name(is.protocol), "address",
                             made != NULL ? made->bound : ""));
     }
 }
@@ -264,17 +284,16 @@ void api_post_forward(const struct api_request *request) {
 }
 
 void api_delete_forward(const struct api_request *request) {
-    char name_space[WEFT_NAME_MAX + 1];
-    char name[WEFT_NAME_MAX + 1];
-    if (!take_name(request, request->tail, name_space, name)) {
+    struct api_name is;
+    if (!take_name(request, request->tail, &is)) {
         return;
     }
-    enum weft_err err = node_forward_remove(request->node, name_space, name);
+    enum weft_err err = node_forward_remove(request->node, is.name_space, is.name, is.protocol);
     if (err == WEFT_ERR_NOT_FOUND) {
-        api_error(request, HTTP_NOTFOUND, "not-found", "no forward of %s", name);
+        api_error(request, HTTP_NOTFOUND, "not-found", "no forward of %s", request->tail);
     } else if (err != WEFT_OK) {
         reply_failure(request, err, "the forward was not removed");
     } else {
-        api_reply(request, HTTP_OK, json_pack("{s:s}", "service", name));
+        api_reply(request, HTTP_OK, json_pack("{s:s}", "service", is.name));
     }
 }

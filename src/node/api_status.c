@@ -88,6 +88,13 @@ static json_t *streams_of(const struct core_status *status) {
                      (json_int_t)status->streams.resumed);
 }
 
+static json_t *datagrams_of(const struct core_status *status) {
+    const struct datagrams_counters *counters = &status->datagrams;
+    return json_pack("{s:I,s:I,s:I,s:I,s:I}", "flows", (json_int_t)counters->flows, "opened",
+                     (json_int_t)counters->opened, "sent", (json_int_t)counters->sent, "received",
+                     (json_int_t)counters->received, "dropped", (json_int_t)counters->dropped);
+}
+
 static json_t *dropped_of(const struct core_status *status) {
     return json_pack("{s:I,s:I,s:I,s:I}", "no_route",
                      (json_int_t)status->frames_dropped[CORE_DROP_NO_ROUTE], "no_hops",
@@ -110,10 +117,11 @@ void api_get_status(const struct api_request *request) {
     core_get_status(node->core, &status);
     json_t *answer = identity_of(node, &status);
     json_t *rest =
-        json_pack("{s:o,s:o,s:{s:I,s:I},s:I,s:o,s:I}", "links", links_of(node, &status), "streams",
-                  streams_of(&status), "peers", "reachable", (json_int_t)status.peers_reachable,
-                  "known", (json_int_t)status.peers_known, "services", (json_int_t)status.services,
-                  "listen", listen_of(node), "rss_bytes", (json_int_t)api_rss_bytes());
+        json_pack("{s:o,s:o,s:o,s:{s:I,s:I},s:I,s:o,s:I}", "links", links_of(node, &status),
+                  "streams", streams_of(&status), "datagrams", datagrams_of(&status), "peers",
+                  "reachable", (json_int_t)status.peers_reachable, "known",
+                  (json_int_t)status.peers_known, "services", (json_int_t)status.services, "listen",
+                  listen_of(node), "rss_bytes", (json_int_t)api_rss_bytes());
     json_t *more = json_pack(
         "{s:s,s:o,s:s?,s:s?,s:s?,s:I,s:o,s:o,s:I,s:o,s:I}", "cipher",
         aead_cipher_name(aead_preferred()), "addresses", advertised_of(node), "control",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The mesh as the proxy sees it: streams of the core, and this node's own endpoints.
+ * The mesh as the proxy sees it: streams and flows of the core, and this node's own endpoints.
  */
 #include "node/internal.h"
 
@@ -22,14 +22,14 @@ static enum weft_err backend_open(void *ctx, const char *name_space, const char 
     if (err == WEFT_OK) {
         *stream = id.value;
     } else if (err == WEFT_ERR_NOT_FOUND) {
-        node_forward_failed(node, name_space, name, WIRE_RESET_NONE);
+        node_forward_failed(node, name_space, name, WIRE_PROTOCOL_TCP, WIRE_RESET_NONE);
     }
     return err;
 }
 
 static size_t backend_local_endpoints(void *ctx, const char *name_space, const char *name,
-                                      const char **out, size_t max) {
-    const struct own_service *service = node_service_find(ctx, name_space, name);
+                                      enum proxy_protocol protocol, const char **out, size_t max) {
+    const struct own_service *service = node_service_find(ctx, name_space, name, (uint8_t)protocol);
     size_t count = 0;
     for (; service != NULL && count < service->endpoint_count && count < max; count++) {
         out[count] = service->endpoints[count].address;
@@ -75,6 +75,30 @@ static void backend_release(void *ctx, uint64_t stream) {
     streams_release(streams_of(ctx), id_of(stream));
 }
 
+static enum weft_err backend_flow_open(void *ctx, const char *name_space, const char *name,
+                                       uint64_t *flow) {
+    struct node *node = ctx;
+    struct flow_id id;
+    enum weft_err err = core_datagram_open(node->core, name_space, name, node_clock(), &id);
+    if (err == WEFT_OK) {
+        *flow = id.value;
+    } else if (err == WEFT_ERR_NOT_FOUND) {
+        node_forward_failed(node, name_space, name, WIRE_PROTOCOL_UDP, WIRE_RESET_NONE);
+    }
+    return err;
+}
+
+static void backend_flow_send(void *ctx, uint64_t flow, struct span bytes) {
+    struct node *node = ctx;
+    core_datagram_send(node->core, (struct flow_id){.value = flow}, bytes, node_clock());
+}
+
+static void backend_flow_end(void *ctx, uint64_t flow, enum proxy_reset reason) {
+    struct node *node = ctx;
+    core_datagram_end(node->core, (struct flow_id){.value = flow}, (enum wire_reset_reason)reason,
+                      node_clock());
+}
+
 static void backend_pump(void *ctx) {
     node_touch(ctx);
 }
@@ -93,6 +117,9 @@ struct proxy_backend node_proxy_backend(struct node *node) {
         .is_finished = backend_is_finished,
         .reset = backend_reset,
         .release = backend_release,
+        .flow_open = backend_flow_open,
+        .flow_send = backend_flow_send,
+        .flow_end = backend_flow_end,
         .pump = backend_pump,
     };
 }

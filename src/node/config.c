@@ -30,7 +30,7 @@ static const char usage[] =
     "root,\n"
     "                                               else ~/.local/state/weft\n"
     "  --control SOCKET           WEFT_CONTROL      default: STATE/control.sock\n"
-    "  --service NAME=HOST:PORT   WEFT_SERVICE      offer this to the mesh\n"
+    "  --service NAME=HOST:PORT   WEFT_SERVICE      offer this to the mesh; NAME/udp over UDP\n"
     "  --forward NAME=[ADDR:]PORT WEFT_FORWARD      a local port for a service of the mesh\n"
     "  --discovery on|off         WEFT_DISCOVERY    off: dial seeds only; default: on\n"
     "  --degree N                 WEFT_DEGREE       links to keep in a large mesh; default: 8\n"
@@ -72,6 +72,9 @@ static void set_defaults(struct config *config) {
         .links_max = 512,
         .streams_max = 65536,
         .peers_max = 16384,
+        .flows_max = 8192,
+        .flow_idle = 120 * NS_PER_S,
+        .flow_unanswered = 30 * NS_PER_S,
     };
 }
 

@@ -49,6 +49,7 @@ struct config_service {
 struct config_forward {
     char name_space[WEFT_NAME_MAX + 1];
     char name[WEFT_NAME_MAX + 1];
+    uint8_t protocol;             /* enum wire_protocol */
     struct config_address listen; /* host "127.0.0.1" unless given; port 0: the kernel chooses */
 };
 
@@ -95,8 +96,11 @@ struct config {
     uint32_t links_max;
     uint32_t streams_max;
     uint32_t peers_max;
-    bool wants_help;    /* --help was given: nothing else was checked */
-    bool wants_version; /* --version likewise */
+    uint32_t flows_max;      /* of datagrams: 16 .. 65,536 */
+    weft_ns flow_idle;       /* a flow ends after such a silence: 1 s .. 24 h */
+    weft_ns flow_unanswered; /* and sooner while nobody answered */
+    bool wants_help;         /* --help was given: nothing else was checked */
+    bool wants_version;      /* --version likewise */
 };
 
 /* Why a configuration was refused. */

@@ -229,8 +229,8 @@ static enum weft_err apply_setting(struct reader *reader, const struct config_se
 
 /* Unknown keys. Candidates are the keys of the same group, or all keys and groups at the top. */
 static enum weft_err refuse_key(struct reader *reader, const char *path) {
-    const char *candidates[64] = {"log", "limits"};
-    size_t count = strchr(path, '.') == NULL ? 2 : 0;
+    const char *candidates[64] = {"log", "limits", "udp"};
+    size_t count = strchr(path, '.') == NULL ? 3 : 0;
     for (size_t i = 0; i < config_setting_count() && count < 64; i++) {
         const char *key = config_setting_at(i)->key;
         bool is_inner = strchr(key, '.') != NULL;
@@ -253,7 +253,7 @@ static enum weft_err apply_group_pair(struct reader *reader, const char *path,
 }
 
 static bool is_group(const char *path) {
-    return strcmp(path, "log") == 0 || strcmp(path, "limits") == 0;
+    return strcmp(path, "log") == 0 || strcmp(path, "limits") == 0 || strcmp(path, "udp") == 0;
 }
 
 static enum weft_err apply_top_pair(struct reader *reader, const char *path, const yaml_node_t *key,

@@ -213,15 +213,25 @@ bool config_parse_seed(const char *text, struct config_seed *out) {
     return true;
 }
 
+/* How much of "[NAMESPACE/]NAME[/PROTOCOL]" is names. The last of several parts that is a protocol
+ * is one. */
+static size_t name_len(const char *text, uint8_t *protocol) {
+    const char *last = strrchr(text, '/');
+    bool is_udp = last != NULL && strcmp(last, "/udp") == 0;
+    bool is_tcp = last != NULL && strcmp(last, "/tcp") == 0;
+    *protocol = is_udp ? WIRE_PROTOCOL_UDP : WIRE_PROTOCOL_TCP;
+    return is_udp || is_tcp ? (size_t)(last - text) : strlen(text);
+}
+
 bool config_parse_service_name(const char *text, char name_space[WEFT_NAME_MAX + 1],
-                               char name[WEFT_NAME_MAX + 1]) {
-    const char *slash = strchr(text, '/');
+                               char name[WEFT_NAME_MAX + 1], uint8_t *protocol) {
     struct span first = span_of_text(CONFIG_DEFAULT_NAMESPACE);
+    struct span second = span_of(text, name_len(text, protocol));
+    const uint8_t *slash = second.len == 0 ? NULL : memchr(second.data, '/', second.len);
     if (slash != NULL) {
-        first = span_of(text, (size_t)(slash - text));
-        text = slash + 1;
+        first = span_of(text, (size_t)(slash - second.data));
+        second = span_of(slash + 1, second.len - first.len - 1);
     }
-    struct span second = span_of_text(text);
     if (!wire_name_is_valid(first) || !wire_name_is_valid(second)) {
         return false;
     }

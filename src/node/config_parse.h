@@ -30,9 +30,11 @@ void config_format_address(const struct config_address *address, char out[WEFT_E
 /* "[PEER@]HOST[:PORT]"; PEER is a whole peer id. */
 bool config_parse_seed(const char *text, struct config_seed *out);
 
-/* "name" (in the default namespace) or "namespace/name". */
+/* "[NAMESPACE/]NAME[/PROTOCOL]": the default namespace, and TCP, unless given. PROTOCOL is tcp or
+ * udp, and of several parts the last is one if it is so spelt: the service "udp" of the namespace
+ * "lab" is lab/udp/tcp. */
 bool config_parse_service_name(const char *text, char name_space[WEFT_NAME_MAX + 1],
-                               char name[WEFT_NAME_MAX + 1]);
+                               char name[WEFT_NAME_MAX + 1], uint8_t *protocol);
 
 /* Makes a valid node name of any text: other characters become '-', an empty one "node". */
 void config_name_from(const char *text, char out[WEFT_NAME_MAX + 1]);

@@ -16,6 +16,10 @@
 
 #define HEARTBEAT_MIN (50 * NS_PER_MS) /* below, a busy machine looks like a dead one */
 #define HEARTBEAT_MAX (60 * NS_PER_S)
+#define FLOWS_MIN 16
+#define FLOWS_MAX 65536 /* what the proxy's tables hold */
+#define SILENCE_MIN NS_PER_S
+#define SILENCE_MAX (UINT64_C(86400) * NS_PER_S)
 
 enum weft_err config_fail(struct config_loader *loader, const char *format, ...) {
     char reason[CONFIG_TEXT_BYTES - sizeof loader->origin - 2];
@@ -124,24 +128,26 @@ static enum weft_err apply_control(struct config_loader *loader, const char *val
     return set_text(&loader->config->control, value);
 }
 
-/* Splits "NAME=VALUE" into a service's namespace and name, and the value; false if it is not. */
+/* Splits "NAME=VALUE" into a service's namespace, name and protocol, and the value; false if it is
+ * not. */
 static bool split_pair(const char *pair, char name_space[WEFT_NAME_MAX + 1],
-                       char name[WEFT_NAME_MAX + 1], const char **value) {
-    char left[2 * WEFT_NAME_MAX + 2];
+                       char name[WEFT_NAME_MAX + 1], uint8_t *protocol, const char **value) {
+    char left[2 * WEFT_NAME_MAX + 6];
     const char *equals = strchr(pair, '=');
     if (equals == NULL ||
         !span_to_text(span_of(pair, (size_t)(equals - pair)), left, sizeof left)) {
         return false;
     }
     *value = equals + 1;
-    return config_parse_service_name(left, name_space, name);
+    return config_parse_service_name(left, name_space, name, protocol);
 }
 
 static struct config_service *find_service(struct config *config, const char *name_space,
-                                           const char *name) {
+                                           const char *name, uint8_t protocol) {
     for (size_t i = 0; i < config->service_count; i++) {
         struct config_service *service = &config->services[i];
-        if (strcmp(service->name_space, name_space) == 0 && strcmp(service->name, name) == 0) {
+        if (service->protocol == protocol && strcmp(service->name_space, name_space) == 0 &&
+            strcmp(service->name, name) == 0) {
             return service;
         }
     }
@@ -150,9 +156,9 @@ static struct config_service *find_service(struct config *config, const char *na
 
 /* The service of that name, without endpoints if a lower layer or nobody gave it any. */
 static enum weft_err take_service(struct config_loader *loader, const char *name_space,
-                                  const char *name, struct config_service **out) {
+                                  const char *name, uint8_t protocol, struct config_service **out) {
     struct config *config = loader->config;
-    struct config_service *service = find_service(config, name_space, name);
+    struct config_service *service = find_service(config, name_space, name, protocol);
     if (service == NULL) {
         enum weft_err err = WEFT_OK;
         struct config_service *list =
@@ -167,7 +173,7 @@ static enum weft_err take_service(struct config_loader *loader, const char *name
     uint8_t *layer = &loader->service_layers[service - config->services];
     if (*layer != (uint8_t)loader->layer) {
         *layer = (uint8_t)loader->layer;
-        *service = (struct config_service){.protocol = WIRE_PROTOCOL_TCP};
+        *service = (struct config_service){.protocol = protocol};
         (void)snprintf(service->name_space, sizeof service->name_space, "%s", name_space);
         (void)snprintf(service->name, sizeof service->name, "%s", name);
     }
@@ -178,14 +184,15 @@ static enum weft_err take_service(struct config_loader *loader, const char *name
 static enum weft_err apply_service(struct config_loader *loader, const char *value) {
     char name_space[WEFT_NAME_MAX + 1];
     char name[WEFT_NAME_MAX + 1];
+    uint8_t protocol = 0;
     const char *endpoint = NULL;
     struct config_address address;
     struct config_service *service = NULL;
-    if (!split_pair(value, name_space, name, &endpoint) ||
+    if (!split_pair(value, name_space, name, &protocol, &endpoint) ||
         !config_parse_endpoint(endpoint, 0, &address)) {
         return WEFT_ERR_INVALID;
     }
-    enum weft_err err = take_service(loader, name_space, name, &service);
+    enum weft_err err = take_service(loader, name_space, name, protocol, &service);
     if (err != WEFT_OK) {
         return err;
     }
@@ -200,15 +207,20 @@ enum weft_err config_apply_protocol(struct config_loader *loader, const char *se
                                     const char *protocol) {
     char name_space[WEFT_NAME_MAX + 1];
     char name[WEFT_NAME_MAX + 1];
+    uint8_t named = 0;
     struct config_service *service = NULL;
-    if (config_parse_service_name(service_name, name_space, name)) {
-        service = find_service(loader->config, name_space, name);
+    if (config_parse_service_name(service_name, name_space, name, &named)) {
+        service = find_service(loader->config, name_space, name, named);
     }
     bool is_udp = strcmp(protocol, "udp") == 0;
     if (service == NULL || (!is_udp && strcmp(protocol, "tcp") != 0)) {
         return config_fail(loader, "expected tcp or udp, not '%.100s'", protocol);
     }
-    service->protocol = is_udp ? WIRE_PROTOCOL_UDP : WIRE_PROTOCOL_TCP;
+    uint8_t meant = is_udp ? WIRE_PROTOCOL_UDP : WIRE_PROTOCOL_TCP;
+    if (meant != named && find_service(loader->config, name_space, name, meant) != NULL) {
+        return config_fail(loader, "%.150s is there already over %.100s", service_name, protocol);
+    }
+    service->protocol = meant;
     return WEFT_OK;
 }
 
@@ -216,7 +228,8 @@ static struct config_forward *find_forward(struct config *config,
                                            const struct config_forward *forward) {
     for (size_t i = 0; i < config->forward_count; i++) {
         struct config_forward *other = &config->forwards[i];
-        if (strcmp(other->name_space, forward->name_space) == 0 &&
+        if (other->protocol == forward->protocol &&
+            strcmp(other->name_space, forward->name_space) == 0 &&
             strcmp(other->name, forward->name) == 0) {
             return other;
         }
@@ -228,7 +241,7 @@ static enum weft_err apply_forward(struct config_loader *loader, const char *val
     struct config *config = loader->config;
     struct config_forward forward;
     const char *listen = NULL;
-    if (!split_pair(value, forward.name_space, forward.name, &listen) ||
+    if (!split_pair(value, forward.name_space, forward.name, &forward.protocol, &listen) ||
         !config_parse_listen(listen, "127.0.0.1", &forward.listen)) {
         return WEFT_ERR_INVALID;
     }
@@ -350,6 +363,32 @@ static enum weft_err apply_peers_max(struct config_loader *loader, const char *v
     return set_number(&loader->config->peers_max, value, 1000000);
 }
 
+static enum weft_err apply_flows_max(struct config_loader *loader, const char *value) {
+    uint64_t number = 0;
+    if (!config_parse_number(value, FLOWS_MIN, FLOWS_MAX, &number)) {
+        return WEFT_ERR_INVALID;
+    }
+    loader->config->flows_max = (uint32_t)number;
+    return WEFT_OK;
+}
+
+static enum weft_err set_silence(weft_ns *field, const char *value) {
+    weft_ns silence = 0;
+    if (!config_parse_duration(value, &silence) || silence < SILENCE_MIN || silence > SILENCE_MAX) {
+        return WEFT_ERR_INVALID;
+    }
+    *field = silence;
+    return WEFT_OK;
+}
+
+static enum weft_err apply_flow_idle(struct config_loader *loader, const char *value) {
+    return set_silence(&loader->config->flow_idle, value);
+}
+
+static enum weft_err apply_flow_unanswered(struct config_loader *loader, const char *value) {
+    return set_silence(&loader->config->flow_unanswered, value);
+}
+
 static const struct config_setting settings[] = {
     {"name", "name", "WEFT_NAME", CONFIG_SCALAR,
      "1 to 63 letters, digits, '-', '_' or '.', beginning with a letter, a digit or '_'",
@@ -363,10 +402,12 @@ static const struct config_setting settings[] = {
     {"state", "state", "WEFT_STATE", CONFIG_SCALAR, "the path of a folder", apply_state},
     {"control", "control", "WEFT_CONTROL", CONFIG_SCALAR, "the path of a socket", apply_control},
     {"services", "service", "WEFT_SERVICE", CONFIG_TABLE,
-     "NAME=HOST:PORT such as web=127.0.0.1:8080 (at most 256, with 16 endpoints each)",
+     "NAME=HOST:PORT such as web=127.0.0.1:8080, or dns/udp=127.0.0.1:53 over UDP (at most 256, "
+     "with "
+     "16 endpoints each)",
      apply_service},
     {"forwards", "forward", "WEFT_FORWARD", CONFIG_TABLE,
-     "NAME=[ADDR:]PORT such as web=8080 (at most 256)", apply_forward},
+     "NAME=[ADDR:]PORT such as web=8080, or dns/udp=5353 over UDP (at most 256)", apply_forward},
     {"labels", NULL, "WEFT_LABELS", CONFIG_TABLE,
      "KEY=VALUE, the key a name, the value at most 63 printable characters (at most 16)",
      apply_label},
@@ -385,6 +426,12 @@ static const struct config_setting settings[] = {
      apply_links_max},
     {"limits.streams", NULL, "WEFT_LIMITS_STREAMS", CONFIG_SCALAR, "a number from 1 to 1000000",
      apply_streams_max},
+    {"limits.flows", NULL, "WEFT_LIMITS_FLOWS", CONFIG_SCALAR, "a number from 16 to 65536",
+     apply_flows_max},
+    {"udp.idle", NULL, "WEFT_UDP_IDLE", CONFIG_SCALAR, "a duration from 1s to 24h such as 120s",
+     apply_flow_idle},
+    {"udp.unanswered", NULL, "WEFT_UDP_UNANSWERED", CONFIG_SCALAR,
+     "a duration from 1s to 24h such as 30s", apply_flow_unanswered},
     {"limits.peers", NULL, "WEFT_LIMITS_PEERS", CONFIG_SCALAR, "a number from 1 to 1000000",
      apply_peers_max},
 };

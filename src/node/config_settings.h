@@ -54,7 +54,8 @@ const struct config_setting *config_setting_by_flag(const char *flag);
 WEFT_MUST_CHECK enum weft_err config_apply(struct config_loader *loader,
                                            const struct config_setting *setting, const char *value);
 
-/* Sets the protocol ("tcp", "udp") of a service that this layer has given endpoints. */
+/* Sets the protocol ("tcp", "udp") of a service that this layer has given endpoints by its name
+ * alone. */
 WEFT_MUST_CHECK enum weft_err config_apply_protocol(struct config_loader *loader,
                                                     const char *service, const char *protocol);
 

@@ -120,17 +120,6 @@ const char *api_text(const struct api_request *request, const json_t *object, co
     return NULL;
 }
 
-bool api_service_name(const char *text, char name_space[WEFT_NAME_MAX + 1],
-                      char name[WEFT_NAME_MAX + 1]) {
-    const char *slash = strchr(text, '/');
-    struct span first = slash != NULL ? span_of(text, (size_t)(slash - text))
-                                      : span_of_text(CONFIG_DEFAULT_NAMESPACE);
-    struct span second = span_of_text(slash != NULL ? slash + 1 : text);
-    return wire_name_is_valid(first) && wire_name_is_valid(second) &&
-           span_to_text(first, name_space, WEFT_NAME_MAX + 1) &&
-           span_to_text(second, name, WEFT_NAME_MAX + 1);
-}
-
 json_t *api_ms(weft_ns span) {
     weft_ns whole_us = span / NS_PER_US; /* finer is noise */
     return json_real((double)whole_us / 1000.0);

@@ -10,9 +10,13 @@
 #include "node/internal.h"
 #include "node/resolve.h"
 
-struct own_forward *node_forward_find(struct node *node, const char *name_space, const char *name) {
+#define FAILURE_QUIET (60 * NS_PER_S)
+
+struct own_forward *node_forward_find(struct node *node, const char *name_space, const char *name,
+                                      uint8_t protocol) {
     for (struct own_forward *forward = node->forwards; forward != NULL; forward = forward->next) {
-        if (strcmp(forward->name, name) == 0 && strcmp(forward->name_space, name_space) == 0) {
+        if (forward->protocol == protocol && strcmp(forward->name, name) == 0 &&
+            strcmp(forward->name_space, name_space) == 0) {
             return forward;
         }
     }
@@ -31,23 +35,25 @@ static enum weft_err keep(struct node *node, const struct own_forward *forward) 
     if (!resolve_split(forward->address, host, port)) {
         return WEFT_ERR_INVALID;
     }
+    const struct stored_name name = node_stored_name(forward->name, forward->protocol);
     const struct store_forward stored = {
         .name_space = forward->name_space,
-        .name = forward->name,
+        .name = name.text,
         .address = host,
         .port = (uint16_t)strtoul(port, NULL, 10),
     };
     return store_save_forward(node->store, &stored);
 }
 
-static struct own_forward *forward_new(struct node *node, const char *name_space,
-                                       const char *name) {
+static struct own_forward *forward_new(struct node *node, const char *name_space, const char *name,
+                                       uint8_t protocol) {
     struct own_forward *forward = calloc(1, sizeof(*forward));
     if (forward == NULL) {
         return NULL;
     }
     (void)snprintf(forward->name_space, sizeof(forward->name_space), "%s", name_space);
     (void)snprintf(forward->name, sizeof(forward->name), "%s", name);
+    forward->protocol = protocol;
     struct own_forward **at = &node->forwards;
     while (*at != NULL) {
         at = &(*at)->next;
@@ -86,7 +92,8 @@ static void retry_later(struct node *node) {
 static enum weft_err open_forward(struct node *node, struct own_forward *forward) {
     char bound[WEFT_ENDPOINT_MAX + 1] = "";
     enum weft_err err =
-        proxy_add_forward(node->proxy, forward->name_space, forward->name, forward->address, bound);
+        proxy_add_forward(node->proxy, forward->name_space, forward->name,
+                          (enum proxy_protocol)forward->protocol, forward->address, bound);
     int error = errno;
     if (err != WEFT_OK) {
         bool is_news = strcmp(forward->error, why_text(err, error)) != 0;
@@ -105,14 +112,15 @@ static enum weft_err open_forward(struct node *node, struct own_forward *forward
 }
 
 enum weft_err node_forward_add(struct node *node, const char *name_space, const char *name,
-                               const char *address, unsigned origin) {
+                               uint8_t protocol, const char *address, unsigned origin) {
     if (!wire_name_is_valid(span_of_text(name_space)) || !wire_name_is_valid(span_of_text(name)) ||
         strlen(address) > WEFT_ENDPOINT_MAX) {
         return WEFT_ERR_INVALID;
     }
-    struct own_forward *known = node_forward_find(node, name_space, name);
+    struct own_forward *known = node_forward_find(node, name_space, name, protocol);
     struct own_forward before = known != NULL ? *known : (struct own_forward){0};
-    struct own_forward *forward = known != NULL ? known : forward_new(node, name_space, name);
+    struct own_forward *forward =
+        known != NULL ? known : forward_new(node, name_space, name, protocol);
     if (forward == NULL) {
         return WEFT_ERR_MEMORY;
     }
@@ -133,16 +141,18 @@ enum weft_err node_forward_add(struct node *node, const char *name_space, const 
     return err;
 }
 
-enum weft_err node_forward_remove(struct node *node, const char *name_space, const char *name) {
-    struct own_forward *forward = node_forward_find(node, name_space, name);
+enum weft_err node_forward_remove(struct node *node, const char *name_space, const char *name,
+                                  uint8_t protocol) {
+    struct own_forward *forward = node_forward_find(node, name_space, name, protocol);
     if (forward == NULL) {
         return WEFT_ERR_NOT_FOUND;
     }
     enum weft_err err = WEFT_OK;
     if (forward->bound[0] != '\0') {
-        err = proxy_remove_forward(node->proxy, name_space, name);
+        err = proxy_remove_forward(node->proxy, name_space, name, (enum proxy_protocol)protocol);
     }
-    enum weft_err kept = store_forget_forward(node->store, name_space, name);
+    const struct stored_name stored = node_stored_name(name, protocol);
+    enum weft_err kept = store_forget_forward(node->store, name_space, stored.text);
     forward_drop(node, forward);
     return err != WEFT_OK ? err : kept;
 }
@@ -171,12 +181,19 @@ static const char *failure_text(enum wire_reset_reason reason) {
 }
 
 void node_forward_failed(struct node *node, const char *name_space, const char *name,
-                         enum wire_reset_reason reason) {
-    struct own_forward *forward = node_forward_find(node, name_space, name);
+                         uint8_t protocol, enum wire_reset_reason reason) {
+    struct own_forward *forward = node_forward_find(node, name_space, name, protocol);
     if (forward == NULL) {
         return;
     }
+    weft_ns now = node_clock();
+    bool is_told = protocol == WIRE_PROTOCOL_UDP && forward->failure == failure_text(reason) &&
+                   time_since(forward->failure_told, now) < FAILURE_QUIET;
     forward->failure = failure_text(reason);
+    if (is_told) {
+        return;
+    }
+    forward->failure_told = now;
     trace(&node->host, TRACE_WARN, "forward-refused", "service=%s/%s why=\"%s\"", name_space, name,
           forward->failure);
 }
@@ -193,16 +210,17 @@ static void on_retry(evutil_socket_t fd, short what, void *arg) {
 }
 
 /* Wanted whether or not it can listen now. */
-static void want(struct node *node, const char *name_space, const char *name,
-                 const struct config_address *listen, unsigned origin) {
+static void want(struct node *node, const struct config_forward *wanted, unsigned origin) {
     char address[WEFT_ENDPOINT_MAX + 1];
-    struct own_forward *forward = node_forward_find(node, name_space, name);
+    struct own_forward *forward =
+        node_forward_find(node, wanted->name_space, wanted->name, wanted->protocol);
     if (forward != NULL && origin == OWN_ADDED) {
         return; /* the configuration's word is newer */
     }
-    address_text(listen, address);
+    address_text(&wanted->listen, address);
     bool is_new = forward == NULL;
-    forward = is_new ? forward_new(node, name_space, name) : forward;
+    forward =
+        is_new ? forward_new(node, wanted->name_space, wanted->name, wanted->protocol) : forward;
     if (forward == NULL) {
         return;
     }
@@ -217,15 +235,19 @@ static void want(struct node *node, const char *name_space, const char *name,
 
 static void want_configured(struct node *node) {
     for (size_t i = 0; i < node->config.forward_count; i++) {
-        const struct config_forward *wanted = &node->config.forwards[i];
-        want(node, wanted->name_space, wanted->name, &wanted->listen, OWN_CONFIGURED);
+        want(node, &node->config.forwards[i], OWN_CONFIGURED);
     }
 }
 
 static void load_one(void *ctx, const struct store_forward *stored) {
-    struct config_address listen = {.port = stored->port};
-    (void)snprintf(listen.host, sizeof(listen.host), "%s", stored->address);
-    want(ctx, stored->name_space, stored->name, &listen, OWN_ADDED);
+    struct config_forward wanted = {.listen.port = stored->port};
+    struct stored_name name;
+    (void)snprintf(name.text, sizeof(name.text), "%s", stored->name);
+    wanted.protocol = node_stored_protocol(&name);
+    (void)snprintf(wanted.name_space, sizeof(wanted.name_space), "%s", stored->name_space);
+    (void)snprintf(wanted.name, sizeof(wanted.name), "%s", name.text);
+    (void)snprintf(wanted.listen.host, sizeof(wanted.listen.host), "%s", stored->address);
+    want(ctx, &wanted, OWN_ADDED);
 }
 
 void node_forwards_init(struct node *node) {
@@ -240,7 +262,7 @@ void node_forwards_init(struct node *node) {
 static bool is_configured(const struct node *node, const struct own_forward *forward) {
     for (size_t i = 0; i < node->config.forward_count; i++) {
         const struct config_forward *wanted = &node->config.forwards[i];
-        if (strcmp(wanted->name, forward->name) == 0 &&
+        if (wanted->protocol == forward->protocol && strcmp(wanted->name, forward->name) == 0 &&
             strcmp(wanted->name_space, forward->name_space) == 0) {
             return true;
         }
@@ -257,8 +279,8 @@ void node_forwards_reload(struct node *node) {
             continue;
         }
         forward->origins &= ~(unsigned)OWN_CONFIGURED;
-        if (forward->origins == 0 &&
-            node_forward_remove(node, forward->name_space, forward->name) != WEFT_OK) {
+        if (forward->origins == 0 && node_forward_remove(node, forward->name_space, forward->name,
+                                                         forward->protocol) != WEFT_OK) {
             trace(&node->host, TRACE_WARN, "forward-not-removed", "what=reload");
         }
     }

@@ -112,10 +112,12 @@ struct own_service {
 struct own_forward {
     char name_space[WEFT_NAME_MAX + 1];
     char name[WEFT_NAME_MAX + 1];
+    uint8_t protocol;
     char address[WEFT_ENDPOINT_MAX + 1]; /* as asked for */
     char bound[WEFT_ENDPOINT_MAX + 1];   /* empty while it does not listen */
     char error[128];                     /* why it does not listen */
-    const char *failure; /* why the last connection that failed did: a literal, or NULL */
+    const char *failure;  /* why the last connection that failed did: a literal, or NULL */
+    weft_ns failure_told; /* when that was logged */
     unsigned origins;
     struct own_forward *next;
 };
@@ -257,29 +259,40 @@ struct proxy_backend node_proxy_backend(struct node *node);
 /* services.c */
 WEFT_MUST_CHECK enum weft_err node_services_init(struct node *node);
 void node_services_free(struct node *node);
-struct own_service *node_service_find(struct node *node, const char *name_space, const char *name);
+struct own_service *node_service_find(struct node *node, const char *name_space, const char *name,
+                                      uint8_t protocol);
 /* Adds an endpoint and tells the mesh. FULL, MEMORY, INVALID. */
 WEFT_MUST_CHECK enum weft_err node_service_add(struct node *node, const char *name_space,
-                                               const char *name, const char *endpoint,
-                                               unsigned origin);
+                                               const char *name, uint8_t protocol,
+                                               const char *endpoint, unsigned origin);
 /* Removes one endpoint, or all with NULL. NOT_FOUND. */
 WEFT_MUST_CHECK enum weft_err node_service_remove(struct node *node, const char *name_space,
-                                                  const char *name, const char *endpoint);
+                                                  const char *name, uint8_t protocol,
+                                                  const char *endpoint);
+/* A service's name as the store keeps it and people type it: "dns", or "dns/udp"; and back: cuts
+ * the name short and returns the protocol. */
+struct stored_name {
+    char text[WEFT_NAME_MAX + 5];
+};
+struct stored_name node_stored_name(const char *name, uint8_t protocol);
+uint8_t node_stored_protocol(struct stored_name *name);
 void node_services_reload(struct node *node);
 
 /* forwards.c */
 void node_forwards_init(struct node *node);
 void node_forwards_free(struct node *node);
-struct own_forward *node_forward_find(struct node *node, const char *name_space, const char *name);
+struct own_forward *node_forward_find(struct node *node, const char *name_space, const char *name,
+                                      uint8_t protocol);
 /* Listens; on an error nothing changed and errno is as the proxy left it. */
 WEFT_MUST_CHECK enum weft_err node_forward_add(struct node *node, const char *name_space,
-                                               const char *name, const char *address,
-                                               unsigned origin);
+                                               const char *name, uint8_t protocol,
+                                               const char *address, unsigned origin);
 WEFT_MUST_CHECK enum weft_err node_forward_remove(struct node *node, const char *name_space,
-                                                  const char *name);
-/* Notes why a connection was not taken; `reason` WIRE_RESET_NONE: nobody in reach offers it. */
+                                                  const char *name, uint8_t protocol);
+/* Notes why a connection or flow was not taken; `reason` WIRE_RESET_NONE: nobody in reach offers
+ * it. Of flows, which cost their client nothing to try again, one a minute is logged. */
 void node_forward_failed(struct node *node, const char *name_space, const char *name,
-                         enum wire_reset_reason reason);
+                         uint8_t protocol, enum wire_reset_reason reason);
 void node_forwards_reload(struct node *node);
 
 /* events.c */

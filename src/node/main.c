@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@
 
 #define LEAVE_PATIENCE (5 * NS_PER_S)
 #define SIGNALS_MAX 3
+#define DESCRIPTORS_WANTED 65536
 #define STATUS_PERIOD (10 * NS_PER_S) /* where no watchdog asks more often */
 
 extern char **environ;
@@ -198,12 +200,22 @@ static void ignore_libevent(int severity, const char *message) {
     (void)message;
 }
 
+/* Each link, stream and flow has a descriptor, and what the shell allows is mostly 1,024. */
+static void raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else it has to do with what there is */
+    }
+}
+
 int main(int argc, char **argv) {
     struct program program = {.argc = argc, .argv = argv};
     struct config config;
     struct config_error error;
     hold_hangup(SIG_BLOCK);
     be_small();
+    raise_descriptors();
     event_set_log_callback(ignore_libevent);
     (void)signal(SIGPIPE, SIG_IGN);
     if (config_load(argc, argv, environ, &config, &error) != WEFT_OK) {

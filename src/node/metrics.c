@@ -61,6 +61,18 @@ static void add_streams(struct evbuffer *out, const struct streams_counters *str
     ADD(out, metrics);
 }
 
+static void add_datagrams(struct evbuffer *out, const struct datagrams_counters *datagrams) {
+    const struct metric metrics[] = {
+        {"weft_flows", "gauge", "Flows of datagrams.", datagrams->flows},
+        {"weft_flows_opened_total", "counter", "Flows ever opened.", datagrams->opened},
+        {"weft_datagrams_sent_total", "counter", "Datagrams sent.", datagrams->sent},
+        {"weft_datagrams_received_total", "counter", "Datagrams received.", datagrams->received},
+        {"weft_datagrams_dropped_total", "counter", "Datagrams dropped at this end.",
+         datagrams->dropped},
+    };
+    ADD(out, metrics);
+}
+
 static void add_host(struct evbuffer *out, struct node *node) {
     struct store_counters store;
     store_get_counters(node->store, &store);
@@ -100,6 +112,7 @@ void api_get_metrics(const struct api_request *request) {
     core_get_status(request->node->core, &status);
     add_mesh(out, &status);
     add_streams(out, &status.streams);
+    add_datagrams(out, &status.datagrams);
     add_host(out, request->node);
     add_drops(out, &status);
     (void)evhttp_add_header(evhttp_request_get_output_headers(request->http), "Content-Type",

@@ -4,6 +4,7 @@
  */
 #include "node/node.h"
 
+#include <sys/resource.h>
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 
 #include "node/internal.h"
 #include "node/start.h"
+
+#define SERVED_SHARE 4 /* of the descriptors */
 
 static void host_bytes(void *ctx, uint8_t *out, size_t len) {
     (void)ctx;
@@ -68,7 +71,20 @@ static enum weft_err make_core(struct node *node) {
     config.may_discover = node->config.may_discover;
     config.heartbeat = node->config.heartbeat;
     config.peers_max = node->config.peers_max;
+    config.flows_max = node->config.flows_max;
+    config.flow_idle = node->config.flow_idle;
+    config.flow_unanswered = node->config.flow_unanswered;
     return core_new(&config, node_clock(), &node->core);
+}
+
+/* Each flow that we serve holds a descriptor; links, listeners and streams need theirs. */
+static size_t served_max(const struct node *node) {
+    struct rlimit limit;
+    size_t most = node->config.flows_max;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / SERVED_SHARE < most) {
+        most = (size_t)(limit.rlim_cur / SERVED_SHARE);
+    }
+    return most > 0 ? most : 1;
 }
 
 static enum weft_err make_proxy(struct node *node) {
@@ -77,6 +93,7 @@ static enum weft_err make_proxy(struct node *node) {
         .backend = node_proxy_backend(node),
         .host = &node->host,
         .connections_max = node->config.streams_max,
+        .served_max = served_max(node),
         .connect_timeout = 5 * NS_PER_S,
     };
     return proxy_new(&config, &node->proxy);

@@ -65,7 +65,7 @@ static void stream_refused(struct node *node, const struct stream_event *event) 
     const char *name_space;
     const char *name;
     if (proxy_stream_service(node->proxy, event->stream.value, &name_space, &name)) {
-        node_forward_failed(node, name_space, name, event->reason);
+        node_forward_failed(node, name_space, name, WIRE_PROTOCOL_TCP, event->reason);
     }
 }
 
@@ -99,6 +99,45 @@ static void perform_stream(struct node *node, const struct action *action) {
     }
 }
 
+/* The names are there unless the flow has ended meanwhile; then nobody need serve it. */
+static void datagram_incoming(struct node *node, struct flow_id flow) {
+    struct weft_peer_id peer;
+    struct datagram_service service;
+    char name_space[WEFT_NAME_MAX + 1];
+    char name[WEFT_NAME_MAX + 1];
+    if (datagrams_look(core_streams(node->core), flow, &peer, &service) &&
+        span_to_text(service.name_space, name_space, sizeof(name_space)) &&
+        span_to_text(service.name, name, sizeof(name))) {
+        proxy_flow_incoming(node->proxy, flow.value, name_space, name);
+    }
+}
+
+static void datagram_ended(struct node *node, const struct datagram_event *event) {
+    const char *name_space;
+    const char *name;
+    bool is_refused =
+        event->reason != WIRE_RESET_APPLICATION && event->reason != WIRE_RESET_RESTARTED;
+    if (is_refused && proxy_flow_service(node->proxy, event->flow.value, &name_space, &name)) {
+        node_forward_failed(node, name_space, name, WIRE_PROTOCOL_UDP, event->reason);
+    }
+    proxy_flow_ended(node->proxy, event->flow.value, is_refused);
+}
+
+static void perform_datagram(struct node *node, const struct datagram_event *event) {
+    switch (event->kind) {
+    case DATAGRAM_EVENT_INCOMING:
+        datagram_incoming(node, event->flow);
+        break;
+    case DATAGRAM_EVENT_DATA:
+        proxy_flow_data(node->proxy, event->flow.value, frame_view(event->payload));
+        break;
+    case DATAGRAM_EVENT_REFUSED:
+    case DATAGRAM_EVENT_END:
+        datagram_ended(node, event);
+        break;
+    }
+}
+
 void node_perform(struct node *node, struct action *action) {
     switch (action->kind) {
     case ACTION_SEND:
@@ -121,6 +160,9 @@ void node_perform(struct node *node, struct action *action) {
         break;
     case ACTION_STREAM:
         perform_stream(node, action);
+        break;
+    case ACTION_DATAGRAM:
+        perform_datagram(node, &action->datagram_event);
         break;
     case ACTION_PONG:
         node_control_pong(node, action->token, node_clock());

@@ -103,7 +103,8 @@ enum offer { OFFER_NONE, OFFER_STALE, OFFER_FRESH };
 
 static enum offer offer_of(struct node *node, const struct own_forward *forward) {
     struct core_provider best; /* the first is */
-    if (core_providers(node->core, forward->name_space, forward->name, &best, 1) == 0) {
+    if (core_providers(node->core, forward->name_space, forward->name, forward->protocol, &best,
+                       1) == 0) {
         return OFFER_NONE;
     }
     return best.state == SERVICE_FRESH ? OFFER_FRESH : OFFER_STALE;
@@ -111,17 +112,23 @@ static enum offer offer_of(struct node *node, const struct own_forward *forward)
 
 static void say_forward(const struct own_forward *forward, enum offer offer,
                         struct problem *problem) {
-    SAY(problem->what, "forward of %s does not work", forward->name);
+    const struct stored_name name = node_stored_name(forward->name, forward->protocol);
+    SAY(problem->what, "forward of %s does not work", name.text);
     if (forward->bound[0] == '\0') {
         SAY(problem->cause, "cannot listen on %s: %s", forward->address, forward->error);
         SAY(problem->next, "free the address or choose another; tried again every %d s",
             FORWARD_RETRY_S);
     } else if (offer == OFFER_STALE) {
         SAY(problem->cause, "no node that offers the service is in reach");
-        SAY(problem->next, "connections wait a while for one to come back");
+        SAY(problem->next, "%s",
+            forward->protocol == WIRE_PROTOCOL_UDP
+                ? "datagrams are dropped until one comes back"
+                : "connections wait a while for one to come back");
     } else {
         SAY(problem->cause, "no node that we know offers the service");
-        SAY(problem->next, "connections are refused until one does");
+        SAY(problem->next, "%s",
+            forward->protocol == WIRE_PROTOCOL_UDP ? "datagrams are dropped until one does"
+                                                   : "connections are refused until one does");
     }
 }
 

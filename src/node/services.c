@@ -8,9 +8,11 @@
 
 #include "node/internal.h"
 
-struct own_service *node_service_find(struct node *node, const char *name_space, const char *name) {
+struct own_service *node_service_find(struct node *node, const char *name_space, const char *name,
+                                      uint8_t protocol) {
     for (struct own_service *service = node->services; service != NULL; service = service->next) {
-        if (strcmp(service->name, name) == 0 && strcmp(service->name_space, name_space) == 0) {
+        if (service->protocol == protocol && strcmp(service->name, name) == 0 &&
+            strcmp(service->name_space, name_space) == 0) {
             return service;
         }
     }
@@ -31,7 +33,8 @@ static enum weft_err announce(struct node *node, const struct own_service *servi
     struct wire_endpoint endpoints[STORE_ENDPOINTS_MAX];
     node_touch(node);
     if (service->endpoint_count == 0) {
-        return core_withdraw(node->core, service->name_space, service->name, node_clock());
+        return core_withdraw(node->core, service->name_space, service->name, service->protocol,
+                             node_clock());
     }
     for (size_t i = 0; i < service->endpoint_count; i++) {
         endpoints[i] = (struct wire_endpoint){
@@ -48,8 +51,25 @@ static enum weft_err announce(struct node *node, const struct own_service *servi
     return core_offer(node->core, service->name_space, service->name, &offer, node_clock());
 }
 
+struct stored_name node_stored_name(const char *name, uint8_t protocol) {
+    struct stored_name stored;
+    (void)snprintf(stored.text, sizeof(stored.text), "%s%s", name,
+                   protocol == WIRE_PROTOCOL_UDP ? "/udp" : "");
+    return stored;
+}
+
+uint8_t node_stored_protocol(struct stored_name *name) {
+    char *slash = strchr(name->text, '/');
+    if (slash == NULL) {
+        return WIRE_PROTOCOL_TCP;
+    }
+    *slash = '\0';
+    return WIRE_PROTOCOL_UDP;
+}
+
 /* Keeps in the store what was added through the API, and only that. */
 static enum weft_err keep(struct node *node, const struct own_service *service) {
+    const struct stored_name name = node_stored_name(service->name, service->protocol);
     const char *endpoints[STORE_ENDPOINTS_MAX];
     uint32_t count = 0;
     for (size_t i = 0; i < service->endpoint_count; i++) {
@@ -58,11 +78,11 @@ static enum weft_err keep(struct node *node, const struct own_service *service) 
         }
     }
     if (count == 0) {
-        return store_forget_service(node->store, service->name_space, service->name);
+        return store_forget_service(node->store, service->name_space, name.text);
     }
     const struct store_service stored = {
         .name_space = service->name_space,
-        .name = service->name,
+        .name = name.text,
         .protocol = service->protocol,
         .endpoints = endpoints,
         .endpoint_count = count,
@@ -71,15 +91,15 @@ static enum weft_err keep(struct node *node, const struct own_service *service) 
     return store_save_service(node->store, &stored);
 }
 
-static struct own_service *service_new(struct node *node, const char *name_space,
-                                       const char *name) {
+static struct own_service *service_new(struct node *node, const char *name_space, const char *name,
+                                       uint8_t protocol) {
     struct own_service *service = calloc(1, sizeof(*service));
     if (service == NULL) {
         return NULL;
     }
     (void)snprintf(service->name_space, sizeof(service->name_space), "%s", name_space);
     (void)snprintf(service->name, sizeof(service->name), "%s", name);
-    service->protocol = WIRE_PROTOCOL_TCP;
+    service->protocol = protocol;
     struct own_service **at = &node->services;
     while (*at != NULL) {
         at = &(*at)->next;
@@ -125,16 +145,16 @@ static enum weft_err tell(struct node *node, const struct own_service *service) 
 }
 
 enum weft_err node_service_add(struct node *node, const char *name_space, const char *name,
-                               const char *endpoint, unsigned origin) {
+                               uint8_t protocol, const char *endpoint, unsigned origin) {
     if (!wire_name_is_valid(span_of_text(name_space)) || !wire_name_is_valid(span_of_text(name)) ||
         strlen(endpoint) > WEFT_ENDPOINT_MAX) {
         return WEFT_ERR_INVALID;
     }
-    struct own_service *service = node_service_find(node, name_space, name);
+    struct own_service *service = node_service_find(node, name_space, name, protocol);
     if (service == NULL && node->service_count >= OWN_SERVICES_MAX) {
         return WEFT_ERR_FULL;
     }
-    service = service != NULL ? service : service_new(node, name_space, name);
+    service = service != NULL ? service : service_new(node, name_space, name, protocol);
     if (service == NULL) {
         return WEFT_ERR_MEMORY;
     }
@@ -158,8 +178,8 @@ static void cut_endpoint(struct own_service *service, size_t index) {
 }
 
 enum weft_err node_service_remove(struct node *node, const char *name_space, const char *name,
-                                  const char *endpoint) {
-    struct own_service *service = node_service_find(node, name_space, name);
+                                  uint8_t protocol, const char *endpoint) {
+    struct own_service *service = node_service_find(node, name_space, name, protocol);
     if (service == NULL || (endpoint != NULL && find_endpoint(service, endpoint) == NULL)) {
         return WEFT_ERR_NOT_FOUND;
     }
@@ -180,11 +200,15 @@ enum weft_err node_service_remove(struct node *node, const char *name_space, con
 
 static void load_one(void *ctx, const struct store_service *stored) {
     struct node *node = ctx;
-    struct own_service *service = node_service_find(node, stored->name_space, stored->name);
+    struct stored_name name;
+    (void)snprintf(name.text, sizeof(name.text), "%s", stored->name);
+    uint8_t protocol = node_stored_protocol(&name);
+    struct own_service *service = node_service_find(node, stored->name_space, name.text, protocol);
     if (node->service_count >= OWN_SERVICES_MAX) {
         return;
     }
-    service = service != NULL ? service : service_new(node, stored->name_space, stored->name);
+    service =
+        service != NULL ? service : service_new(node, stored->name_space, name.text, protocol);
     for (uint32_t i = 0; service != NULL && i < stored->endpoint_count; i++) {
         if (put_endpoint(service, stored->endpoints[i], OWN_ADDED) != WEFT_OK) {
             return;
@@ -193,8 +217,11 @@ static void load_one(void *ctx, const struct store_service *stored) {
 }
 
 static void put_one(struct node *node, const struct config_service *wanted) {
-    struct own_service *service = node_service_find(node, wanted->name_space, wanted->name);
-    service = service != NULL ? service : service_new(node, wanted->name_space, wanted->name);
+    struct own_service *service =
+        node_service_find(node, wanted->name_space, wanted->name, wanted->protocol);
+    service = service != NULL
+                  ? service
+                  : service_new(node, wanted->name_space, wanted->name, wanted->protocol);
     for (uint32_t i = 0; service != NULL && i < wanted->endpoint_count; i++) {
         if (put_endpoint(service, wanted->endpoints[i], OWN_CONFIGURED) != WEFT_OK) {
             trace(&node->host, TRACE_WARN, "service-endpoint-refused",

@@ -238,8 +238,8 @@ static enum weft_err take_stream(struct connection *connection, uint64_t stream)
 static size_t own_endpoints(struct proxy *proxy, const char *name_space, const char *name,
                             const char **out) {
     const struct proxy_backend *backend = &proxy->config.backend;
-    size_t count =
-        backend->local_endpoints(backend->ctx, name_space, name, out, PROXY_ENDPOINTS_MAX);
+    size_t count = backend->local_endpoints(backend->ctx, name_space, name, PROXY_TCP, out,
+                                            PROXY_ENDPOINTS_MAX);
     return count < PROXY_ENDPOINTS_MAX ? count : PROXY_ENDPOINTS_MAX;
 }
 
@@ -287,7 +287,8 @@ void connection_accept(struct proxy *proxy, struct forward *forward, int fd) {
     size_t count =
         own_endpoints(proxy, forward_name_space(forward), forward_name(forward), endpoints);
     if (count > 0) {
-        connection->dial = dial_new(proxy, endpoints, count, on_local_dialled, connection);
+        connection->dial =
+            dial_new(proxy, SOCK_STREAM, endpoints, count, on_local_dialled, connection);
     }
     if (connection->dial == NULL) {
         open_stream(connection);
@@ -323,7 +324,8 @@ static enum proxy_reset serve(struct proxy *proxy, uint64_t stream, const char *
         connection_free(connection, SOCK_CLOSE_RESET);
         return PROXY_RESET_REFUSED;
     }
-    connection->dial = dial_new(proxy, endpoints, count, on_service_dialled, connection);
+    connection->dial =
+        dial_new(proxy, SOCK_STREAM, endpoints, count, on_service_dialled, connection);
     if (connection->dial == NULL) {
         forget_stream(connection);
         connection_free(connection, SOCK_CLOSE_RESET);

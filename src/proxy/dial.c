@@ -26,6 +26,7 @@ struct dial {
     struct event timer;     /* the next step, or the end of waiting for one */
     struct event connected; /* of fd, if that is not -1 */
     int fd;
+    int type; /* of sockets */
     struct resolve *resolve;
     struct evutil_addrinfo *addresses;
     struct evutil_addrinfo *address; /* the next to try */
@@ -108,11 +109,13 @@ static void on_connected(evutil_socket_t fd, short what, void *arg) {
 
 /* Starts connecting; false if that failed at once. */
 static bool try_address(struct dial *dial, const struct evutil_addrinfo *address) {
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(address->ai_family, dial->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return false;
     }
-    socket_tune(fd);
+    if (dial->type == SOCK_STREAM) {
+        socket_tune(fd);
+    }
     if (connect(fd, address->ai_addr, address->ai_addrlen) != 0 && errno != EINPROGRESS) {
         close(fd);
         return false;
@@ -196,7 +199,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
     step(dial);
 }
 
-struct dial *dial_new(struct proxy *proxy, const char *const *endpoints, size_t count,
+struct dial *dial_new(struct proxy *proxy, int type, const char *const *endpoints, size_t count,
                       dial_done *done, void *ctx) {
     ASSERT(count >= 1 && count <= PROXY_ENDPOINTS_MAX);
     struct dial *dial = calloc(1, sizeof *dial + count * sizeof dial->endpoints[0]);
@@ -207,6 +210,7 @@ struct dial *dial_new(struct proxy *proxy, const char *const *endpoints, size_t 
     dial->done = done;
     dial->ctx = ctx;
     dial->fd = -1;
+    dial->type = type;
     for (size_t i = 0; i < count; i++) {
         if (endpoint_parse(endpoints[i], &dial->endpoints[dial->endpoint_count]) == WEFT_OK) {
             dial->endpoint_count++;

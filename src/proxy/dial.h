@@ -15,9 +15,10 @@ struct dial;
  * gone. The loop is pumped when this returns. */
 typedef void dial_done(void *ctx, int fd);
 
-/* Starts; `done` never runs before this returns. The texts are copied; count is 1 to
- * PROXY_ENDPOINTS_MAX. NULL when out of memory. */
-struct dial *dial_new(struct proxy *proxy, const char *const *endpoints, size_t count,
+/* Starts, with sockets of `type`: SOCK_STREAM, or SOCK_DGRAM, which asks nobody and takes the first
+ * endpoint that has an address. `done` never runs before this returns. The texts are copied; count
+ * is 1 to PROXY_ENDPOINTS_MAX. NULL when out of memory. */
+struct dial *dial_new(struct proxy *proxy, int type, const char *const *endpoints, size_t count,
                       dial_done *done, void *ctx);
 
 /* Gives up without calling `done`. Takes NULL. */

@@ -16,6 +16,8 @@
 #include "proxy/proxy.h"
 
 struct resolver;
+struct udp_batch;
+struct udp_flow;
 
 /* One buffer of the proxy's for all reads: a connection at rest owns none. 256 KiB halves the time
  * of a bulk stream against 16 KiB (system calls), and more gains nothing. */
@@ -26,6 +28,17 @@ struct resolver;
 
 /* Endpoints of one service that are tried: more than a node has instances of it. */
 #define PROXY_ENDPOINTS_MAX 16
+
+/* Flows of datagrams in the tables: the mesh bounds those that live; twice as many, since it tells
+ * a little later of those that ended. */
+#define PROXY_FLOWS_MAX 65536
+
+/* Flows in order of use, idle longest first. */
+struct udp_list {
+    struct udp_flow *first;
+    struct udp_flow *last;
+    size_t count;
+};
 
 /* Complaints that peers or applications can cause: one a minute of each kind, the others counted.
  */
@@ -47,6 +60,10 @@ struct proxy {
     struct connection *connections;
     size_t connection_count;
     struct forward *forwards;  /* in the order they were added */
+    struct map *flows;         /* flow number -> struct udp_flow */
+    struct udp_list served;    /* flows of others to services of ours */
+    size_t client_count;       /* flows of our own clients */
+    struct udp_batch *batch;   /* made when the first datagram comes */
     struct resolver *resolver; /* made when the first host name needs it */
     struct warning_state warnings[PROXY_WARNING_COUNT];
     bool is_full; /* listeners wait for room */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Forwards: a listener each, whose connections go to one service.
+ * Forwards: a listener each, whose connections go to one service; one for datagrams is a port of
+ * udp_port.c.
  *
  * Short of descriptors a listener rests for 100 ms: the kernel keeps reporting the connection that
  * cannot be accepted, and the loop would spin. At connections_max all rest until one connection has
@@ -17,6 +18,7 @@
 #include "base/check.h"
 #include "base/time.h"
 #include "proxy/address.h"
+#include "proxy/udp.h"
 
 /* Accepted in one turn before others get theirs. */
 #define ACCEPTS_PER_TURN 64
@@ -31,6 +33,8 @@ struct forward {
     struct forward *next;
     char name_space[WEFT_NAME_MAX + 1];
     char name[WEFT_NAME_MAX + 1];
+    enum proxy_protocol protocol;
+    struct udp_port *port;            /* of UDP; then fd and the events are not used */
     struct address wanted;            /* as asked for: the port may be 0 */
     struct address bound;             /* as the kernel made it */
     char text[WEFT_ENDPOINT_MAX + 1]; /* of bound */
@@ -93,7 +97,9 @@ static void rest_all(struct proxy *proxy) {
     uint64_t skipped = 0;
     proxy->is_full = true;
     for (struct forward *forward = proxy->forwards; forward != NULL; forward = forward->next) {
-        event_del(&forward->acceptable);
+        if (forward->fd >= 0) {
+            event_del(&forward->acceptable);
+        }
     }
     if (proxy_may_warn(proxy, PROXY_WARNING_FULL, &skipped)) {
         trace(proxy->config.host, TRACE_WARN, "proxy-full", "connections=%zu skipped=%llu",
@@ -107,7 +113,9 @@ void forwards_resume(struct proxy *proxy) {
     }
     proxy->is_full = false;
     for (struct forward *forward = proxy->forwards; forward != NULL; forward = forward->next) {
-        listen_again(forward);
+        if (forward->fd >= 0) {
+            listen_again(forward);
+        }
     }
 }
 
@@ -174,6 +182,8 @@ static int open_listener(const struct address *address) {
 }
 
 static void close_listener(struct forward *forward) {
+    udp_port_free(forward->port);
+    forward->port = NULL;
     if (forward->fd >= 0) {
         event_del(&forward->acceptable);
         event_del(&forward->resume);
@@ -182,18 +192,41 @@ static void close_listener(struct forward *forward) {
     }
 }
 
+static void note_address(struct forward *forward, int fd, const struct address *wanted) {
+    forward->wanted = *wanted;
+    forward->bound = (struct address){.len = sizeof forward->bound.storage};
+    (void)getsockname(fd, (struct sockaddr *)&forward->bound.storage, &forward->bound.len);
+    address_format(&forward->bound, forward->text);
+}
+
+static enum weft_err move_port(struct forward *forward, const struct address *address) {
+    int fd = udp_bind(address);
+    if (fd < 0) {
+        return WEFT_ERR_IO;
+    }
+    struct udp_port *port = udp_port_new(forward->proxy, forward->name_space, forward->name, fd);
+    if (port == NULL) {
+        close(fd);
+        return WEFT_ERR_MEMORY;
+    }
+    close_listener(forward);
+    forward->port = port;
+    note_address(forward, fd, address);
+    return WEFT_OK;
+}
+
 /* Listens at the address instead of where it did, if anywhere. On failure nothing has changed. */
 static enum weft_err move_listener(struct forward *forward, const struct address *address) {
+    if (forward->protocol == PROXY_UDP) {
+        return move_port(forward, address);
+    }
     int fd = open_listener(address);
     if (fd < 0) {
         return WEFT_ERR_IO;
     }
     close_listener(forward);
     forward->fd = fd;
-    forward->wanted = *address;
-    forward->bound = (struct address){.len = sizeof forward->bound.storage};
-    (void)getsockname(fd, (struct sockaddr *)&forward->bound.storage, &forward->bound.len);
-    address_format(&forward->bound, forward->text);
+    note_address(forward, fd, address);
     struct event_base *base = forward->proxy->config.base;
     event_assign(&forward->acceptable, base, fd, EV_READ | EV_PERSIST, on_acceptable, forward);
     evtimer_assign(&forward->resume, base, on_resume, forward);
@@ -203,20 +236,27 @@ static enum weft_err move_listener(struct forward *forward, const struct address
 
 /* --- the list of forwards --- */
 
+static bool is_of(const struct forward *forward, const char *name_space, const char *name,
+                  enum proxy_protocol protocol) {
+    return forward->protocol == protocol && strcmp(forward->name_space, name_space) == 0 &&
+           strcmp(forward->name, name) == 0;
+}
+
 /* Where the pointer to the forward stands; at the end of the list if there is none. */
-static struct forward **find(struct proxy *proxy, const char *name_space, const char *name) {
+static struct forward **find(struct proxy *proxy, const char *name_space, const char *name,
+                             enum proxy_protocol protocol) {
     struct forward **at = &proxy->forwards;
-    while (*at != NULL &&
-           (strcmp((*at)->name_space, name_space) != 0 || strcmp((*at)->name, name) != 0)) {
+    while (*at != NULL && !is_of(*at, name_space, name, protocol)) {
         at = &(*at)->next;
     }
     return at;
 }
 
 static bool is_taken(const struct proxy *proxy, const struct forward *except,
-                     const struct address *address) {
+                     enum proxy_protocol protocol, const struct address *address) {
     for (const struct forward *other = proxy->forwards; other != NULL; other = other->next) {
-        if (other != except && address_equal(&other->bound, address)) {
+        if (other != except && other->protocol == protocol &&
+            address_equal(&other->bound, address)) {
             return true;
         }
     }
@@ -224,20 +264,22 @@ static bool is_taken(const struct proxy *proxy, const struct forward *except,
 }
 
 /* A forward that listens nowhere yet; NULL when out of memory. */
-static struct forward *forward_new(struct proxy *proxy, const char *name_space, const char *name) {
+static struct forward *forward_new(struct proxy *proxy, const char *name_space, const char *name,
+                                   enum proxy_protocol protocol) {
     struct forward *forward = calloc(1, sizeof *forward);
     if (forward != NULL) {
         forward->proxy = proxy;
         forward->fd = -1;
+        forward->protocol = protocol;
         memcpy(forward->name_space, name_space, strlen(name_space) + 1);
         memcpy(forward->name, name, strlen(name) + 1);
     }
     return forward;
 }
 
-static enum weft_err add(struct proxy *proxy, struct forward **at, const char *name_space,
-                         const char *name, const struct address *address) {
-    struct forward *forward = forward_new(proxy, name_space, name);
+/* Lets the forward listen and puts it at the end of the list, or frees it. Takes NULL. */
+static enum weft_err add(struct forward **at, struct forward *forward,
+                         const struct address *address) {
     if (forward == NULL) {
         return WEFT_ERR_MEMORY;
     }
@@ -265,18 +307,19 @@ static bool is_name(const char *name) {
 }
 
 enum weft_err proxy_add_forward(struct proxy *proxy, const char *name_space, const char *name,
-                                const char *address, char *bound) {
+                                enum proxy_protocol protocol, const char *address, char *bound) {
     ASSERT(proxy != NULL && address != NULL && bound != NULL);
     struct address wanted;
     if (!is_name(name_space) || !is_name(name) || address_parse(address, &wanted) != WEFT_OK) {
         return WEFT_ERR_INVALID;
     }
-    struct forward **at = find(proxy, name_space, name);
-    if (is_taken(proxy, *at, &wanted)) {
+    struct forward **at = find(proxy, name_space, name, protocol);
+    if (is_taken(proxy, *at, protocol, &wanted)) {
         return WEFT_ERR_EXISTS;
     }
-    enum weft_err err =
-        *at == NULL ? add(proxy, at, name_space, name, &wanted) : replace(*at, &wanted);
+    enum weft_err err = *at == NULL
+                            ? add(at, forward_new(proxy, name_space, name, protocol), &wanted)
+                            : replace(*at, &wanted);
     if (err == WEFT_OK) {
         memcpy(bound, (*at)->text, sizeof(*at)->text);
     }
@@ -292,9 +335,10 @@ static void disown_connections(struct forward *forward) {
     }
 }
 
-enum weft_err proxy_remove_forward(struct proxy *proxy, const char *name_space, const char *name) {
+enum weft_err proxy_remove_forward(struct proxy *proxy, const char *name_space, const char *name,
+                                   enum proxy_protocol protocol) {
     ASSERT(proxy != NULL && name_space != NULL && name != NULL);
-    struct forward **at = find(proxy, name_space, name);
+    struct forward **at = find(proxy, name_space, name, protocol);
     struct forward *forward = *at;
     if (forward == NULL) {
         return WEFT_ERR_NOT_FOUND;
@@ -314,11 +358,18 @@ void proxy_each_forward(const struct proxy *proxy,
         struct proxy_forward_view view = {
             .name_space = forward->name_space,
             .name = forward->name,
+            .protocol = forward->protocol,
             .address = forward->text,
             .connections = forward->connections,
             .accepted = forward->accepted,
             .failed = forward->failed,
         };
+        if (forward->port != NULL) {
+            const struct udp_counts counts = udp_port_count(forward->port);
+            view.connections = counts.flows;
+            view.accepted = counts.opened;
+            view.failed = counts.failed;
+        }
         each(ctx, &view);
     }
 }

@@ -11,8 +11,10 @@
 #include "base/time.h"
 #include "proxy/connection.h"
 #include "proxy/resolve.h"
+#include "proxy/udp.h"
 
 #define CONNECTIONS_MAX 16384
+#define SERVED_MAX 1024
 #define CONNECT_TIMEOUT (5 * NS_PER_S)
 
 /* Between two warnings of one kind. */
@@ -55,14 +57,18 @@ enum weft_err proxy_new(const struct proxy_config *config, struct proxy **out) {
     if (proxy->config.connections_max == 0) {
         proxy->config.connections_max = CONNECTIONS_MAX;
     }
+    if (proxy->config.served_max == 0) {
+        proxy->config.served_max = SERVED_MAX;
+    }
     if (proxy->config.connect_timeout == 0) {
         proxy->config.connect_timeout = CONNECT_TIMEOUT;
     }
     struct hash_key key;
     host_random(config->host, key.bytes, sizeof key.bytes);
     proxy->streams = map_new(proxy->config.connections_max, &key);
+    proxy->flows = map_new(PROXY_FLOWS_MAX, &key);
     proxy->scratch = malloc(PROXY_SCRATCH_BYTES);
-    if (proxy->streams == NULL || proxy->scratch == NULL) {
+    if (proxy->streams == NULL || proxy->flows == NULL || proxy->scratch == NULL) {
         proxy_free(proxy);
         return WEFT_ERR_MEMORY;
     }
@@ -79,8 +85,11 @@ void proxy_free(struct proxy *proxy) {
         connection_abort(proxy->connections, PROXY_RESET_APPLICATION);
     }
     forwards_free(proxy);
+    udp_serve_end(proxy);
     resolver_free(proxy->resolver);
     map_free(proxy->streams);
+    map_free(proxy->flows);
+    free(proxy->batch);
     free(proxy->scratch);
     free(proxy);
 }

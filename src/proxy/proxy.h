@@ -33,6 +33,12 @@ enum proxy_reset {
     PROXY_RESET_REFUSED = 4,
 };
 
+/* The numbers are those of the wire. */
+enum proxy_protocol {
+    PROXY_TCP = 1,
+    PROXY_UDP = 2,
+};
+
 /* What the proxy asks of the mesh. Streams are named by a number, never 0. None of these calls
  * back. */
 struct proxy_backend {
@@ -41,8 +47,8 @@ struct proxy_backend {
     enum weft_err (*open)(void *ctx, const char *name_space, const char *name, uint64_t *stream);
     /* This node's own endpoints of a service, "host:port", best first; returns how many. Borrowed
      * until the next call. */
-    size_t (*local_endpoints)(void *ctx, const char *name_space, const char *name, const char **out,
-                              size_t max);
+    size_t (*local_endpoints)(void *ctx, const char *name_space, const char *name,
+                              enum proxy_protocol protocol, const char **out, size_t max);
     void (*accept)(void *ctx, uint64_t stream);
     /* A write that takes less than offered promises a WRITABLE. */
     size_t (*write)(void *ctx, uint64_t stream, struct span bytes);
@@ -53,6 +59,11 @@ struct proxy_backend {
     bool (*is_finished)(void *ctx, uint64_t stream);
     void (*reset)(void *ctx, uint64_t stream, enum proxy_reset reason);
     void (*release)(void *ctx, uint64_t stream);
+    /* Flows of datagrams, named by a number, never 0. Opens one to a service anywhere, also here.
+     * NOT_FOUND: nobody offers it. */
+    enum weft_err (*flow_open)(void *ctx, const char *name_space, const char *name, uint64_t *flow);
+    void (*flow_send)(void *ctx, uint64_t flow, struct span bytes);
+    void (*flow_end)(void *ctx, uint64_t flow, enum proxy_reset reason);
     /* Called once after a batch of the calls above: the host drains the core. Never from inside
      * proxy_stream_event or proxy_incoming, because the host that calls those is draining already.
      */
@@ -64,6 +75,7 @@ struct proxy_config {
     struct proxy_backend backend;
     const struct host *host; /* traces; outlives the proxy */
     size_t connections_max;  /* 0: 16,384; beyond, a listener stops accepting until there is room */
+    size_t served_max;       /* flows to local services, a descriptor each; 0: 1,024 */
     weft_ns connect_timeout; /* to a local service, each endpoint; 0: 5 s */
 };
 
@@ -72,22 +84,24 @@ WEFT_MUST_CHECK enum weft_err proxy_new(const struct proxy_config *config, struc
  * Takes NULL. */
 void proxy_free(struct proxy *proxy);
 
-/* Listens at `address` ("127.0.0.1:8080", "[::1]:0"; port 0 lets the kernel choose) and carries
- * what connects there to the service. Replaces an earlier forward of the same service only if its
- * address differs. `bound` (size WEFT_ENDPOINT_MAX + 1) receives the address really bound.
- * WEFT_ERR_INVALID: a name or an address that is none ("localhost" is 127.0.0.1; other names are
- * refused). WEFT_ERR_EXISTS: another forward has the address; WEFT_ERR_IO: errno says why
- * (EADDRINUSE ...). */
+/* Listens, over TCP or UDP, at `address` ("127.0.0.1:8080", "[::1]:0"; port 0 lets the kernel
+ * choose) and carries what comes there to the service of that protocol. Replaces an earlier forward
+ * of the same service only if its address differs. `bound` (size WEFT_ENDPOINT_MAX + 1) receives
+ * the address really bound. WEFT_ERR_INVALID: a name or an address that is none ("localhost" is
+ * 127.0.0.1; other names are refused). WEFT_ERR_EXISTS: another forward has the address;
+ * WEFT_ERR_IO: errno says why (EADDRINUSE ...). */
 WEFT_MUST_CHECK enum weft_err proxy_add_forward(struct proxy *proxy, const char *name_space,
-                                                const char *name, const char *address, char *bound);
-/* Stops listening; connections under way go on. */
+                                                const char *name, enum proxy_protocol protocol,
+                                                const char *address, char *bound);
+/* Stops listening; connections under way go on, flows of datagrams end. */
 WEFT_MUST_CHECK enum weft_err proxy_remove_forward(struct proxy *proxy, const char *name_space,
-                                                   const char *name);
+                                                   const char *name, enum proxy_protocol protocol);
 struct proxy_forward_view {
     const char *name_space;
     const char *name;
-    const char *address; /* bound */
-    size_t connections;
+    enum proxy_protocol protocol;
+    const char *address;       /* bound */
+    size_t connections;        /* or flows */
     uint64_t accepted, failed; /* failed: of those accepted, the ones no service took */
 };
 void proxy_each_forward(const struct proxy *proxy,
@@ -111,6 +125,17 @@ bool proxy_stream_service(const struct proxy *proxy, uint64_t stream, const char
 /* A peer opened a stream to a service of ours: connects to its endpoints in turn, then accepts or
  * resets. */
 void proxy_incoming(struct proxy *proxy, uint64_t stream, const char *name_space, const char *name);
+
+/* Datagrams: a peer's flow to a service of ours, whose data follows; a datagram of any flow; a
+ * flow's end, because nobody serves it or for another reason. The number is not used again. */
+void proxy_flow_incoming(struct proxy *proxy, uint64_t flow, const char *name_space,
+                         const char *name);
+void proxy_flow_data(struct proxy *proxy, uint64_t flow, struct span bytes);
+void proxy_flow_ended(struct proxy *proxy, uint64_t flow, bool is_refused);
+/* The service that a forward opened this flow to; false for any other flow. Borrowed until the
+ * forward is removed. */
+bool proxy_flow_service(const struct proxy *proxy, uint64_t flow, const char **name_space,
+                        const char **name);
 
 size_t proxy_connection_count(const struct proxy *proxy);
 

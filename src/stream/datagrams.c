@@ -191,6 +191,11 @@ bool datagrams_look(const struct streams *streams, struct flow_id id, struct wef
     return true;
 }
 
+bool datagrams_is_opener(const struct streams *streams, struct flow_id id) {
+    const struct flow *flow = flow_by_id(streams, id);
+    return flow != NULL && flow->is_opener;
+}
+
 bool datagrams_has_way(const struct streams *streams, struct flow_id id) {
     const struct flow *flow = flow_by_id(streams, id);
     if (flow == NULL) {

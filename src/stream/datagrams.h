@@ -82,6 +82,9 @@ bool datagrams_next_event(struct streams *streams, struct datagram_event *out);
 bool datagrams_look(const struct streams *streams, struct flow_id flow, struct weft_peer_id *peer,
                     struct datagram_service *service);
 
+/* Whether we opened it: only then it may be moved. */
+bool datagrams_is_opener(const struct streams *streams, struct flow_id flow);
+
 /* Whether what is sent to the flow's peer now has a way to go. */
 bool datagrams_has_way(const struct streams *streams, struct flow_id flow);
 

@@ -15,14 +15,28 @@
 #define TUPLE_MAX 8 /* a later version may add elements behind those we know; we skip them */
 
 /* "namespace/name", both names. */
+/* Takes what stands before the first slash off a key, or all if there is none. */
+static struct span take_word(struct span *key) {
+    const uint8_t *slash = key->len == 0 ? NULL : memchr(key->data, '/', key->len);
+    struct span word = slash == NULL ? *key : span_of(key->data, (size_t)(slash - key->data));
+    size_t used = slash == NULL ? word.len : word.len + 1;
+    *key = span_of(key->data + used, key->len - used);
+    return word;
+}
+
+bool wire_service_key_split(struct span key, struct wire_service_key *out) {
+    out->name_space = take_word(&key);
+    out->name = take_word(&key);
+    out->protocol = key.len == 0                           ? WIRE_PROTOCOL_TCP
+                    : span_equal(key, span_of_text("udp")) ? WIRE_PROTOCOL_UDP
+                                                           : 0;
+    return wire_name_is_valid(out->name_space) && wire_name_is_valid(out->name) &&
+           (key.len == 0 || wire_name_is_valid(key));
+}
+
 static bool is_service_key(struct span key) {
-    const uint8_t *slash = key.len == 0 ? NULL : memchr(key.data, '/', key.len);
-    if (slash == NULL) {
-        return false;
-    }
-    size_t len = (size_t)(slash - key.data);
-    return wire_name_is_valid(span_of(key.data, len)) &&
-           wire_name_is_valid(span_of(slash + 1, key.len - len - 1));
+    struct wire_service_key parts;
+    return key.len > 0 && key.data[key.len - 1] != '/' && wire_service_key_split(key, &parts);
 }
 
 static bool is_key_of_kind(uint16_t kind, struct span key) {

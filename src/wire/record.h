@@ -16,14 +16,15 @@
 
 #include "wire/message.h"
 
-#define WIRE_RECORD_KEY_MAX 127
+#define WIRE_RECORD_KEY_MAX 131 /* "namespace/name/udp" */
 #define WIRE_RECORD_BODY_MAX 50000
 #define WIRE_RECORD_OVERHEAD 118               /* bytes besides key and body */
 #define WIRE_VERSION_LIMIT ((uint64_t)1 << 63) /* versions and incarnations stay below */
 
 enum wire_record_kind {
-    WIRE_RECORD_PEER = 1,    /* key empty; body struct wire_peer_body */
-    WIRE_RECORD_SERVICE = 2, /* key "namespace/name"; body struct wire_service_body */
+    WIRE_RECORD_PEER = 1, /* key empty; body struct wire_peer_body */
+    WIRE_RECORD_SERVICE =
+        2, /* key "namespace/name", of UDP "namespace/name/udp"; body struct wire_service_body */
 };
 
 #define WIRE_RECORD_TOMBSTONE 0x01 /* deleted: the body is empty */
@@ -46,6 +47,15 @@ WEFT_MUST_CHECK enum weft_err wire_record_decode(struct span bytes, struct wire_
 
 /* Appends all but the signature; the caller signs what it sees and appends the 64 bytes. */
 void wire_record_encode_unsigned(struct wire_writer *writer, const struct wire_record *record);
+
+/* The key of a service record, "namespace/name" for TCP and "namespace/name/udp" for UDP, taken
+ * apart; protocol 0: a third part that is not known. False if it is no such key. */
+struct wire_service_key {
+    struct span name_space;
+    struct span name;
+    uint8_t protocol;
+};
+bool wire_service_key_split(struct span key, struct wire_service_key *out);
 
 /* A list inside a body: validated at decode, walked by its _next. */
 struct wire_list {

@@ -142,6 +142,7 @@ static void perform(struct play *play, const struct action *action) {
     case ACTION_SAVE_RECORD:
     case ACTION_FORGET_RECORD:
     case ACTION_SAVE_INCARNATION:
+    case ACTION_DATAGRAM:
     case ACTION_PONG:
     case ACTION_LEFT:
         break;
@@ -441,7 +442,7 @@ static void call(struct play *play) {
         offer(play);
         break;
     case 1:
-        (void)!core_withdraw(core, "default", "web", play->now);
+        (void)!core_withdraw(core, "default", "web", WIRE_PROTOCOL_TCP, play->now);
         break;
     case 2:
         open_stream(play);

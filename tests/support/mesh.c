@@ -308,6 +308,11 @@ static void perform(struct mesh *mesh, size_t node, struct action *action) {
             echo(mesh, node, &action->stream_event);
         }
         break;
+    case ACTION_DATAGRAM:
+        if (mesh->config.on_datagram != NULL) {
+            mesh->config.on_datagram(mesh->config.ctx, mesh, node, &action->datagram_event);
+        }
+        break;
     case ACTION_PONG:
         mesh->nodes[node].pong = action->token;
         break;

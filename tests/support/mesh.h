@@ -24,6 +24,9 @@ struct mesh_config {
     uint64_t pipe_rate; /* bytes a second each way; 0: no limit */
     /* Told of every stream action; NULL: incoming streams are accepted and echoed. */
     void (*on_stream)(void *ctx, struct mesh *mesh, size_t node, const struct stream_event *event);
+    /* Told of every datagram action; NULL: they are dropped. */
+    void (*on_datagram)(void *ctx, struct mesh *mesh, size_t node,
+                        const struct datagram_event *event);
     void *ctx;
 };
 

@@ -101,7 +101,8 @@ static void check_health(void) {
     cr_assert_eq(core_offer(victim.core, "default", "after", &offered, victim.now), WEFT_OK);
     victim_drain(&victim);
     struct core_provider provider;
-    cr_assert_eq(core_providers(victim.core, "default", "after", &provider, 1), 1);
+    cr_assert_eq(core_providers(victim.core, "default", "after", WIRE_PROTOCOL_TCP, &provider, 1),
+                 1);
     cr_assert(victim_status(&victim).is_leaving);
     victim_wait(&victim, 5 * NS_PER_S);
     cr_assert(victim.has_left);
@@ -148,7 +149,7 @@ Test(core_memory, what_the_record_set_kept_reaches_routes_and_registry_in_the_en
         core_each_record(victim.core, note_kept, &wanted);
         cr_assert_eq(core_path_to(victim.core, wanted.owner).is_reachable, wanted.is_peer_kept,
                      "at allocation %llu", (unsigned long long)nth);
-        cr_assert_eq(core_providers(victim.core, "default", "web", &provider, 1),
+        cr_assert_eq(core_providers(victim.core, "default", "web", WIRE_PROTOCOL_TCP, &provider, 1),
                      wanted.is_service_kept ? 1U : 0U, "at allocation %llu",
                      (unsigned long long)nth);
         victim_fini(&victim);

@@ -142,7 +142,9 @@ Test(core_flow, a_node_that_stops_with_streams_waiting_frees_them) {
     pour(&download, mesh);
     mesh_run(mesh, 500 * NS_PER_MS);
     struct download other = {0};
-    cr_assert_eq(core_withdraw(mesh_core(mesh, 1), "default", "web", mesh_now(mesh)), WEFT_OK);
+    cr_assert_eq(
+        core_withdraw(mesh_core(mesh, 1), "default", "web", WIRE_PROTOCOL_TCP, mesh_now(mesh)),
+        WEFT_OK);
     offer(mesh, 2);
     open_web(mesh, &other);
     mesh_kill(mesh, CLIENT); /* one stream blocked, one unanswered; ASan looks for what is left */

@@ -49,8 +49,10 @@ Test(core_refusals, an_offer_must_have_a_name_and_endpoints_that_can_be_sent) {
     cr_assert_eq(victim_status(&victim).services, 0);
     cr_assert_eq(offer("web", "127.0.0.1:80", WIRE_ENDPOINTS_MAX), WEFT_OK);
     cr_assert_eq(victim_status(&victim).services, 1);
-    cr_assert_eq(core_withdraw(victim.core, "default", "we b", victim.now), WEFT_ERR_INVALID);
-    cr_assert_eq(core_withdraw(victim.core, "default", "web", victim.now), WEFT_OK);
+    cr_assert_eq(core_withdraw(victim.core, "default", "we b", WIRE_PROTOCOL_TCP, victim.now),
+                 WEFT_ERR_INVALID);
+    cr_assert_eq(core_withdraw(victim.core, "default", "web", WIRE_PROTOCOL_TCP, victim.now),
+                 WEFT_OK);
     victim_drain(&victim);
     cr_assert_eq(victim_status(&victim).services, 0);
 }
@@ -312,11 +314,11 @@ Test(core_refusals, what_was_saved_is_loaded_as_stale_and_nonsense_is_not) {
         core_load_record(next.core, victim.kept[i]->encoded, 5 * NS_PER_S, next.now);
     }
     victim_drain(&next);
-    cr_assert_eq(core_providers(next.core, "default", "web", &provider, 1), 1);
+    cr_assert_eq(core_providers(next.core, "default", "web", WIRE_PROTOCOL_TCP, &provider, 1), 1);
     cr_assert_eq(provider.state, SERVICE_STALE);
     cr_assert_eq(provider.absence, 5 * NS_PER_S);
     victim_wait(&next, next.config.fade_after);
-    cr_assert_eq(core_providers(next.core, "default", "web", &provider, 1), 0);
+    cr_assert_eq(core_providers(next.core, "default", "web", WIRE_PROTOCOL_TCP, &provider, 1), 0);
     cr_assert_geq(next.forgotten_count, 2, "the service and its owner");
     victim_fini(&next);
 }

@@ -157,7 +157,8 @@ static void open_client(struct mesh *mesh, struct client *client, uint64_t total
 
 static size_t providers_at(struct mesh *mesh, size_t node, enum service_state *state) {
     struct core_provider providers[4];
-    size_t count = core_providers(mesh_core(mesh, node), "default", "web", providers, 4);
+    size_t count =
+        core_providers(mesh_core(mesh, node), "default", "web", WIRE_PROTOCOL_TCP, providers, 4);
     if (count > 0) {
         *state = providers[0].state;
     }
@@ -188,12 +189,15 @@ Test(core_services, a_dead_provider_is_stale_and_a_withdrawn_service_is_gone) {
     struct core_provider stale;
     mesh_run(mesh, 10 * NS_PER_S);
     core_tick(mesh_core(mesh, SITE_A), mesh_now(mesh)); /* it answers as of its last input */
-    cr_assert_eq(core_providers(mesh_core(mesh, SITE_A), "default", "web", &stale, 1), 1);
+    cr_assert_eq(
+        core_providers(mesh_core(mesh, SITE_A), "default", "web", WIRE_PROTOCOL_TCP, &stale, 1), 1);
     cr_assert(stale.absence >= 10 * NS_PER_S && stale.absence < 11 * NS_PER_S);
     offer(mesh, 4, "web");
     cr_assert_eq(providers_at(mesh, SITE_A, &state), 2);
     cr_assert_eq(state, SERVICE_FRESH, "the fresh one comes first");
-    cr_assert_eq(core_withdraw(mesh_core(mesh, 4), "default", "web", mesh_now(mesh)), WEFT_OK);
+    cr_assert_eq(
+        core_withdraw(mesh_core(mesh, 4), "default", "web", WIRE_PROTOCOL_TCP, mesh_now(mesh)),
+        WEFT_OK);
     mesh_run(mesh, 500 * NS_PER_MS);
     cr_assert_eq(providers_at(mesh, SITE_A, &state), 1);
     mesh_free(mesh);

@@ -104,7 +104,8 @@ static size_t attempts(struct mesh *mesh) {
 
 static size_t preferred(struct mesh *mesh) {
     struct core_provider best;
-    cr_assert_eq(core_providers(mesh_core(mesh, CLIENT), "default", "web", &best, 1), 1);
+    cr_assert_eq(
+        core_providers(mesh_core(mesh, CLIENT), "default", "web", WIRE_PROTOCOL_TCP, &best, 1), 1);
     return mesh_node_of(mesh, &best.peer);
 }
 

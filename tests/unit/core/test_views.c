@@ -127,7 +127,7 @@ Test(core_views, the_cheaper_way_comes_first_and_equals_by_id) {
     victim_join(&victim, 6, 1, 100);
     victim_service_record(&victim, 5, 0, "prod/web");
     victim_service_record(&victim, 6, 1, "prod/web");
-    cr_assert_eq(core_providers(victim.core, "prod", "web", providers, 4), 2);
+    cr_assert_eq(core_providers(victim.core, "prod", "web", WIRE_PROTOCOL_TCP, providers, 4), 2);
     cr_assert_eq(providers[0].cost_us, providers[1].cost_us);
     cr_assert_lt(weft_peer_id_compare(&providers[0].peer, &providers[1].peer), 0);
     for (unsigned i = 0; i < 40; i++) { /* the first one's round trip is now 200 ms */
@@ -135,10 +135,11 @@ Test(core_views, the_cheaper_way_comes_first_and_equals_by_id) {
         echo(victim.now - 200 * NS_PER_MS, 0);
         core_link_alive(victim.core, link_of(6), victim.now);
     }
-    cr_assert_eq(core_providers(victim.core, "prod", "web", providers, 4), 2);
+    cr_assert_eq(core_providers(victim.core, "prod", "web", WIRE_PROTOCOL_TCP, providers, 4), 2);
     cr_assert(weft_peer_id_equal(&providers[0].peer, victim_peer(&victim, 1)));
     cr_assert_gt(providers[1].cost_us, providers[0].cost_us);
-    cr_assert_eq(core_providers(victim.core, "prod", "web", providers, 1), 1, "no more than asked");
+    cr_assert_eq(core_providers(victim.core, "prod", "web", WIRE_PROTOCOL_TCP, providers, 1), 1,
+                 "no more than asked");
 }
 
 Test(core_views, a_name_that_nobody_can_have_has_no_providers) {
@@ -146,8 +147,8 @@ Test(core_views, a_name_that_nobody_can_have_has_no_providers) {
     char longest[300];
     memset(longest, 'a', sizeof longest);
     longest[sizeof longest - 1] = '\0';
-    cr_assert_eq(core_providers(victim.core, longest, longest, &provider, 1), 0);
-    cr_assert_eq(core_providers(victim.core, "prod", "none", &provider, 1), 0);
+    cr_assert_eq(core_providers(victim.core, longest, longest, WIRE_PROTOCOL_TCP, &provider, 1), 0);
+    cr_assert_eq(core_providers(victim.core, "prod", "none", WIRE_PROTOCOL_TCP, &provider, 1), 0);
 }
 
 Test(core_views, a_service_whose_body_says_nothing_is_kept_but_not_shown) {

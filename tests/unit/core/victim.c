@@ -93,6 +93,8 @@ static void perform(struct victim *victim, const struct action *action) {
     case ACTION_STREAM:
         on_stream(victim, &action->stream_event);
         break;
+    case ACTION_DATAGRAM:
+        break;
     case ACTION_PONG:
         victim->pong = action->token;
         break;

@@ -69,14 +69,15 @@ Test(config_file, every_key_is_taken) {
                                 "  web: 127.0.0.1:80\n"
                                 "  db: [1.1.1.1:1, 2.2.2.2:2]\n"
                                 "  lab/dns: {endpoints: 9.9.9.9:53, protocol: udp}\n"
-                                "forwards: {web: 8080, lab/x: '0.0.0.0:9'}\n"
+                                "forwards: {web: 8080, lab/x: '0.0.0.0:9', lab/dns/udp: 53}\n"
                                 "labels: {site: hamburg, rack: '7'}\n"
                                 "discovery: off\n"
                                 "degree: 3\n"
                                 "heartbeat: 200ms\n"
                                 "http: 127.0.0.1:9\n"
                                 "log: {level: warn, format: json}\n"
-                                "limits: {links: 9, streams: 10, peers: 11}\n");
+                                "limits: {links: 9, streams: 10, peers: 11, flows: 16}\n"
+                                "udp: {idle: 5m, unanswered: 10s}\n");
     cr_assert_str_eq(config.name, "site-a");
     cr_assert_eq(config.listen_count, 2);
     cr_assert_eq(config.seed_count, 1);
@@ -87,8 +88,14 @@ Test(config_file, every_key_is_taken) {
     cr_assert_eq(config.services[1].endpoint_count, 2);
     cr_assert_str_eq(config.services[2].name_space, "lab");
     cr_assert_eq(config.services[2].protocol, 2);
-    cr_assert_eq(config.forward_count, 2);
+    cr_assert_eq(config.forward_count, 3);
     cr_assert_str_eq(config.forwards[1].listen.host, "0.0.0.0");
+    cr_assert_eq(config.forwards[1].protocol, 1);
+    cr_assert_str_eq(config.forwards[2].name, "dns");
+    cr_assert_eq(config.forwards[2].protocol, 2);
+    cr_assert_eq(config.flows_max, 16);
+    cr_assert_eq(config.flow_idle, 300 * NS_PER_S);
+    cr_assert_eq(config.flow_unanswered, 10 * NS_PER_S);
     cr_assert_eq(config.label_count, 2);
     cr_assert_str_eq(config.labels[0].value, "7");
     cr_assert_not(config.may_discover);
@@ -167,6 +174,8 @@ Test(config_file, wrong_values_name_line_key_and_value) {
     bad("services:\n  web:\n    - h:1\n    - h\n", "4: services.web: expected NAME=HOST:PORT");
     bad("services: {web: {protocol: tcp}}\n", "1: services.web: expected endpoints");
     bad("services: {web: {endpoints: []}}\n", "1: services.web: expected endpoints");
+    bad("services: {dns/udp: h:1, dns: {endpoints: h:1, protocol: udp}}\n",
+        "1: services.dns: dns is there already over udp");
     bad("services: {web: {endpoints: h:1, protocol: icmp}}\n",
         "1: services.web: expected tcp or udp, not 'icmp'");
     bad("forwards:\n  web: port\n", "2: forwards.web: expected NAME=[ADDR:]PORT");
@@ -272,8 +281,8 @@ Test(config_file, the_annotated_example_is_right) {
     struct config config;
     struct config_error error;
     cr_assert_eq(load_path(WEFT_EXAMPLE, &config, &error), WEFT_OK, "%s", error.text);
-    cr_assert_eq(config.service_count, 3);
-    cr_assert_eq(config.forward_count, 2);
+    cr_assert_eq(config.service_count, 4);
+    cr_assert_eq(config.forward_count, 3);
     cr_assert_eq(config.label_count, 2);
     config_fini(&config);
 }

@@ -138,23 +138,42 @@ Test(config_parse, seeds_with_and_without_a_peer) {
 Test(config_parse, service_names) {
     char name_space[WEFT_NAME_MAX + 1];
     char name[WEFT_NAME_MAX + 1];
-    cr_assert(config_parse_service_name("web", name_space, name));
+    uint8_t protocol = 0;
+    cr_assert(config_parse_service_name("web", name_space, name, &protocol));
+    cr_assert_eq(protocol, 1);
     cr_assert_str_eq(name_space, "default");
     cr_assert_str_eq(name, "web");
-    cr_assert(config_parse_service_name("lab/db-1", name_space, name));
+    cr_assert(config_parse_service_name("lab/db-1", name_space, name, &protocol));
     cr_assert_str_eq(name_space, "lab");
     cr_assert_str_eq(name, "db-1");
+    cr_assert(config_parse_service_name("dns/udp", name_space, name, &protocol));
+    cr_assert_str_eq(name_space, "default");
+    cr_assert_str_eq(name, "dns");
+    cr_assert_eq(protocol, 2);
+    cr_assert(config_parse_service_name("lab/udp/tcp", name_space, name, &protocol));
+    cr_assert_str_eq(name_space, "lab");
+    cr_assert_str_eq(name, "udp");
+    cr_assert_eq(protocol, 1);
+    cr_assert(config_parse_service_name("lab/udp/udp", name_space, name, &protocol));
+    cr_assert_str_eq(name, "udp");
+    cr_assert_eq(protocol, 2);
+    cr_assert(config_parse_service_name("udp", name_space, name, &protocol));
+    cr_assert_str_eq(name, "udp");
+    cr_assert_eq(protocol, 1);
     static const char *const bad[] = {"",
                                       "/",
                                       "a/",
                                       "/a",
                                       "a/b/c",
+                                      "/udp",
+                                      "a//udp",
+                                      "a/b/udp/tcp",
                                       "-a",
                                       "a b",
                                       "w\xc3\xa9"
                                       "b"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        cr_assert_not(config_parse_service_name(bad[i], name_space, name), "%s", bad[i]);
+        cr_assert_not(config_parse_service_name(bad[i], name_space, name, &protocol), "%s", bad[i]);
     }
 }
 

@@ -86,15 +86,16 @@ static enum weft_err on_open(void *ctx, const char *name_space, const char *name
 }
 
 static size_t on_local_endpoints(void *ctx, const char *name_space, const char *name,
-                                 const char **out, size_t max) {
+                                 enum proxy_protocol protocol, const char **out, size_t max) {
     struct mesh_node *node = ctx;
     (void)name_space;
     (void)name;
-    cr_assert_geq(max, node->endpoint_count);
-    for (size_t i = 0; i < node->endpoint_count; i++) {
+    (void)protocol;
+    size_t count = node->endpoint_count < max ? node->endpoint_count : max;
+    for (size_t i = 0; i < count; i++) {
         out[i] = node->endpoints[i];
     }
-    return node->endpoint_count;
+    return count;
 }
 
 static void on_accept(void *ctx, uint64_t id) {
@@ -211,6 +212,92 @@ static void on_release(void *ctx, uint64_t id) {
     }
 }
 
+/* --- flows --- */
+
+static struct mesh_flow *flow_of(struct mesh_node *node, uint64_t id) {
+    struct mesh *mesh = node->mesh;
+    bool is_known = id >= 1 && id <= mesh->flow_count && mesh->flows[id - 1].is_used[node->side];
+    mesh->misuse_count += is_known ? 0 : 1;
+    return is_known ? &mesh->flows[id - 1] : NULL;
+}
+
+static enum weft_err on_flow_open(void *ctx, const char *name_space, const char *name,
+                                  uint64_t *flow) {
+    struct mesh *mesh = ((struct mesh_node *)ctx)->mesh;
+    cr_expect_str_eq(name_space, "space");
+    cr_expect_str_eq(name, "web");
+    if (mesh->open_error != WEFT_OK) {
+        return mesh->open_error;
+    }
+    cr_assert_lt(mesh->flow_count, (uint64_t)MESH_FLOWS_MAX);
+    mesh->flows[mesh->flow_count] = (struct mesh_flow){.is_used = {true, true}};
+    *flow = ++mesh->flow_count;
+    return WEFT_OK;
+}
+
+static void queue_datagram(struct mesh *mesh, struct mesh_datagram datagram) {
+    if (ring_push(&mesh->datagrams, &datagram) != WEFT_OK) {
+        frame_unref(datagram.bytes);
+    }
+}
+
+static void on_flow_send(void *ctx, uint64_t id, struct span bytes) {
+    struct mesh_node *node = ctx;
+    if (flow_of(node, id) != NULL) {
+        struct frame *frame = frame_copy(bytes);
+        if (frame != NULL) {
+            queue_datagram(node->mesh, (struct mesh_datagram){id, 1 - node->side, frame});
+        }
+    }
+}
+
+static void on_flow_end(void *ctx, uint64_t id, enum proxy_reset reason) {
+    struct mesh_node *node = ctx;
+    struct mesh_flow *flow = flow_of(node, id);
+    if (flow != NULL) {
+        flow->is_used[node->side] = false;
+        flow->reason = reason;
+        if (flow->is_used[1 - node->side]) {
+            queue_datagram(node->mesh, (struct mesh_datagram){id, 1 - node->side, NULL});
+        }
+    }
+}
+
+static void deliver_datagram(struct mesh *mesh, const struct mesh_datagram *datagram) {
+    struct mesh_flow *flow = &mesh->flows[datagram->flow - 1];
+    struct proxy *proxy = mesh->node[datagram->side].proxy;
+    if (proxy == NULL || !flow->is_used[datagram->side]) {
+        return;
+    }
+    if (datagram->bytes == NULL) {
+        flow->is_used[datagram->side] = false;
+        proxy_flow_ended(proxy, datagram->flow, flow->reason != PROXY_RESET_APPLICATION);
+        return;
+    }
+    if (datagram->side == 1 && !flow->is_told) {
+        flow->is_told = true;
+        proxy_flow_incoming(proxy, datagram->flow, "space", "web");
+    }
+    proxy_flow_data(proxy, datagram->flow, frame_view(datagram->bytes));
+}
+
+size_t mesh_flow_count(const struct mesh *mesh, int side) {
+    size_t count = 0;
+    for (size_t i = 0; i < mesh->flow_count; i++) {
+        count += mesh->flows[i].is_used[side] ? 1 : 0;
+    }
+    return count;
+}
+
+void mesh_end_flow(struct mesh *mesh, uint64_t id) {
+    for (int side = 0; side < 2; side++) {
+        if (mesh->flows[id - 1].is_used[side]) {
+            mesh->flows[id - 1].is_used[side] = false;
+            proxy_flow_ended(mesh->node[side].proxy, id, false);
+        }
+    }
+}
+
 static void deliver(struct mesh *mesh, const struct mesh_event *event) {
     struct proxy *proxy = mesh->node[event->side].proxy;
     if (proxy == NULL) {
@@ -234,6 +321,11 @@ static void on_pump(void *ctx) {
         mesh->event_count--;
         deliver(mesh, &event);
     }
+    struct mesh_datagram datagram;
+    while (ring_pop(&mesh->datagrams, &datagram)) {
+        deliver_datagram(mesh, &datagram);
+        frame_unref(datagram.bytes);
+    }
     mesh->is_draining = false;
 }
 
@@ -251,6 +343,9 @@ struct proxy_backend mesh_backend(struct mesh *mesh, int side) {
         .is_finished = on_is_finished,
         .reset = on_reset,
         .release = on_release,
+        .flow_open = on_flow_open,
+        .flow_send = on_flow_send,
+        .flow_end = on_flow_end,
         .pump = on_pump,
     };
 }
@@ -268,9 +363,10 @@ static void on_trace(void *ctx, const struct trace_event *event) {
     snprintf(mesh->warning, sizeof mesh->warning, "%s", event->name);
 }
 
-struct mesh *mesh_new(size_t connections_max) {
+static struct mesh *make(size_t connections_max, size_t served_max) {
     struct mesh *mesh = calloc(1, sizeof *mesh);
     cr_assert_not_null(mesh);
+    ring_init(&mesh->datagrams, sizeof(struct mesh_datagram), MESH_EVENTS_MAX);
     mesh->base = event_base_new();
     mesh->buffer_bytes = BUFFER_BYTES;
     mesh->host = (struct host){.ctx = mesh, .random = on_random, .trace = on_trace};
@@ -281,10 +377,19 @@ struct mesh *mesh_new(size_t connections_max) {
                                       .backend = mesh_backend(mesh, side),
                                       .host = &mesh->host,
                                       .connections_max = connections_max,
+                                      .served_max = served_max,
                                       .connect_timeout = 200000000};
         cr_assert_eq(proxy_new(&config, &mesh->node[side].proxy), WEFT_OK);
     }
     return mesh;
+}
+
+struct mesh *mesh_new(size_t connections_max) {
+    return make(connections_max, 0);
+}
+
+struct mesh *mesh_new_serving(size_t served_max) {
+    return make(0, served_max);
 }
 
 void mesh_free(struct mesh *mesh) {
@@ -299,6 +404,13 @@ void mesh_free(struct mesh *mesh) {
         cr_expect_not(mesh->streams[i].is_used[0], "stream %zu was never let go", i + 1);
         drop_side(&mesh->streams[i], 0);
     }
+    cr_expect_eq(mesh_flow_count(mesh, 0), 0, "%zu flows were never let go",
+                 mesh_flow_count(mesh, 0));
+    struct mesh_datagram datagram;
+    while (ring_pop(&mesh->datagrams, &datagram)) {
+        frame_unref(datagram.bytes);
+    }
+    ring_fini(&mesh->datagrams);
     event_base_free(mesh->base);
     free(mesh);
 }
@@ -310,8 +422,16 @@ void mesh_export(struct mesh *mesh, int side, const char *endpoint) {
 }
 
 const char *mesh_forward(struct mesh *mesh, char bound[WEFT_ENDPOINT_MAX + 1]) {
-    cr_assert_eq(proxy_add_forward(mesh->node[0].proxy, "space", "web", "127.0.0.1:0", bound),
-                 WEFT_OK);
+    cr_assert_eq(
+        proxy_add_forward(mesh->node[0].proxy, "space", "web", PROXY_TCP, "127.0.0.1:0", bound),
+        WEFT_OK);
+    return bound;
+}
+
+const char *mesh_forward_udp(struct mesh *mesh, char bound[WEFT_ENDPOINT_MAX + 1]) {
+    cr_assert_eq(
+        proxy_add_forward(mesh->node[0].proxy, "space", "web", PROXY_UDP, "127.0.0.1:0", bound),
+        WEFT_OK);
     return bound;
 }
 

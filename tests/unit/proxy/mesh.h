@@ -7,6 +7,8 @@
 #ifndef MESH_H
 #define MESH_H
 
+#include "base/frame.h"
+#include "base/ring.h"
 #include "proxy/proxy.h"
 
 #define MESH_STREAMS_MAX 1024
@@ -38,6 +40,21 @@ struct mesh_node {
     size_t endpoint_count;
 };
 
+#define MESH_FLOWS_MAX 8192
+
+/* A flow of datagrams: opened by side 0, served by side 1. */
+struct mesh_flow {
+    bool is_used[2];
+    bool is_told;            /* INCOMING was said */
+    enum proxy_reset reason; /* why it ended */
+};
+
+struct mesh_datagram {
+    uint64_t flow;
+    int side;            /* whose event it is */
+    struct frame *bytes; /* NULL: the flow ended */
+};
+
 struct mesh_event {
     uint64_t stream;
     int side;
@@ -52,8 +69,11 @@ struct mesh {
     struct mesh_stream streams[MESH_STREAMS_MAX];
     struct mesh_event events[MESH_EVENTS_MAX]; /* a ring */
     size_t event_head, event_count;
-    uint64_t stream_count;    /* ever opened */
-    size_t buffer_bytes;      /* of each direction: 64 KiB */
+    uint64_t stream_count; /* ever opened */
+    size_t buffer_bytes;   /* of each direction: 64 KiB */
+    struct mesh_flow flows[MESH_FLOWS_MAX];
+    uint64_t flow_count;      /* ever opened */
+    struct ring datagrams;    /* struct mesh_datagram */
     enum weft_err open_error; /* what open answers */
     size_t misuse_count;      /* calls on streams that are over, and other breaches */
     size_t pump_count;
@@ -66,6 +86,9 @@ struct mesh {
 /* Two nodes with proxies; connections_max 0 is the default. Everything is on the heap. */
 struct mesh *mesh_new(size_t connections_max);
 
+/* The same; the proxies serve at most so many flows. */
+struct mesh *mesh_new_serving(size_t served_max);
+
 /* Frees the proxies, then claims that the proxies let go of every stream and misused none. */
 void mesh_free(struct mesh *mesh);
 
@@ -75,6 +98,13 @@ void mesh_export(struct mesh *mesh, int side, const char *endpoint);
 /* Adds a forward of the service at node 0 on 127.0.0.1, port chosen by the kernel; returns its
  * address. */
 const char *mesh_forward(struct mesh *mesh, char bound[WEFT_ENDPOINT_MAX + 1]);
+
+/* The same for datagrams. */
+const char *mesh_forward_udp(struct mesh *mesh, char bound[WEFT_ENDPOINT_MAX + 1]);
+
+/* How many flows a side still holds; ends one as the mesh does. */
+size_t mesh_flow_count(const struct mesh *mesh, int side);
+void mesh_end_flow(struct mesh *mesh, uint64_t flow);
 
 /* Takes the proxy from node 1: the test plays it. */
 void mesh_play_far_side(struct mesh *mesh);

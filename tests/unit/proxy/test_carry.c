@@ -249,8 +249,9 @@ Test(proxy_carry, carries_ipv6) {
     }
     server->pattern = (struct app){.is_echo = true, .is_shut_at_end = true};
     mesh_export(mesh, 1, server->address);
-    cr_assert_eq(proxy_add_forward(mesh->node[0].proxy, "space", "web", "[::1]:0", address),
-                 WEFT_OK);
+    cr_assert_eq(
+        proxy_add_forward(mesh->node[0].proxy, "space", "web", PROXY_TCP, "[::1]:0", address),
+        WEFT_OK);
     cr_expect_eq(strncmp(address, "[::1]:", 6), 0);
     struct app *client = app_connect(mesh, address);
     client->is_shut_at_end = true;

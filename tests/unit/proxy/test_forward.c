@@ -10,7 +10,7 @@
 #include "app.h"
 
 static enum weft_err add(struct mesh *mesh, const char *name, const char *address, char *bound) {
-    return proxy_add_forward(mesh->node[0].proxy, "space", name, address, bound);
+    return proxy_add_forward(mesh->node[0].proxy, "space", name, PROXY_TCP, address, bound);
 }
 
 static void count_one(void *ctx, const struct proxy_forward_view *view) {
@@ -82,7 +82,7 @@ Test(proxy_forward, stops_listening_when_removed_and_lets_connections_go_on) {
     struct app *client = app_connect(mesh, mesh_forward(mesh, bound));
     app_send(client, 10);
     RUN_UNTIL(mesh, client->received == 10);
-    cr_expect_eq(proxy_remove_forward(mesh->node[0].proxy, "space", "web"), WEFT_OK);
+    cr_expect_eq(proxy_remove_forward(mesh->node[0].proxy, "space", "web", PROXY_TCP), WEFT_OK);
     cr_expect_eq(forward_count(mesh), 0);
     cr_expect_null(app_connect(mesh, bound));
     client->is_shut_at_end = true;
@@ -99,8 +99,8 @@ Test(proxy_forward, removing_one_that_is_not_there_is_not_found) {
     char bound[WEFT_ENDPOINT_MAX + 1];
     mesh_forward(mesh, bound);
     struct proxy *proxy = mesh->node[0].proxy;
-    cr_expect_eq(proxy_remove_forward(proxy, "space", "other"), WEFT_ERR_NOT_FOUND);
-    cr_expect_eq(proxy_remove_forward(proxy, "other", "web"), WEFT_ERR_NOT_FOUND);
+    cr_expect_eq(proxy_remove_forward(proxy, "space", "other", PROXY_TCP), WEFT_ERR_NOT_FOUND);
+    cr_expect_eq(proxy_remove_forward(proxy, "other", "web", PROXY_TCP), WEFT_ERR_NOT_FOUND);
     cr_expect_eq(forward_count(mesh), 1);
     mesh_free(mesh);
 }
@@ -112,7 +112,7 @@ Test(proxy_forward, removing_it_under_a_connection_that_still_dials_ends_that) {
     mesh_export(mesh, 0, "nowhere.invalid:80");
     struct app *client = app_connect(mesh, mesh_forward(mesh, bound));
     RUN_UNTIL(mesh, proxy_connection_count(mesh->node[0].proxy) == 1);
-    cr_expect_eq(proxy_remove_forward(mesh->node[0].proxy, "space", "web"), WEFT_OK);
+    cr_expect_eq(proxy_remove_forward(mesh->node[0].proxy, "space", "web", PROXY_TCP), WEFT_OK);
     RUN_UNTIL(mesh, client->error != 0);
     cr_expect_eq(client->error, ECONNRESET);
     cr_expect_eq(mesh->stream_count, 0);

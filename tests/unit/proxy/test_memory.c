@@ -33,10 +33,11 @@ Test(proxy_memory, a_forward_is_added_whole_or_not_at_all) {
     FAILING_ALLOC_EACH(nth) {
         char bound[WEFT_ENDPOINT_MAX + 1];
         struct proxy *proxy = mesh->node[0].proxy;
-        enum weft_err err = proxy_add_forward(proxy, "space", "web", "127.0.0.1:0", bound);
+        enum weft_err err =
+            proxy_add_forward(proxy, "space", "web", PROXY_TCP, "127.0.0.1:0", bound);
         bool has_failed = failing_alloc_disarm();
         cr_expect_eq(err, has_failed ? WEFT_ERR_MEMORY : WEFT_OK);
-        cr_expect_eq(proxy_remove_forward(proxy, "space", "web"),
+        cr_expect_eq(proxy_remove_forward(proxy, "space", "web", PROXY_TCP),
                      has_failed ? WEFT_ERR_NOT_FOUND : WEFT_OK);
     }
     mesh_free(mesh);

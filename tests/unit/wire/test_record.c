@@ -120,7 +120,11 @@ Test(wire_record, a_service_record_is_named_by_namespace_and_name) {
     cr_assert_not(takes_service_key("web"));
     cr_assert_not(takes_service_key("/web"));
     cr_assert_not(takes_service_key("default/"));
-    cr_assert_not(takes_service_key("a/b/c"));
+    cr_assert(takes_service_key("default/web/udp"));
+    cr_assert(takes_service_key("a/b/c"), "a protocol of a later version");
+    cr_assert_not(takes_service_key("a/b/c/d"));
+    cr_assert_not(takes_service_key("a/b/"));
+    cr_assert_not(takes_service_key("a//udp"));
     cr_assert_not(takes_service_key("default/we b"));
 }
 
@@ -437,4 +441,18 @@ Test(wire_record, arrays_may_grow_at_their_end) {
     cr_assert_not(takes_endpoints(0, 3));
     cr_assert(takes_endpoints(WIRE_ENDPOINTS_MAX, 3));
     cr_assert_not(takes_endpoints(WIRE_ENDPOINTS_MAX + 1, 3));
+}
+
+static uint8_t protocol_of(const char *key) {
+    struct wire_service_key parts;
+    cr_assert(wire_service_key_split(span_of_text(key), &parts));
+    cr_assert(span_equal(parts.name_space, span_of_text("lab")));
+    cr_assert(span_equal(parts.name, span_of_text("udp")));
+    return parts.protocol;
+}
+
+Test(wire_record, the_third_part_of_a_service_key_is_its_protocol) {
+    cr_assert_eq(protocol_of("lab/udp"), WIRE_PROTOCOL_TCP);
+    cr_assert_eq(protocol_of("lab/udp/udp"), WIRE_PROTOCOL_UDP);
+    cr_assert_eq(protocol_of("lab/udp/sctp"), 0);
 }
