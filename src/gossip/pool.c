@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "gossip/mix.h"
+#include "base/mix.h"
 
 #define BUCKETS_FIRST 256 /* doubled when there are more records */
 #define GENUINE_ROWS 4096 /* of broadcasts: what 10,000 nodes have in flight at a time */

@@ -24,7 +24,7 @@
 #ifndef GOSSIP_SET_H
 #define GOSSIP_SET_H
 
-#include "gossip/mix.h"
+#include "base/mix.h"
 #include "gossip/places.h"
 
 /* Records of a set at most, whatever the config says: what a cell can name. RECORDSET_BYTES_MAX has

@@ -5,8 +5,8 @@
  * chosen without knowing the keys collide with probability 2^-32, whatever they are. Ten times
  * cheaper than SipHash, and enough where nobody outside sees an output.
  */
-#ifndef GOSSIP_MIX_H
-#define GOSSIP_MIX_H
+#ifndef BASE_MIX_H
+#define BASE_MIX_H
 
 #include <string.h>
 
