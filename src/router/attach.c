@@ -166,9 +166,41 @@ void attach_gained(struct topology *topology, uint32_t a, uint32_t b) {
     }
 }
 
+#define ORPHANS_FIRST 8
+/* The list is emptied with each update of the routes; who came and went that often between two of
+ * them may wait for the others. */
+#define ORPHANS_PER_PEER 4
+/* What it may keep at rest. */
+#define ORPHANS_KEPT 64
+
+/* Notes an orphan for attach_settle, which begins with the first: which number a peer has must not
+ * decide whom the others hang on. */
+static void orphan_list(struct topology *topology, uint32_t slot) {
+    if (topology->listed_count > ORPHANS_PER_PEER * topology->count) {
+        topology->has_unlisted = true;
+        return;
+    }
+    if (topology->listed_count == topology->listed_size) {
+        uint32_t size = topology->listed_size * 2 + ORPHANS_FIRST;
+        uint32_t *orphans = realloc(topology->orphans, size * sizeof *orphans);
+        if (orphans == NULL) {
+            topology->has_unlisted = true;
+            return;
+        }
+        topology->orphans = orphans;
+        topology->listed_size = size;
+    }
+    topology->orphans[topology->listed_count++] = slot;
+}
+
 static void orphan(struct topology *topology, uint32_t slot) {
     topology->parents[slot] = ATTACH_ORPHAN;
     topology->orphan_count++;
+    orphan_list(topology, slot);
+}
+
+static bool is_orphan(const struct topology *topology, uint32_t slot) {
+    return topology->words[slot] != NULL && topology->parents[slot] == ATTACH_ORPHAN;
 }
 
 void attach_lost(struct topology *topology, uint32_t a, uint32_t b) {
@@ -249,12 +281,12 @@ static enum weft_err walked_lose(struct topology *topology, const struct walk *w
     enum weft_err err = WEFT_OK;
     for (uint32_t at = 0; at < walk->count; at++) {
         uint32_t slot = walk->steps[at].slot;
-        if (reach_tell(topology, slot, false)) {
+        bool is_told = reach_tell(topology, slot, false);
+        err = is_told ? err : WEFT_ERR_MEMORY;
+        if (is_told) {
             detach(topology, slot);
-        } else {
-            err = WEFT_ERR_MEMORY;
-            topology->orphan_count += topology->parents[slot] != ATTACH_ORPHAN ? 1 : 0;
-            topology->parents[slot] = ATTACH_ORPHAN;
+        } else if (!is_orphan(topology, slot)) {
+            orphan(topology, slot);
         }
     }
     return err;
@@ -276,15 +308,50 @@ static enum weft_err orphan_settle(struct topology *topology, uint32_t slot) {
     return err;
 }
 
-enum weft_err attach_settle(struct topology *topology) {
-    enum weft_err err = topology->has_missed ? attach_missed(topology) : WEFT_OK;
+/* Settles those on the list; who could not be stays there. */
+static enum weft_err listed_settle(struct topology *topology) {
+    enum weft_err err = WEFT_OK;
+    uint32_t count = topology->listed_count;
+    for (uint32_t i = 0; i < count && topology->orphan_count > 0; i++) {
+        if (is_orphan(topology, topology->orphans[i])) {
+            enum weft_err failed = orphan_settle(topology, topology->orphans[i]);
+            err = err == WEFT_OK ? failed : err;
+        }
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; topology->orphan_count > 0 && i < topology->listed_count; i++) {
+        topology->orphans[kept] = topology->orphans[i];
+        kept += is_orphan(topology, topology->orphans[i]) ? 1 : 0;
+    }
+    topology->listed_count = kept;
+    if (kept == 0 && topology->listed_size > ORPHANS_KEPT) {
+        free(topology->orphans);
+        topology->orphans = NULL;
+        topology->listed_size = 0;
+    }
+    return err;
+}
+
+/* Memory was too short to list some: looks for them among all. */
+static enum weft_err unlisted_settle(struct topology *topology) {
+    enum weft_err err = WEFT_OK;
+    topology->has_unlisted = false;
     for (uint32_t slot = 0; topology->orphan_count > 0 && slot < topology->slot_count; slot++) {
-        if (topology->words[slot] != NULL && topology->parents[slot] == ATTACH_ORPHAN) {
+        if (is_orphan(topology, slot)) {
             enum weft_err failed = orphan_settle(topology, slot);
             err = err == WEFT_OK ? failed : err;
         }
     }
+    topology->has_unlisted |= err != WEFT_OK;
     return err;
+}
+
+enum weft_err attach_settle(struct topology *topology) {
+    enum weft_err err = topology->has_missed ? attach_missed(topology) : WEFT_OK;
+    enum weft_err failed = listed_settle(topology);
+    err = err == WEFT_OK ? failed : err;
+    failed = topology->has_unlisted ? unlisted_settle(topology) : WEFT_OK;
+    return err == WEFT_OK ? failed : err;
 }
 
 bool attach_is_reached_around(const struct topology *topology, uint32_t slot) {

@@ -102,18 +102,24 @@ static enum weft_err frozen_reserve(struct frozen *graph, uint32_t node_count, s
     return is_whole ? WEFT_OK : WEFT_ERR_MEMORY;
 }
 
+static int words_compare(const void *a, const void *b) {
+    const struct wire_word *const *left = a;
+    const struct wire_word *const *right = b;
+    return peer_id_compare(&(*left)->owner, &(*right)->owner);
+}
+
 /* The words of the attached in order of id; returns how many links they list. */
 static size_t words_collect(const struct topology *topology, const struct wire_word **words) {
     uint32_t count = 0;
     size_t link_count = 0;
-    for (uint32_t i = 0; i < topology->count; i++) {
-        uint32_t slot = topology->order[i].slot;
+    for (uint32_t slot = 0; slot < topology->slot_count; slot++) {
         if (topology->parents[slot] != TOPOLOGY_NONE) {
             words[count++] = topology->words[slot];
             link_count += topology->words[slot]->link_count;
         }
     }
     ASSERT(count == topology->attached_count);
+    qsort(words, count, sizeof(const struct wire_word *), words_compare);
     return link_count;
 }
 

@@ -17,6 +17,7 @@ struct pooled {
 };
 
 struct graph_pool {
+    struct peer_table peers;
     struct hash_key keys[2];
     uint64_t tag_key; /* names this pool's tags in a word; never 0 */
     struct pooled graphs[POOL_GRAPHS_MAX];
@@ -40,6 +41,7 @@ struct graph_pool *graph_pool_new(const struct hash_key *key) {
         memcpy(pool->keys[i / 2].bytes + sizeof part * (i % 2), &part, sizeof part);
     }
     pool->tag_key = key_part(key, 4) | 1;
+    peer_table_init(&pool->peers, key, POOL_PEERS_MAX);
     return pool;
 }
 
@@ -58,7 +60,12 @@ void graph_pool_free(struct graph_pool *pool) {
         pooled_drop(&pool->graphs[i]);
     }
     ASSERT(pool->tree_bytes == 0);
+    peer_table_fini(&pool->peers);
     free(pool);
+}
+
+struct peer_table *graph_pool_peers(struct graph_pool *pool) {
+    return &pool->peers;
 }
 
 /* A word is hashed once a process; only the note of it changes in the word. */

@@ -14,7 +14,7 @@
 #ifndef ROUTER_POOL_H
 #define ROUTER_POOL_H
 
-#include "base/hash.h"
+#include "base/peer_table.h"
 #include "wire/word.h"
 
 /* A change reaches ten thousand nodes within a second or so, in many orders: each order of the
@@ -23,6 +23,8 @@
 /* Trees of 10,000 nodes take 40 kB: 1,600 of them, so that as many sources may broadcast at once.
  */
 #define POOL_TREES_BYTES ((size_t)64 << 20)
+/* Peers whose words are known to any of the cores; beyond, words of others are refused. */
+#define POOL_PEERS_MAX ((uint32_t)1 << 20)
 
 struct frozen;
 struct graph_pool;
@@ -37,6 +39,9 @@ struct graph_key {
 struct graph_pool *graph_pool_new(const struct hash_key *key);
 /* Takes NULL. Cores that use it must be gone. */
 void graph_pool_free(struct graph_pool *pool);
+
+/* By which numbers the cores keep peers; they look into the same table, and none drops a number. */
+struct peer_table *graph_pool_peers(struct graph_pool *pool);
 
 void graph_key_add(struct graph_key *key, const struct graph_pool *pool, struct wire_word *word);
 void graph_key_subtract(struct graph_key *key, const struct graph_pool *pool,

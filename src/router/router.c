@@ -43,7 +43,10 @@ enum weft_err router_new(const struct router_config *config, struct router **out
     if (router == NULL) {
         return WEFT_ERR_MEMORY;
     }
-    topology_init(&router->topology, &config->self, config->peers_max, config->pool);
+    topology_init(&router->topology, &(struct topology_config){.self = config->self,
+                                                               .hash_key = config->hash_key,
+                                                               .peers_max = config->peers_max,
+                                                               .pool = config->pool});
     router->due = WEFT_NEVER;
     *out = router;
     return WEFT_OK;

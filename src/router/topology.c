@@ -15,15 +15,15 @@
 /* What the queue of news may keep at rest. */
 #define REACH_KEPT 64
 
-void topology_init(struct topology *topology, const struct weft_peer_id *self, size_t peers_max,
-                   struct graph_pool *pool) {
-    ASSERT(peers_max >= 1 && peers_max < ATTACH_ORPHAN);
-    *topology = (struct topology){.self = *self,
-                                  .peers_max = (uint32_t)peers_max,
-                                  .slot_free = TOPOLOGY_NONE,
+void topology_init(struct topology *topology, const struct topology_config *config) {
+    ASSERT(config->peers_max >= 1 && config->peers_max < ATTACH_ORPHAN);
+    *topology = (struct topology){.self = config->self,
+                                  .peers_max = (uint32_t)config->peers_max,
                                   .self_slot = TOPOLOGY_NONE,
-                                  .pool = pool};
-    ring_init(&topology->reach, sizeof(struct topology_reach), 2 * peers_max + 2);
+                                  .pool = config->pool};
+    peer_table_init(&topology->own_peers, &config->hash_key, topology->peers_max);
+    topology->peers = config->pool != NULL ? graph_pool_peers(config->pool) : &topology->own_peers;
+    ring_init(&topology->reach, sizeof(struct topology_reach), 2 * config->peers_max + 2);
 }
 
 void topology_reach_trim(struct topology *topology) {
@@ -42,90 +42,16 @@ void topology_fini(struct topology *topology) {
     free(topology->words);
     free(topology->parents);
     free(topology->degrees);
-    free(topology->order);
+    free(topology->orphans);
+    peer_table_fini(&topology->own_peers);
     ring_fini(&topology->reach);
     *topology = (struct topology){0};
 }
 
-static uint32_t head_of(const struct weft_peer_id *id) {
-    return (uint32_t)(peer_id_head(id) >> 32);
-}
-
-/* The part of `order` that a search is confined to. */
-struct window {
-    uint32_t low;
-    uint32_t high;
-};
-
-/* Ids are hashes, so a place is about where its head says: from there on the window opens in
- * growing steps. Where liars made ids alike it opens further. */
-#define WINDOW_STEP 16
-
-static struct window window_above(const struct topology *topology, uint32_t head, uint32_t at) {
-    struct window window = {.low = at + 1, .high = topology->count};
-    uint32_t step = WINDOW_STEP;
-    while (step < window.high - window.low && topology->order[window.low + step].head < head) {
-        window.low += step + 1;
-        step *= 4;
-    }
-    if (step < window.high - window.low && topology->order[window.low + step].head > head) {
-        window.high = window.low + step;
-    }
-    return window;
-}
-
-static struct window window_below(const struct topology *topology, uint32_t head, uint32_t at) {
-    struct window window = {.low = 0, .high = at};
-    uint32_t step = WINDOW_STEP;
-    while (step < window.high && topology->order[window.high - step].head > head) {
-        window.high -= step;
-        step *= 4;
-    }
-    if (step < window.high && topology->order[window.high - step].head < head) {
-        window.low = window.high - step + 1;
-    }
-    return window;
-}
-
-/* Where the first peer whose id is not smaller must be. */
-static struct window window_of(const struct topology *topology, uint32_t head) {
-    uint32_t at = (uint32_t)((uint64_t)head * topology->count >> 32);
-    if (topology->count == 0 || topology->order[at].head == head) {
-        return (struct window){.low = 0, .high = topology->count};
-    }
-    return topology->order[at].head < head ? window_above(topology, head, at)
-                                           : window_below(topology, head, at);
-}
-
-static bool is_before(const struct topology *topology, uint32_t place, uint32_t head,
-                      const struct weft_peer_id *peer) {
-    const struct topology_place *at = &topology->order[place];
-    return at->head != head ? at->head < head
-                            : peer_id_compare(&topology->words[at->slot]->owner, peer) < 0;
-}
-
-/* The place in `order` of the first peer whose id is not smaller. */
-static uint32_t order_place(const struct topology *topology, const struct weft_peer_id *peer) {
-    uint32_t head = head_of(peer);
-    struct window window = window_of(topology, head);
-    while (window.low < window.high) {
-        uint32_t middle = window.low + (window.high - window.low) / 2;
-        if (is_before(topology, middle, head, peer)) {
-            window.low = middle + 1;
-        } else {
-            window.high = middle;
-        }
-    }
-    return window.low;
-}
-
 uint32_t topology_find(const struct topology *topology, const struct weft_peer_id *peer) {
-    uint32_t place = order_place(topology, peer);
-    if (place == topology->count || topology->order[place].head != head_of(peer)) {
-        return TOPOLOGY_NONE;
-    }
-    uint32_t slot = topology->order[place].slot;
-    return weft_peer_id_equal(&topology->words[slot]->owner, peer) ? slot : TOPOLOGY_NONE;
+    uint32_t slot = peer_table_find(topology->peers, peer);
+    bool is_known = slot < topology->slot_count && topology->words[slot] != NULL;
+    return is_known ? slot : TOPOLOGY_NONE;
 }
 
 /* The slot of `to` if it lists the owner, else TOPOLOGY_NONE. */
@@ -158,28 +84,35 @@ static bool array_grow(void *array_at, size_t count, size_t item_bytes) {
     return true; /* cppcheck-suppress memleak ; it was stored, byte by byte, where it belongs */
 }
 
-/* By an eighth: ten thousand cores know ten thousand peers each. */
-static enum weft_err slots_grow(struct topology *topology) {
-    uint32_t size = topology->slot_size + topology->slot_size / 8 + SLOTS_FIRST;
-    size = size > topology->peers_max ? topology->peers_max : size;
+/* Room for a slot. By an eighth: ten thousand cores know ten thousand peers each. */
+static enum weft_err slots_reserve(struct topology *topology, uint32_t slot) {
+    if (slot < topology->slot_size) {
+        return WEFT_OK;
+    }
+    uint32_t size = slot + slot / 8 + SLOTS_FIRST;
     if (!array_grow(&topology->words, size, sizeof(struct wire_word *)) ||
         !array_grow(&topology->parents, size, sizeof *topology->parents) ||
-        !array_grow(&topology->degrees, size, sizeof *topology->degrees) ||
-        !array_grow(&topology->order, size, sizeof *topology->order)) {
+        !array_grow(&topology->degrees, size, sizeof *topology->degrees)) {
         return WEFT_ERR_MEMORY; /* slot_size still tells the truth about all */
     }
     topology->slot_size = size;
     return WEFT_OK;
 }
 
-/* A free slot: one given back, or a new one; there is one whenever count < slot_size. */
-static uint32_t slot_take(struct topology *topology) {
-    uint32_t slot = topology->slot_free;
-    if (slot == TOPOLOGY_NONE) {
-        return topology->slot_count++;
+/* Makes all slots up to this one free ones, if they were never used. */
+static void slots_open(struct topology *topology, uint32_t slot) {
+    for (; topology->slot_count <= slot; topology->slot_count++) {
+        topology->words[topology->slot_count] = NULL;
+        topology->parents[topology->slot_count] = TOPOLOGY_NONE;
+        topology->degrees[topology->slot_count] = 0;
     }
-    topology->slot_free = topology->parents[slot];
-    return slot;
+}
+
+/* In a pool's table others go by the number too. */
+static void slot_give(struct topology *topology, uint32_t slot) {
+    if (topology->peers == &topology->own_peers) {
+        peer_table_drop(topology->peers, slot);
+    }
 }
 
 /* Enters the word of a peer that said nothing yet. */
@@ -187,33 +120,30 @@ static enum weft_err peer_add(struct topology *topology, struct wire_word *word,
     if (topology->count >= topology->peers_max) {
         return WEFT_ERR_FULL;
     }
-    enum weft_err err = topology->count == topology->slot_size ? slots_grow(topology) : WEFT_OK;
+    uint32_t slot = peer_table_take(topology->peers, &word->owner);
+    if (slot == PEER_TABLE_NONE) {
+        return WEFT_ERR_MEMORY;
+    }
+    enum weft_err err = slots_reserve(topology, slot);
     if (err != WEFT_OK) {
+        slot_give(topology, slot);
         return err;
     }
-    uint32_t place = order_place(topology, &word->owner);
-    uint32_t slot = slot_take(topology);
-    memmove(&topology->order[place + 1], &topology->order[place],
-            (topology->count - place) * sizeof *topology->order);
-    topology->order[place] = (struct topology_place){.head = head_of(&word->owner), .slot = slot};
+    slots_open(topology, slot);
     topology->count++;
     topology->words[slot] = wire_word_ref(word);
-    topology->parents[slot] = TOPOLOGY_NONE;
-    topology->degrees[slot] = 0;
     *out = slot;
     return WEFT_OK;
 }
 
 static void peer_delete(struct topology *topology, uint32_t slot) {
     struct wire_word *word = topology->words[slot];
-    uint32_t place = order_place(topology, &word->owner);
     topology->count--;
-    memmove(&topology->order[place], &topology->order[place + 1],
-            (topology->count - place) * sizeof *topology->order);
     topology->words[slot] = NULL;
-    topology->parents[slot] = topology->slot_free;
-    topology->slot_free = slot;
+    topology->parents[slot] = TOPOLOGY_NONE;
+    topology->degrees[slot] = 0;
     topology->self_slot = slot == topology->self_slot ? TOPOLOGY_NONE : topology->self_slot;
+    slot_give(topology, slot);
     wire_word_unref(word);
 }
 

@@ -11,11 +11,9 @@
  *
  * Beside its word each peer has a parent: the forest of attach.h, by which we know who is reached.
  *
- *    order:   by id    [ 2 0 3 ]        slots are stable, places in the order are not; beside each
- *                        | | |          the head of its id, so that a search stays in this array
- *    words:   by slot  [ a - b ... ]    22 bytes a peer in all
- *    parents: by slot  [ 0 - 0 ... ]
- *    degrees: by slot  [ 1 - 1 ... ]
+ *    words:   by slot  [ a - b ... ]    a peer's slot is its number in a table of ids, which the
+ * cores parents: by slot  [ 0 - 0 ... ]    of a process share; 14 bytes a peer besides degrees: by
+ * slot  [ 1 - 1 ... ]
  */
 #ifndef ROUTER_TOPOLOGY_H
 #define ROUTER_TOPOLOGY_H
@@ -41,20 +39,15 @@ struct topology_edits {
     bool is_anew;
 };
 
-struct topology_place {
-    uint32_t head; /* the first four bytes of the id, as a number */
-    uint32_t slot;
-};
-
 struct topology {
     struct weft_peer_id self;
-    struct wire_word **words;     /* by slot; NULL: a free slot */
-    uint32_t *parents;            /* by slot, attach.h; of a free slot: the next free one */
-    uint16_t *degrees;            /* by slot: mutual links */
-    struct topology_place *order; /* the used, by increasing id */
-    uint32_t slot_count;          /* slots ever used */
+    struct peer_table *peers; /* says which slot is whose: the pool's, or our own */
+    struct peer_table own_peers;
+    struct wire_word **words; /* by slot; NULL: a free slot */
+    uint32_t *parents;        /* by slot, attach.h; TOPOLOGY_NONE of a free slot */
+    uint16_t *degrees;        /* by slot: mutual links */
+    uint32_t slot_count;      /* slots ever used are below */
     uint32_t slot_size;
-    uint32_t slot_free; /* first of the chain of free slots; TOPOLOGY_NONE */
     uint32_t count;
     uint32_t peers_max;
     uint32_t self_slot; /* TOPOLOGY_NONE before we spoke */
@@ -62,8 +55,12 @@ struct topology {
 
     uint32_t attached_count; /* with ourselves */
     uint32_t orphan_count;   /* of those: whose parent was lost and who wait for attach_settle */
-    bool has_missed;         /* memory was too short to attach all that came */
-    struct ring reach;       /* struct topology_reach: who was newly attached or lost, in order */
+    uint32_t *orphans; /* their slots in the order they were orphaned, and some that are not */
+    uint32_t listed_count;
+    uint32_t listed_size;
+    bool has_unlisted; /* memory was too short to list them all */
+    bool has_missed;   /* memory was too short to attach all that came */
+    struct ring reach; /* struct topology_reach: who was newly attached or lost, in order */
     struct topology_edits edits;
     struct graph_pool *pool; /* or NULL */
     struct graph_key key;    /* with a pool: the sum of the tags of the attached's words */
@@ -82,8 +79,13 @@ struct topology_change {
     bool is_own_gained; /* a mutual link of ours is new */
 };
 
-void topology_init(struct topology *topology, const struct weft_peer_id *self, size_t peers_max,
-                   struct graph_pool *pool);
+struct topology_config {
+    struct weft_peer_id self;
+    struct hash_key hash_key;
+    size_t peers_max;
+    struct graph_pool *pool; /* NULL: none */
+};
+void topology_init(struct topology *topology, const struct topology_config *config);
 /* Takes zeroed memory. */
 void topology_fini(struct topology *topology);
 
@@ -98,7 +100,7 @@ struct topology_change topology_remove(struct topology *topology, const struct w
 /* Gives back what a crowd that came at once needed in the queue, which is empty. */
 void topology_reach_trim(struct topology *topology);
 
-/* The slot of a peer we have word from, or TOPOLOGY_NONE. Cost: a binary search. */
+/* The slot of a peer we have word from, or TOPOLOGY_NONE. Cost: a look into a hash table. */
 uint32_t topology_find(const struct topology *topology, const struct weft_peer_id *peer);
 
 /* The far end of a link of `slot`, if that lists `slot` too; else TOPOLOGY_NONE. */
