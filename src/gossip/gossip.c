@@ -50,6 +50,12 @@ static enum weft_err scratch_init(struct gossip *gossip) {
     return gossip->scratch != NULL ? WEFT_OK : WEFT_ERR_MEMORY;
 }
 
+static enum weft_err set_init(struct gossip *gossip) {
+    struct recordset_config config = gossip->config.records;
+    config.peers = gossip->config.pool != NULL ? record_pool_peers(gossip->config.pool) : NULL;
+    return recordset_new(&config, &gossip->set);
+}
+
 static void gossip_init(struct gossip *gossip, const struct gossip_config *config) {
     uint8_t seed[32];
     gossip->config = *config;
@@ -79,7 +85,7 @@ enum weft_err gossip_new(const struct gossip_config *config, struct gossip **out
         err = scratch_init(gossip);
     }
     if (err == WEFT_OK) {
-        err = recordset_new(&config->records, &gossip->set);
+        err = set_init(gossip);
     }
     if (err == WEFT_OK) {
         recordset_set_live(gossip->set, &config->identity->id, true, 0);

@@ -10,7 +10,8 @@
 #include "base/check.h"
 #include "base/mix.h"
 
-#define BUCKETS_FIRST 256 /* doubled when there are more records */
+#define BUCKETS_FIRST 256              /* doubled when there are more records */
+#define OWNERS_MAX ((uint32_t)1 << 22) /* that any of the sets has heard of */
 #define GENUINE_ROWS 4096 /* of broadcasts: what 10,000 nodes have in flight at a time */
 #define GENUINE_DOMAIN "weft genuine 1"
 
@@ -20,6 +21,7 @@ struct genuine {
 
 struct record_pool {
     struct mix mix;
+    struct peer_table peers;
     struct record **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
@@ -36,6 +38,7 @@ struct record_pool *record_pool_new(const struct hash_key *key, size_t count_max
         return NULL;
     }
     mix_init(&pool->mix, key);
+    peer_table_init(&pool->peers, key, OWNERS_MAX);
     pool->count_max = count_max;
     pool->bucket_count = BUCKETS_FIRST;
     pool->buckets = calloc(BUCKETS_FIRST, sizeof(struct record *));
@@ -56,7 +59,12 @@ void record_pool_free(struct record_pool *pool) {
         }
     }
     free(pool->buckets);
+    peer_table_fini(&pool->peers);
     free(pool);
+}
+
+struct peer_table *record_pool_peers(struct record_pool *pool) {
+    return &pool->peers;
 }
 
 static struct record **bucket_of(const struct record_pool *pool, uint32_t hash) {

@@ -43,6 +43,9 @@ bool record_pool_verify(struct record_pool *pool, const struct weft_public_key *
                         const char *domain, struct span message,
                         const uint8_t signature[SIGNATURE_BYTES]);
 
+/* By which numbers sets keep owners; they look into the same table, and none drops a number. */
+struct peer_table *record_pool_peers(struct record_pool *pool);
+
 /* Room to build one frame in, for all who use the pool: none of them keeps anything there from one
  * call to the next. */
 #define RECORD_POOL_SCRATCH_BYTES (WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX)

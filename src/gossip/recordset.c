@@ -27,7 +27,9 @@ enum weft_err recordset_new(const struct recordset_config *config, struct record
     set->config = *config;
     set->config.records_max = least(config->records_max, SET_RECORDS_MAX);
     set->config.stranger_records_max = least(config->stranger_records_max, SET_STRANGERS_MAX);
-    mix_init(&set->mix, &config->hash_key);
+    peer_table_init(&set->own_peers, &config->hash_key,
+                    (uint32_t)set->config.records_max + RECORDSET_BARE_OWNERS_MAX);
+    set->peers = config->peers != NULL ? config->peers : &set->own_peers;
     set->slot_free = SLOT_NONE;
     set->evicted_first = SLOT_NONE;
     set->evicted_last = SLOT_NONE;
@@ -46,6 +48,7 @@ void recordset_free(struct recordset *set) {
     }
     free(set->slots);
     free(set->cells);
+    peer_table_fini(&set->own_peers);
     free(set->asides.rows);
     free(set->strangers.rows);
     places_fini(&set->places);

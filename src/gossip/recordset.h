@@ -29,7 +29,7 @@
 #ifndef GOSSIP_RECORDSET_H
 #define GOSSIP_RECORDSET_H
 
-#include "base/hash.h"
+#include "base/peer_table.h"
 #include "noise/identity.h"
 #include "wire/record.h"
 #include "wire/word.h"
@@ -82,6 +82,7 @@ struct recordset;
  * what a stranger sends, except strangers' records by strangers' records. */
 struct recordset_config {
     struct hash_key hash_key;
+    struct peer_table *peers;    /* numbers of owners, shared by many sets; NULL: of its own */
     size_t records_max;          /* 65,536 in all; taken for 2^20 when it is more */
     size_t owner_records_max;    /* 1,024 of one owner */
     size_t owner_bytes_max;      /* 256 KiB of one owner */

@@ -403,7 +403,9 @@ static size_t heap_bytes(void) {
 #endif
 
 #define MANY 10000
-#define BYTES_PER_RECORD_MAX 36
+#define BYTES_PER_RECORD_MAX 27
+/* The table of owners: each set's own, or one for all sets of a process. */
+#define BYTES_PER_OWNER_MAX 36
 #define BYTES_FIXED_MAX (20 * 1024)
 #define BYTES_PER_GONE_MAX 100
 
@@ -430,7 +432,13 @@ static void set_all_live(struct recordset *set, bool is_live, weft_ns now) {
 Test(set, a_settled_record_costs_little_besides_itself) {
     struct recordset_config config = kit_bounds();
     struct recordset *set = NULL;
+    struct peer_table peers;
+    peer_table_init(&peers, &config.hash_key, MANY);
+    config.peers = &peers;
     make_many();
+    for (uint32_t i = MANY; i > 0; i--) { /* as another set heard of them */
+        cr_assert_neq(peer_table_take(&peers, &many[i - 1]->owner), PEER_TABLE_NONE);
+    }
     size_t before = heap_bytes();
     cr_assert_eq(recordset_new(&config, &set), WEFT_OK);
     size_t fixed = heap_bytes() - before;
@@ -450,6 +458,16 @@ Test(set, a_settled_record_costs_little_besides_itself) {
     cr_assert_leq(gone - fixed, (size_t)MANY * BYTES_PER_GONE_MAX);
     cr_assert_eq(back, settled, "what only absent owners need is given back");
     recordset_free(set);
+    size_t empty = heap_bytes();
+    config.peers = NULL;
+    cr_assert_eq(recordset_new(&config, &set), WEFT_OK);
+    for (uint32_t i = 0; i < MANY; i++) {
+        cr_assert_eq(recordset_put(set, many[i], 0), RECORDSET_ADDED);
+        recordset_set_live(set, &many[i]->owner, true, 0);
+    }
+    cr_assert_leq(heap_bytes() - empty, settled + (size_t)MANY * BYTES_PER_OWNER_MAX);
+    recordset_free(set);
+    peer_table_fini(&peers);
     free_many();
 }
 
