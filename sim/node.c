@@ -83,8 +83,7 @@ void node_init(struct world *world, uint32_t index) {
         .ctx = node, .random = node_random, .trace = node_trace, .is_traced = node_is_traced};
     node->timer = (struct timer){.kind = TIMER_NODE, .owner = node};
     node->slowness = 1;
-    const struct span id = span_of(node->identity.id.bytes, sizeof(node->identity.id.bytes));
-    if (map_add(world->by_id, id, node) != WEFT_OK) {
+    if (peer_table_take(&world->by_id, &node->identity.id) != index) {
         must(NULL);
     }
 }

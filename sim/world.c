@@ -93,7 +93,7 @@ static struct world *world_alloc(const struct world_options *options) {
 static void make_nodes(struct world *world) {
     const struct hash_key key = {.bytes = {'i', 'd'}};
     world->nodes = must(calloc(world->plan.node_count, sizeof(*world->nodes)));
-    world->by_id = must(map_new(world->plan.node_count, &key));
+    peer_table_init(&world->by_id, &key, world->plan.node_count);
     for (uint32_t i = 0; i < world->plan.node_count; i++) {
         node_init(world, i);
     }
@@ -157,7 +157,7 @@ void world_free(struct world *world) {
     }
     record_pool_free(world->records);
     graph_pool_free(world->graphs);
-    map_free(world->by_id);
+    peer_table_fini(&world->by_id);
     plan_fini(&world->plan);
     metrics_free(world->metrics);
     free(world->touched);
@@ -269,11 +269,12 @@ const struct identity *world_identity(const struct world *world, uint32_t node) 
 }
 
 bool world_find_node(const struct world *world, const struct weft_peer_id *peer, uint32_t *out) {
-    const struct node *node = map_find(world->by_id, span_of(peer->bytes, sizeof(peer->bytes)));
-    if (node != NULL) {
-        *out = node_index(node);
+    uint32_t index = peer_table_find(&world->by_id, peer);
+    if (index == PEER_TABLE_NONE) {
+        return false;
     }
-    return node != NULL;
+    *out = index;
+    return true;
 }
 
 struct net *world_net(struct world *world) {

@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 #include "base/link_table.h"
-#include "base/map.h"
+#include "base/peer_table.h"
 #include "base/time.h"
 #include "gossip/pool.h"
 #include "router/pool.h"
@@ -102,7 +102,7 @@ struct world {
     uint64_t hash;
     bool is_stopped;
     struct node *nodes;
-    struct map *by_id; /* peer id -> struct node */
+    struct peer_table by_id; /* a node's number is its index */
     struct record_pool *records;
     struct graph_pool *graphs;
     struct observer observers[OBSERVERS_MAX];
