@@ -70,6 +70,10 @@ static bool does_travel(uint8_t kind) {
            kind == WIRE_GOSSIP;
 }
 
+static bool does_tell(uint8_t kind) {
+    return kind == WIRE_RECORDS || kind == WIRE_DELTAS;
+}
+
 void check_sent(void *ctx, uint32_t node, uint32_t to, const struct action *action) {
     struct checks *checks = ctx;
     struct wire_frame frame;
@@ -77,7 +81,11 @@ void check_sent(void *ctx, uint32_t node, uint32_t to, const struct action *acti
     heal_sent(checks, node, to,
               (uint64_t)action->frame->len + (action->payload != NULL ? action->payload->len : 0));
     uint8_t kind = action->frame->len > 0 ? action->frame->data[0] : 0;
-    if ((kind != WIRE_RECORDS && !does_travel(kind)) || !frame_of(action->frame, &frame)) {
+    if ((!does_tell(kind) && !does_travel(kind)) || !frame_of(action->frame, &frame)) {
+        return;
+    }
+    if (kind == WIRE_DELTAS) {
+        watch_deltas_sent(checks, node, frame.body);
         return;
     }
     if (kind == WIRE_RECORDS) {

@@ -181,6 +181,7 @@ struct checks {
     uint64_t kind_bytes[256]; /* since t=0 */
     uint64_t kind_frames[256];
     uint64_t seed_bytes; /* until t=0 */
+    uint64_t told;       /* versions of records, by their owners since */
     uint32_t peak_frame;
     uint64_t link_seconds; /* since t=0 */
     uint64_t false_downs;
@@ -212,6 +213,7 @@ void check_stepped(void *ctx, uint32_t node);
 void watch_init(struct checks *checks);
 void watch_fini(struct checks *checks);
 void watch_records_sent(struct checks *checks, uint32_t node, struct span body);
+void watch_deltas_sent(struct checks *checks, uint32_t node, struct span body);
 void watch_saved(struct checks *checks, uint32_t node, const struct record *record,
                  bool is_forgotten);
 void watch_status(struct checks *checks, uint32_t node, const struct core_status *status);

@@ -442,5 +442,8 @@ bool lie_is_of_others(const struct frame *frame, const struct identity *self) {
     if (view.kind == WIRE_BROADCAST) {
         return memcmp(&any.broadcast.key, &self->key, sizeof(self->key)) != 0;
     }
+    if (view.kind == WIRE_DELTAS || view.kind == WIRE_NOTES) {
+        return true; /* hardly ever of its own alone */
+    }
     return view.kind == WIRE_RECORDS && is_record_of_others(view.body, self);
 }

@@ -33,6 +33,8 @@ static enum series_traffic traffic_of(uint8_t kind) {
         return TRAFFIC_HEARTBEAT;
     case WIRE_GOSSIP:
     case WIRE_RECORDS:
+    case WIRE_DELTAS:
+    case WIRE_NOTES:
     case WIRE_SYNC:
         return TRAFFIC_GOSSIP;
     case WIRE_BROADCAST:

@@ -24,7 +24,8 @@ static const char *frame_kind_name(uint8_t kind) {
         [WIRE_HEARTBEAT] = "heartbeat", [WIRE_UNICAST] = "unicast", [WIRE_BROADCAST] = "broadcast",
         [WIRE_GOSSIP] = "gossip",       [WIRE_CARRIER] = "carrier", [WIRE_REKEY] = "rekey",
         [WIRE_CLOSE] = "close",         [WIRE_RECORDS] = "records", [WIRE_SYNC] = "sync",
-        [WIRE_PULL] = "pull",           [WIRE_HEADS] = "heads",
+        [WIRE_PULL] = "pull",           [WIRE_HEADS] = "heads",     [WIRE_DELTAS] = "deltas",
+        [WIRE_NOTES] = "notes",
     };
     bool is_known = kind < sizeof(names) / sizeof(names[0]) && names[kind] != NULL;
     return is_known ? names[kind] : "unknown";

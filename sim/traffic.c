@@ -75,6 +75,16 @@ void traffic_sent(struct checks *checks, uint32_t node, const struct action *act
     }
 }
 
+static uint64_t deltas_in(struct span body) {
+    struct wire_reader reader = wire_reader_of(body);
+    struct wire_delta delta;
+    uint64_t count = 0;
+    while (wire_reader_more(&reader) && wire_deltas_next(&reader, &delta) == WEFT_OK) {
+        count++;
+    }
+    return count;
+}
+
 static uint64_t records_in(struct span body) {
     struct wire_reader reader = wire_reader_of(body);
     struct span encoded;
@@ -90,6 +100,8 @@ void traffic_received(struct checks *checks, uint32_t node, const struct wire_fr
     count(checks, node, WIRE_FRAME_HEADER_BYTES + frame->body.len + payload.len);
     if (frame->kind == WIRE_RECORDS && checks->has_begun) {
         checks->nodes[node].records_in += records_in(frame->body);
+    } else if (frame->kind == WIRE_DELTAS && checks->has_begun) {
+        checks->nodes[node].records_in += deltas_in(frame->body);
     }
 }
 
@@ -204,5 +216,6 @@ void traffic_report(struct checks *checks) {
     metric_set(metrics_counter(metrics, "hops.run_out", UNIT_COUNT), (int64_t)hops_out);
     metric_set(metrics_counter(metrics, "traffic.seed_bytes", UNIT_BYTES),
                (int64_t)checks->seed_bytes);
+    metric_set(metrics_counter(metrics, "record.told", UNIT_COUNT), (int64_t)checks->told);
     metric_set(metrics_counter(metrics, "traffic.peak_frame", UNIT_BYTES), checks->peak_frame);
 }

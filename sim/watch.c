@@ -90,6 +90,7 @@ static void own_sent(struct checks *checks, uint32_t node, struct span encoded) 
     uint8_t fingerprint[32];
     record_fingerprint(encoded, fingerprint);
     (void)seen_add(&checks->genuine, number_of(fingerprint), world_now(checks->world), &is_new);
+    checks->told += is_new && checks->has_begun ? 1 : 0;
     const struct version version = {
         .key = place_hash(checks, node, record.kind, &record.owner, record.key),
         .owner = world_id(checks->world, node),
@@ -119,6 +120,23 @@ void watch_records_sent(struct checks *checks, uint32_t node, struct span body) 
     while (!wire_reader_done(&reader) && wire_records_next(&reader, &encoded) == WEFT_OK) {
         if (is_of(encoded, key)) {
             own_sent(checks, node, encoded);
+        }
+    }
+}
+
+/* What a delta makes of a record of ours is the present one: it was made of that just now. */
+void watch_deltas_sent(struct checks *checks, uint32_t node, struct span body) {
+    const struct weft_peer_id *self = world_id(checks->world, node);
+    const struct recordset *set = core_records(world_core(checks->world, node));
+    struct wire_reader reader = wire_reader_of(body);
+    struct wire_delta delta;
+    if (!check_is_honest(checks, node)) {
+        return;
+    }
+    while (wire_reader_more(&reader) && wire_deltas_next(&reader, &delta) == WEFT_OK) {
+        const struct record *record = recordset_at(set, recordset_named(set, delta.name, 0));
+        if (record != NULL && weft_peer_id_equal(&record->owner, self)) {
+            own_sent(checks, node, record->encoded);
         }
     }
 }

@@ -266,6 +266,8 @@ uint64_t core_topology_digest(const struct core *core);
 /* The digest of the live records that heartbeats carry: equal on all nodes of a settled mesh. */
 uint64_t core_records_digest(const struct core *core);
 size_t core_live_record_count(const struct core *core);
+/* All records, borrowed until the next input. */
+const struct recordset *core_records(const struct core *core);
 
 /* What a watcher asks often; each costs at most a lookup. */
 size_t core_reachable_count(const struct core *core); /* without ourselves */

@@ -55,8 +55,12 @@
 #define PUBLISH_GAP_NEEDED (120 * NS_PER_MS) /* at most, while somebody is reached by us alone */
 #define PUBLISH_QUIET (4 * NS_PER_S)
 
-/* A link that only makes ways shorter is told with its first round trip, not before it. */
+/* A link that only makes ways shorter is told with its first round trip, not before it. In a large
+ * mesh it can wait for others that are told with it, and must not come at the same moment as all
+ * those that other neighbours of a dead node found: so much longer for each node, by chance. */
 #define PUBLISH_FIRST_WAIT (100 * NS_PER_MS)
+#define PUBLISH_GAIN_SPREAD (10 * NS_PER_MS)
+#define PUBLISH_GAIN_NODES 100 /* more count as so many */
 
 /* A surplus link is closed so long after the mesh was told that it no longer counts: by then nobody
  * sends over it. */

@@ -108,8 +108,14 @@ static struct span encode_self(const struct core *core, enum listener listener, 
     return wire_writer_view(&writer);
 }
 
+static weft_ns random_below(struct core *core, weft_ns bound) {
+    uint8_t bytes[2];
+    host_random(&core->host, bytes, sizeof(bytes));
+    return bound / 256 * bytes[0] + bound / 65536 * bytes[1];
+}
+
 /* When a change may be told at the earliest. */
-static weft_ns change_due(const struct core *core, enum own_change change) {
+static weft_ns change_due(struct core *core, enum own_change change) {
     if (change == OWN_LOST || core->published_at == 0) {
         return core->now;
     }
@@ -118,9 +124,12 @@ static weft_ns change_due(const struct core *core, enum own_change change) {
     if (change == OWN_NEEDED) {
         return time_after(core->published_at, time_min(gap, PUBLISH_GAP_NEEDED));
     }
-    weft_ns measured_at = time_after(core->now, PUBLISH_FIRST_WAIT);
+    size_t nodes = router_reachable_count(core->router);
+    nodes = nodes < PUBLISH_GAIN_NODES ? nodes : PUBLISH_GAIN_NODES;
+    weft_ns wait = PUBLISH_FIRST_WAIT + random_below(core, nodes * PUBLISH_GAIN_SPREAD);
+    weft_ns together_at = time_after(core->now, wait);
     weft_ns at = time_after(core->published_at, gap);
-    return at > measured_at ? at : measured_at;
+    return at > together_at ? at : together_at;
 }
 
 static enum weft_err word_of(const struct core *core, struct span encoded, struct wire_word **out) {

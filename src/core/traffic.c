@@ -180,6 +180,8 @@ static void dispatch(struct core *core, struct core_link *link, const struct wir
     case WIRE_BROADCAST:
     case WIRE_GOSSIP:
     case WIRE_RECORDS:
+    case WIRE_DELTAS:
+    case WIRE_NOTES:
     case WIRE_SYNC:
     case WIRE_PULL:
     case WIRE_HEADS:

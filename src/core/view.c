@@ -238,6 +238,10 @@ uint64_t core_topology_digest(const struct core *core) {
     return router_digest(core->router);
 }
 
+const struct recordset *core_records(const struct core *core) {
+    return gossip_records(core->gossip);
+}
+
 uint64_t core_records_digest(const struct core *core) {
     return recordset_digest(gossip_records(core->gossip));
 }

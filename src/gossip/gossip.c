@@ -62,6 +62,7 @@ static void gossip_init(struct gossip *gossip, const struct gossip_config *confi
     gossip->incarnation = config->incarnation;
     gossip->deadline = WEFT_NEVER;
     gossip->round_at = WEFT_NEVER;
+    gossip->lag_ns = LAG_FIRST_NS;
     chain_init(&gossip->link_order);
     chain_init(&gossip->ready_control);
     chain_init(&gossip->ready_message);
@@ -102,7 +103,7 @@ enum weft_err gossip_new(const struct gossip_config *config, struct gossip **out
 static void link_free(struct gossip_link *link) {
     pending_free(link);
     output_free(link);
-    bits_fini(&link->pending);
+    spread_unpend_all(link);
     free(link);
 }
 
@@ -138,6 +139,8 @@ void gossip_free(struct gossip *gossip) {
     broadcast_free(gossip);
     channels_free(gossip->channels);
     bits_fini(&gossip->news);
+    past_fini(&gossip->past);
+    free(gossip->missing);
     spread_forget_frame(gossip);
     recordset_free(gossip->set);
     free(gossip->repeats);
@@ -186,7 +189,8 @@ enum weft_err gossip_link_up(struct gossip *gossip, struct link_id id,
     }
     chain_append(&gossip->link_order, &link->all);
     gossip->link_count++;
-    gossip->eager_at = 0;
+    gossip->degrees_at = 0;
+    notes_link_up(gossip, link);
     arm_round(gossip, now);
     reconcile_link_up(gossip, link, now);
     repair_send_heads(gossip, link, now);
@@ -203,6 +207,7 @@ void gossip_link_down(struct gossip *gossip, struct link_id id, weft_ns now) {
     chain_remove(&link->ready_control);
     chain_remove(&link->ready_message);
     gossip->link_count--;
+    notes_link_down(gossip, link, now);
     link_free(link);
     repair_link_lost(gossip, now);
 }
@@ -212,6 +217,10 @@ static enum weft_err dispatch(struct gossip *gossip, struct gossip_link *link,
     switch (frame->kind) {
     case WIRE_RECORDS:
         return gossip_hear_records(gossip, link, frame->body, now);
+    case WIRE_DELTAS:
+        return gossip_hear_deltas(gossip, link, frame->body, now);
+    case WIRE_NOTES:
+        return notes_hear(gossip, link, frame->body, now);
     case WIRE_SYNC:
         return reconcile_hear(gossip, link, frame->body, now);
     case WIRE_BROADCAST:
@@ -254,7 +263,7 @@ void gossip_set_live(struct gossip *gossip, const struct weft_peer_id *owner, bo
         gossip->changed_at = now;
     }
     if (is_live) {
-        spread_news(gossip, owner);
+        spread_news(gossip, owner, now);
     } else {
         gossip_arm(gossip, time_after(now, gossip->config.fade_after));
     }
@@ -358,6 +367,11 @@ void gossip_tick(struct gossip *gossip, weft_ns now) {
     pace_tick(gossip, now);
     reconcile_tick(gossip, now);
     repair_tick(gossip, now);
+    notes_tick(gossip, now);
+    past_tick(&gossip->past, now);
+    if (gossip->past.size > 0) {
+        gossip_arm(gossip, time_after(gossip->past.changed_at, PAST_IDLE_NS));
+    }
     gossip_fade(gossip, now);
 }
 

@@ -2,27 +2,34 @@
  *
  * What spreads: records (topology, services), broadcasts, and the gossip of named channels.
  *
- * Records. A changed record is pushed at once, only by those to whom it was new, to
- * min(2 log2(live owners), neighbours) neighbours, at least 4, drawn at random, favouring those
- * behind which more of the mesh lies. What is pending for a link is a set of places, merged: a slow
- * link gets the newest state in bounded memory, one bit a record. What the neighbour meanwhile
- * shows that it has is taken back; where changes follow each other, frames are spaced so that most
- * is (pace.c), while a single change in a quiet mesh goes on at once at every hop. A record whose
- * owner is not live (yet) is kept but not passed on: strangers cost one hop. When an owner becomes
- * live, those of its records that were never passed on are: what returns after a partition is not
- * pushed again.
+ * Records. A changed record is passed on, only by those to whom it was new, to min(2 log2(live
+ * owners), neighbours) neighbours, at least 4, drawn at random, favouring those behind which more
+ * of the mesh lies. Our own, and others' while there are few, are pushed to all of these; where
+ * many change, only along links that make up a tree, and the others get notes of 6 bytes (notes.c).
+ * What is pending for a link is a set of places, merged: a slow link gets the newest state in
+ * bounded memory, one bit a record. What the neighbour meanwhile shows that it has is taken back:
+ * by sending it, by a note, by a heartbeat whose digest is ours. Where changes follow each other
+ * frames are spaced (pace.c). A record whose owner is not live (yet) is kept but not passed on:
+ * strangers cost one hop. When an owner becomes live, those of its records that were never passed
+ * on are: what returns after a partition is not pushed again.
  *
- * Reconciliation (sync.h) with a neighbour: at link up (after 250 ms if we hold stale records, so
- * that routes can make them live first); when its heartbeats' digest has differed from ours for 300
- * ms with nothing pending either way; with a random one every 60 s. Of two ends the one with the
- * smaller id begins, the other 700 ms later if that one has not. At most 4 links at a time are
- * given everything they lack; the others get 256 records a round, which is enough to find other
- * neighbours. A node with more than 24 links, through which many join, gives all it has to one a
- * second and to the others a sample of 64 records, whose owners can tell the rest; and of what
- * others publish its neighbours together push about 12 copies to it. A reconciliation counts as
- * running until digests agree or for 5 s after the last SYNC frame: while it does, an older version
- * that comes is answered with ours, and of the records taken only the first 64, or a quarter of
- * what we hold, are pushed on (a newcomer must not tell the mesh what the mesh told it).
+ * Deltas. What is pushed is only what changed (delta.h), from the version before, or from the one
+ * before the row of changes where the neighbour was sent nothing of the row yet; what kept versions
+ * there are is in past.h. Nobody keeps account of what a neighbour has: one that lacks the base
+ * asks for the whole record (notes.c). Reconciliations give whole records. What a node stores and
+ * what digests cover are whole records, signed as a whole.
+ *
+ * Reconciliation (sync.h) with a neighbour: at link up if it was not live (after 250 ms if we hold
+ * stale records, so that routes can make them live first); when its heartbeats' digest has differed
+ * from ours for 300 ms with nothing pending either way; with a random one every 60 s. Of two ends
+ * the one with the smaller id begins, the other 700 ms later if that one has not. At most 4 links
+ * at a time are given everything they lack; the others get 256 records a round, which is enough to
+ * find other neighbours. A node with more than 24 links, through which many join, gives all it has
+ * to one a second and to the others a sample of 64 records, whose owners can tell the rest; and of
+ * what others publish its neighbours together push about 12 copies to it. A reconciliation counts
+ * as running until digests agree or for 5 s after the last SYNC frame: while it does, an older
+ * version that comes is answered with ours, and of the records taken only the first 64, or a
+ * quarter of what we hold, are pushed on (a newcomer must not tell the mesh what the mesh told it).
  *
  * Broadcasts. Signed by their source, numbered 1, 2, 3 ... within its incarnation. Each node passes
  * a new one to its children in the source's tree if the frame's topology digest is its own, and to
@@ -49,7 +56,8 @@
  * Hostile neighbours. What is known already, byte for byte or by a newer version, costs no
  * signature check. Records of strangers pass a bucket per link (burst 20,000, 2,000 a second),
  * broadcasts of strangers another (256, 64 a second); beyond, they are dropped and counted and the
- * neighbour is named.
+ * neighbour is named. Of deltas that do not make a genuine record a neighbour has 16 and one more
+ * a second; beyond, they are not tried but asked for whole.
  */
 #ifndef GOSSIP_GOSSIP_H
 #define GOSSIP_GOSSIP_H
@@ -112,8 +120,9 @@ WEFT_MUST_CHECK enum weft_err gossip_link_up(struct gossip *gossip, struct link_
                                              const struct weft_peer_id *peer, weft_ns now);
 void gossip_link_down(struct gossip *gossip, struct link_id link, weft_ns now);
 
-/* One frame of kind BROADCAST, GOSSIP, RECORDS, SYNC, PULL or HEADS. An error is the peer's fault
- * and means: close the link (MALFORMED, AUTH). Being short of memory drops the frame and counts it.
+/* One frame of kind BROADCAST, GOSSIP, RECORDS, DELTAS, NOTES, SYNC, PULL or HEADS. An error is the
+ * peer's fault and means: close the link (MALFORMED, AUTH). Being short of memory drops the frame
+ * and counts it.
  */
 WEFT_MUST_CHECK enum weft_err gossip_frame(struct gossip *gossip, struct link_id link,
                                            const struct wire_frame *frame, weft_ns now);
@@ -191,6 +200,8 @@ uint64_t gossip_incarnation(const struct gossip *gossip);
 /* For status and tests. */
 struct gossip_counters {
     uint64_t records_in, records_new, records_refused;
+    uint64_t deltas_in;     /* of records_in */
+    uint64_t deltas_missed; /* of those: what they change was not here */
     uint64_t broadcasts_new, broadcasts_repeated, broadcasts_pulled;
     uint64_t broadcasts_lost; /* given up after pulling in vain, or out of the window */
     uint64_t sync_begun, sync_frames, sync_bytes;

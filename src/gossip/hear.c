@@ -48,7 +48,7 @@ static void pass_on(struct gossip *gossip, struct record *record, struct gossip_
     }
     if (recordset_live_at(gossip->set, slot) != NULL) {
         gossip->changed_at = now;
-        spread_record(gossip, slot, from);
+        spread_record(gossip, slot, from, now);
     } else {
         (void)bits_set(&gossip->news, slot); /* short of memory: a reconciliation finds it */
     }
@@ -56,10 +56,11 @@ static void pass_on(struct gossip *gossip, struct record *record, struct gossip_
 
 /* A new peer record may begin a new life: what is left of the former goes, what waited may go on.
  */
-static void settle_life(struct gossip *gossip, struct record *record, uint64_t incarnation_before) {
+static void settle_life(struct gossip *gossip, struct record *record, uint64_t incarnation_before,
+                        weft_ns now) {
     if (record->kind == WIRE_RECORD_PEER && record->incarnation != incarnation_before) {
         recordset_drop_former(gossip->set, &record->owner, tell_faded, gossip);
-        spread_news(gossip, &record->owner);
+        spread_news(gossip, &record->owner, now);
     }
 }
 
@@ -72,6 +73,17 @@ static void untell_last(struct gossip *gossip) {
     event->record = NULL;
 }
 
+/* Lets go of what was in the slot before, or keeps it, to tell of what replaced it by the change.
+ */
+static void keep_past(struct gossip *gossip, size_t slot, struct record *old,
+                      enum recordset_verdict verdict, weft_ns now) {
+    if (old != NULL && verdict == RECORDSET_UPDATED) {
+        past_add(&gossip->past, slot, old, now);
+        gossip_arm(gossip, time_after(now, PAST_IDLE_NS));
+    }
+    record_unref(old);
+}
+
 enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
                                    struct gossip_link *from, weft_ns now) {
     uint64_t before = recordset_incarnation(gossip->set, &record->owner);
@@ -80,16 +92,21 @@ enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
     if (!gossip_has_event_room(gossip) || !gossip_tell(gossip, GOSSIP_RECORD, record)) {
         return RECORDSET_REFUSED;
     }
+    size_t slot = recordset_slot_of(gossip->set, record);
+    struct record *old = recordset_at(gossip->set, slot);
+    old = old != NULL ? record_ref(old) : NULL;
     enum recordset_verdict verdict = recordset_put(gossip->set, record, now);
+    keep_past(gossip, slot, old, verdict, now);
     if (verdict != RECORDSET_ADDED && verdict != RECORDSET_UPDATED) {
         untell_last(gossip);
         tell_evicted(gossip);
         return verdict;
     }
     gossip->counters.records_new++;
+    notes_came(gossip, record, now);
     tell_evicted(gossip);
     pass_on(gossip, record, from, now);
-    settle_life(gossip, record, before);
+    settle_life(gossip, record, before, now);
     if (!recordset_is_live(gossip->set, &record->owner)) {
         gossip_arm(gossip, time_after(now, gossip->config.fade_after));
     }
@@ -120,7 +137,7 @@ static void answer_older(struct gossip *gossip, struct gossip_link *link,
     if (recordset_live_at(gossip->set, slot) == NULL) {
         tell_directly(gossip, link, ours);
     } else if (is_running) {
-        (void)spread_pend(gossip, link, slot, false);
+        (void)spread_pend(gossip, link, slot, PEND_BULK);
     }
 }
 
@@ -167,10 +184,10 @@ static enum weft_err hear_news(struct gossip *gossip, struct gossip_link *link,
         return err == WEFT_ERR_MEMORY ? WEFT_OK : err;
     }
     hear_verified(gossip, link, record, now);
-    if (link->pending.set_count > 0) {
+    if (link->pending.set_count + link->noted.set_count > 0) {
         size_t slot = recordset_slot_of(gossip->set, record);
         if (recordset_at(gossip->set, slot) == record) {
-            bits_clear(&link->pending, slot);
+            spread_unpend(link, slot);
         }
     }
     record_unref(record);
@@ -207,8 +224,8 @@ static enum weft_err parse(const struct gossip *gossip, struct span encoded,
     return err;
 }
 
-static enum weft_err hear_one(struct gossip *gossip, struct gossip_link *link, struct span encoded,
-                              weft_ns now) {
+enum weft_err gossip_hear_record(struct gossip *gossip, struct gossip_link *link,
+                                 struct span encoded, weft_ns now) {
     struct record_heard heard;
     size_t slot;
     enum weft_err err = parse(gossip, encoded, &heard);
@@ -218,7 +235,8 @@ static enum weft_err hear_one(struct gossip *gossip, struct gossip_link *link, s
     gossip->counters.records_in++;
     switch (recordset_judge(gossip->set, &heard, &slot)) {
     case RECORDSET_SAME: /* the neighbour has what we have: nothing is owed it */
-        bits_clear(&link->pending, slot);
+        spread_unpend(link, slot);
+        notes_repeat(gossip, link, &heard.owner, now);
         return WEFT_OK;
     case RECORDSET_OLDER:
         answer_older(gossip, link, &heard, slot, now);
@@ -243,7 +261,7 @@ enum weft_err gossip_hear_records(struct gossip *gossip, struct gossip_link *lin
         struct span encoded;
         err = wire_records_next(&list, &encoded);
         if (err == WEFT_OK) {
-            err = hear_one(gossip, link, encoded, now);
+            err = gossip_hear_record(gossip, link, encoded, now);
         }
     }
     return err;

@@ -4,6 +4,8 @@
  *
  *   gossip.c     life cycle, links, dispatch, events, time
  *   hear.c       records that neighbours sent, or the store
+ *   deltas.c     the same as what changed (delta.c, past.c)
+ *   notes.c      what neighbours have; asking for it
  *   own.c        records of ours: publishing, raising, clones
  *   spread.c     to which neighbours a thing goes; what is pending for them; RECORDS frames
  *   pace.c       how often a link gets them
@@ -22,7 +24,9 @@
 #include "base/time.h"
 #include "gossip/bits.h"
 #include "gossip/chain.h"
+#include "gossip/delta.h"
 #include "gossip/gossip.h"
+#include "gossip/past.h"
 #include "gossip/pool.h"
 #include "gossip/sync.h"
 
@@ -45,7 +49,9 @@
 #define SURROGATE_QUEUE_MAX 16 /* frames of one channel without gossiper waiting for a link */
 #define WINDOW 1024            /* sequence numbers remembered per source */
 #define SCRATCH_BYTES RECORD_POOL_SCRATCH_BYTES /* the largest frame, header and all */
-#define EVENTS_KEPT 64   /* room for events that is kept while there are none */
+#define EVENTS_KEPT 64                /* room for events that is kept while there are none */
+#define MISSING_MAX 256               /* records to ask for; beyond, a reconciliation finds them */
+#define LAG_FIRST_NS (20 * NS_PER_MS) /* of a push behind the note of it, until it is known */
 #define PULL_BACK_MAX 64 /* earlier broadcasts asked for when a source is first heard of */
 
 #define STRANGER_BURST                                                                             \
@@ -66,12 +72,15 @@ struct gossip_link {
     size_t room;
 
     struct bits pending; /* slots of records to send */
+    struct bits whole;   /* of those, the ones whose older versions the neighbour may not have */
+    struct bits skipped; /* of those, the ones that changed again before they were sent */
     size_t cursor;       /* where the next scan of pending goes on */
     uint32_t urgent[URGENT_MAX];
     size_t urgent_count;
-    bool is_bulk;         /* a reconciliation gave some of what is pending: it is not held back */
     size_t degree;        /* links that the neighbour had when the eager ones were chosen */
-    bool is_eager;        /* of those that are pushed to at the quicker pace */
+    struct bits noted;    /* slots of records to send notes of */
+    weft_ns notes_at;     /* when; 0: there are none */
+    weft_ns noted_at;     /* when it was last sent notes */
     weft_ns push_ready;   /* virtual time at which all frames pushed so far are paid for (GCRA) */
     weft_ns held_until;   /* 0: what is pending is not held back */
     struct ring control;  /* struct frame * */
@@ -79,10 +88,10 @@ struct gossip_link {
     size_t message_bytes;
     struct chain gossip; /* struct pending_gossip */
     size_t gossip_bytes;
-    bool owes_heads; /* a broadcast was dropped: say where we are when the queue has drained */
 
     struct bucket strangers;
     struct bucket stranger_broadcasts;
+    struct bucket bad_deltas;
 
     uint64_t digest;       /* last heard */
     weft_ns digest_at;     /* when; 0: never */
@@ -93,8 +102,14 @@ struct gossip_link {
     weft_ns bulk_until;    /* one of the BULK_LINKS_MAX until then, or until pending is empty */
     size_t sync_taken;     /* records taken in the running reconciliation */
 
-    bool is_picked; /* by the draw in progress */
     size_t weight;
+
+    bool is_bulk;    /* a reconciliation gave some of what is pending: it is not held back */
+    bool is_eager;   /* is pushed news at once; else it is sent notes of them */
+    bool is_feeding; /* was not asked to hold: pushes to us at once, as far as we know */
+    bool owes_notes; /* now */
+    bool owes_heads; /* a broadcast was dropped: say where we are when the queue has drained */
+    bool is_picked;  /* by the draw in progress */
 };
 
 /* State of a channel that waits for one link. */
@@ -109,6 +124,15 @@ struct pending_gossip {
 struct channel {
     char name[WEFT_NAME_MAX + 1];
     struct gossiper gossiper;
+};
+
+/* A record that a neighbour has in a version that we lack. */
+struct missing {
+    struct wire_note note;
+    struct link_id from;
+    weft_ns since;
+    weft_ns due; /* when to ask, or to ask no more */
+    bool is_asked;
 };
 
 /* Who broadcasts, and what of it we have: all up to floor, then by seen, up to top. */
@@ -150,15 +174,24 @@ struct gossip {
     weft_ns deadline;
     weft_ns changed_at; /* when the live part last changed */
     struct bits news;   /* slots of records not passed on yet because their owner was not live */
+    struct past past;   /* what deltas are made from */
+    struct missing *missing; /* MISSING_MAX; NULL until something is */
+    size_t missing_count;
 
     struct link_table links; /* of struct gossip_link */
     struct chain link_order;
     size_t link_count;
-    weft_ns eager_at; /* when others are chosen to be eager */
+    size_t feeding_count;
+    struct bucket calm;
+    weft_ns hurry_until; /* what is missing is asked for at once */
+    weft_ns hold_at;     /* when a neighbour was last asked to hold */
+    weft_ns lag_ns;      /* by which a push comes later than the first note of it, smoothed */
+    weft_ns degrees_at;  /* when neighbours' degrees are looked at again */
     struct chain ready_control;
     struct chain ready_message;
     struct frame *single;         /* of the record sent last by itself, while outputs are taken: */
-    struct record *single_record; /* all neighbours get the same frame */
+    struct record *single_record; /* all neighbours get the same frame, ... */
+    struct record *single_base;   /* if it is a delta, from this version */
     weft_ns round_at;             /* the safety net's next turn */
 
     struct bucket bulks; /* complete states that a crowded node may give */
@@ -205,20 +238,59 @@ enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
                                    struct gossip_link *from, weft_ns now);
 void gossip_fade(struct gossip *gossip, weft_ns now);
 
+/* Hears one encoded record, whole or made from a delta. */
+enum weft_err gossip_hear_record(struct gossip *gossip, struct gossip_link *link,
+                                 struct span encoded, weft_ns now);
+
+/* deltas.c */
+enum weft_err gossip_hear_deltas(struct gossip *gossip, struct gossip_link *link, struct span body,
+                                 weft_ns now);
+
+/* notes.c */
+enum weft_err notes_hear(struct gossip *gossip, struct gossip_link *link, struct span body,
+                         weft_ns now);
+/* A neighbour has a record in a version that we lack: it is asked for when it is due. */
+void notes_miss(struct gossip *gossip, const struct gossip_link *link, const struct wire_note *note,
+                weft_ns wait, weft_ns now);
+/* A record has come: it is asked for no more. */
+void notes_came(struct gossip *gossip, const struct record *record, weft_ns now);
+/* What a neighbour pushed was here already. */
+void notes_repeat(struct gossip *gossip, struct gossip_link *link, const struct weft_peer_id *owner,
+                  weft_ns now);
+/* Whether news are so few that all neighbours are pushed them. */
+bool notes_are_calm(struct gossip *gossip, weft_ns now);
+/* Puts a record on the notes for a link. */
+void notes_add(struct gossip *gossip, struct gossip_link *link, size_t slot, weft_ns now);
+/* The notes that are due for a link; NULL if there are none. */
+struct frame *notes_take_frame(struct gossip *gossip, struct gossip_link *link, weft_ns now);
+void notes_link_up(struct gossip *gossip, struct gossip_link *link);
+void notes_link_down(struct gossip *gossip, const struct gossip_link *gone, weft_ns now);
+void notes_tick(struct gossip *gossip, weft_ns now);
+
 /* own.c */
 void own_heard(struct gossip *gossip, struct gossip_link *link, struct record *record, weft_ns now);
 void own_tick(struct gossip *gossip, weft_ns now);
 
 /* spread.c */
 /* The record of a slot, to neighbours but `except` (may be NULL) and its owner. */
-void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link *except);
+void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link *except,
+                   weft_ns now);
 /* Passes on what of the owner's could not be while it was not live. */
-void spread_news(struct gossip *gossip, const struct weft_peer_id *owner);
+void spread_news(struct gossip *gossip, const struct weft_peer_id *owner, weft_ns now);
 /* Marks up to `max` neighbours but `except` (is_picked); returns how many. */
 size_t spread_pick(struct gossip *gossip, const struct gossip_link *except,
                    const struct weft_peer_id *owner);
 struct gossip_link *spread_any(struct gossip *gossip);
-bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, bool is_urgent);
+enum pend {
+    PEND_NEWS,  /* overtakes a backlog; only what changed if the older version is known */
+    PEND_ROW,   /* the same, from before the row of changes */
+    PEND_WHOLE, /* overtakes a backlog; as a whole */
+    PEND_BULK,  /* what a reconciliation gives, whole: is not held back */
+};
+bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, enum pend pend);
+/* The neighbour has the record in a slot: nothing is owed it. */
+void spread_unpend(struct gossip_link *link, size_t slot);
+void spread_unpend_all(struct gossip_link *link);
 struct frame *spread_take_frame(struct gossip *gossip, struct gossip_link *link);
 /* Lets go of the frame that neighbours share. */
 void spread_forget_frame(struct gossip *gossip);
@@ -228,7 +300,7 @@ void spread_forget_frame(struct gossip *gossip);
  * frame of it is paid for. */
 bool pace_holds(struct gossip *gossip, struct gossip_link *link, weft_ns now);
 /* Whether a neighbour has so many others that it need not hear this from us. */
-bool pace_leaves_out(struct gossip *gossip, const struct gossip_link *link);
+bool pace_leaves_out(struct gossip *gossip, const struct gossip_link *link, weft_ns now);
 void pace_tick(struct gossip *gossip, weft_ns now);
 
 /* reconcile.c */

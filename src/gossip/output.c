@@ -22,7 +22,7 @@ struct frame *output_end(struct making *making) {
 
 static bool has_control(const struct gossip_link *link) {
     bool is_held = link->held_until != 0 && !link->is_bulk;
-    return link->control.count > 0 || (link->pending.set_count > 0 && !is_held);
+    return link->control.count > 0 || (link->pending.set_count > 0 && !is_held) || link->owes_notes;
 }
 
 static bool has_messages(const struct gossip_link *link) {
@@ -84,10 +84,10 @@ static struct frame *take_control(struct gossip *gossip, struct gossip_link *lin
     if (ring_pop(&link->control, (void *)&frame)) {
         return frame;
     }
-    if (link->pending.set_count == 0 || pace_holds(gossip, link, now)) {
-        return NULL;
+    if (link->pending.set_count > 0 && !pace_holds(gossip, link, now)) {
+        frame = spread_take_frame(gossip, link);
     }
-    return spread_take_frame(gossip, link);
+    return frame != NULL ? frame : notes_take_frame(gossip, link, now);
 }
 
 static struct frame *take_message(struct gossip *gossip, struct gossip_link *link) {

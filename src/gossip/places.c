@@ -83,6 +83,17 @@ uint32_t places_find(const struct places *places, const struct slot *slots,
     return is_there ? bucket->slots[index] : SLOT_NONE;
 }
 
+uint32_t places_find_named(const struct places *places, const struct slot *slots,
+                           const uint8_t *name, size_t len, size_t nth) {
+    ASSERT(len >= 1 && len <= 32);
+    uint8_t place[32] = {0};
+    memcpy(place, name, len);
+    const struct bucket_of_places *bucket = &places->buckets[place[0]];
+    size_t index = bucket_lower(bucket, slots, place) + nth;
+    bool is_there = index < bucket->count && memcmp(place_at(bucket, slots, index), name, len) == 0;
+    return is_there ? bucket->slots[index] : SLOT_NONE;
+}
+
 /* Grows by a quarter: there are 256 buckets in each of 10,000 sets. */
 static bool bucket_reserve(struct bucket_of_places *bucket) {
     if (bucket->count < bucket->size) {

@@ -56,6 +56,11 @@ void places_fini(struct places *places);
 uint32_t places_find(const struct places *places, const struct slot *slots,
                      const uint8_t place[32]);
 
+/* The slot of the `nth` record, from 0, whose place begins with these `len` (>= 1) bytes; SLOT_NONE
+ * if they are not so many. */
+uint32_t places_find_named(const struct places *places, const struct slot *slots,
+                           const uint8_t *name, size_t len, size_t nth);
+
 /* Adds a slot whose record's place is free. False when out of memory, and nothing changed. */
 bool places_add(struct places *places, const struct slot *slots, uint32_t slot);
 void places_remove(struct places *places, struct slot *slots, uint32_t slot);

@@ -60,11 +60,14 @@ static void begin(struct gossip *gossip, struct gossip_link *link, weft_ns now) 
 }
 
 void reconcile_link_up(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+    if (recordset_is_live(gossip->set, &link->peer)) {
+        return; /* another way to one whom the mesh has: if sets differ, heartbeats show it */
+    }
     bool is_return = recordset_stale_count(gossip->set) > STALE_MANY;
     struct record *own = recordset_find(gossip->set, WIRE_RECORD_PEER, &gossip->config.identity->id,
                                         span_of(NULL, 0));
     if (own != NULL) { /* so that routes find the link before anything else is compared */
-        (void)spread_pend(gossip, link, recordset_slot_of(gossip->set, own), true);
+        (void)spread_pend(gossip, link, recordset_slot_of(gossip->set, own), PEND_WHOLE);
     }
     weft_ns wait = (is_return ? STALE_WAIT_NS : 0) + (is_first(gossip, link) ? 0 : YIELD_NS);
     arm_sync(gossip, link, time_after(now, wait));
@@ -84,6 +87,7 @@ void gossip_digest_heard(struct gossip *gossip, struct link_id id, uint64_t dige
         link->differs_since = 0;
         link->sync_at = WEFT_NEVER;
         link->sync_until = 0;
+        spread_unpend_all(link);
         return;
     }
     if (link->differs_since == 0) {
@@ -98,7 +102,8 @@ void gossip_digest_heard(struct gossip *gossip, struct link_id id, uint64_t dige
 static bool must_wait(const struct gossip *gossip, const struct gossip_link *link, weft_ns now,
                       weft_ns *when) {
     bool is_heard = link->sync_heard_at != 0 && time_since(link->sync_heard_at, now) < HEARD_NS;
-    if (link->pending.set_count > 0 || link->control.count > 0 || is_heard) {
+    size_t owed = link->pending.set_count + link->noted.set_count + link->control.count;
+    if (owed > 0 || is_heard) {
         *when = time_after(now, RETRY_NS);
         return true;
     }
@@ -168,7 +173,7 @@ static void give(void *ctx, struct record *record) {
         return;
     }
     giving->left--;
-    (void)spread_pend(giving->gossip, giving->link, slot, false);
+    (void)spread_pend(giving->gossip, giving->link, slot, PEND_BULK);
 }
 
 /* Whether what is given must be a sample: the digests go on to differ, so that the rest follows, if
@@ -184,7 +189,7 @@ static void giving_end(struct giving *giving, weft_ns now) {
     struct gossip *gossip = giving->gossip;
     size_t count = giving->seen < SAMPLE_RECORDS ? giving->seen : SAMPLE_RECORDS;
     for (size_t i = 0; giving->is_sample && i < count; i++) {
-        (void)spread_pend(gossip, giving->link, giving->slots[i], false);
+        (void)spread_pend(gossip, giving->link, giving->slots[i], PEND_BULK);
     }
     if (!giving->is_sample && giving->seen > SAMPLE_RECORDS) {
         (void)bucket_take(&gossip->bulks, 1, CROWD_BULK_RATE, CROWD_BULK_BURST, now);

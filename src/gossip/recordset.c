@@ -292,6 +292,12 @@ struct record *recordset_find_place(const struct recordset *set, const uint8_t p
     return slot != SLOT_NONE ? set->slots[slot].record : NULL;
 }
 
+size_t recordset_named(const struct recordset *set, const uint8_t name[WIRE_NOTE_NAME_BYTES],
+                       size_t nth) {
+    uint32_t slot = places_find_named(&set->places, set->slots, name, WIRE_NOTE_NAME_BYTES, nth);
+    return slot != SLOT_NONE ? slot : SIZE_MAX;
+}
+
 /* Drops the owner's records that are of an incarnation below `incarnation`; all if it is 0. */
 static void drop_records(struct recordset *set, struct owner *owner, uint64_t incarnation,
                          void (*each)(void *ctx, struct record *record), void *ctx) {

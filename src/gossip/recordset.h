@@ -147,6 +147,11 @@ struct record *recordset_find(const struct recordset *set, uint16_t kind,
                               const struct weft_peer_id *owner, struct span key);
 struct record *recordset_find_place(const struct recordset *set, const uint8_t place[32]);
 
+/* The slot of the `nth` record, from 0, whose place begins with a short name: there is more than
+ * one by chance, or because an owner made it so. SIZE_MAX if they are not so many. */
+size_t recordset_named(const struct recordset *set, const uint8_t name[WIRE_NOTE_NAME_BYTES],
+                       size_t nth);
+
 /* Moves an owner's records, present and future, into or out of the live part. */
 void recordset_set_live(struct recordset *set, const struct weft_peer_id *owner, bool is_live,
                         weft_ns now);

@@ -87,89 +87,183 @@ struct gossip_link *spread_any(struct gossip *gossip) {
     return CHAIN_OF(at, struct gossip_link, all);
 }
 
-bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, bool is_urgent) {
+/* Where it is noted in which form a record is to go; NULL: it is the change since the last version.
+ */
+static struct bits *form_of(struct gossip_link *link, enum pend pend, bool is_there) {
+    if (pend == PEND_WHOLE || pend == PEND_BULK) {
+        return &link->whole;
+    }
+    return is_there || pend == PEND_ROW ? &link->skipped : NULL;
+}
+
+bool spread_pend(struct gossip *gossip, struct gossip_link *link, size_t slot, enum pend pend) {
     if (link->pending.set_count == 0) {
         link->is_bulk = false;
         link->urgent_count = 0;
     }
     bool is_there = bits_test(&link->pending, slot);
-    if (!is_there && !bits_set(&link->pending, slot)) {
+    struct bits *form = form_of(link, pend, is_there);
+    if ((!is_there && !bits_set(&link->pending, slot)) || (form != NULL && !bits_set(form, slot))) {
         gossip->counters.dropped++;
         return false;
     }
-    link->is_bulk = link->is_bulk || !is_urgent;
-    if (!is_there && is_urgent && link->urgent_count < URGENT_MAX) {
+    link->is_bulk = link->is_bulk || pend == PEND_BULK;
+    if (!is_there && pend != PEND_BULK && link->urgent_count < URGENT_MAX) {
         link->urgent[link->urgent_count++] = (uint32_t)slot;
     }
     output_ready(gossip, link);
     return true;
 }
 
-void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link *except) {
+void spread_unpend(struct gossip_link *link, size_t slot) {
+    bits_clear(&link->pending, slot);
+    bits_clear(&link->whole, slot);
+    bits_clear(&link->skipped, slot);
+    bits_clear(&link->noted, slot);
+}
+
+void spread_unpend_all(struct gossip_link *link) {
+    bits_fini(&link->pending);
+    bits_fini(&link->whole);
+    bits_fini(&link->skipped);
+    bits_fini(&link->noted);
+    link->urgent_count = 0;
+}
+
+/* Our own news go to all who are to hear of them at once: near us they are needed soonest. So do
+ * others' where there are few. */
+static void spread_to(struct gossip *gossip, struct gossip_link *link, size_t slot, bool is_for_all,
+                      weft_ns now) {
+    if (is_for_all || link->is_eager) {
+        (void)spread_pend(gossip, link, slot, PEND_NEWS);
+    } else {
+        notes_add(gossip, link, slot, now);
+    }
+}
+
+void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link *except,
+                   weft_ns now) {
     const struct record *record = recordset_live_at(gossip->set, slot);
     if (record == NULL || gossip->link_count == 0) {
         return;
     }
     bool is_ours = weft_peer_id_equal(&record->owner, &gossip->config.identity->id);
+    bool is_for_all = notes_are_calm(gossip, now) || is_ours;
     (void)spread_pick(gossip, except, &record->owner);
     for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
         struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
-        if (link->is_picked && (is_ours || !pace_leaves_out(gossip, link))) {
-            (void)spread_pend(gossip, link, slot, true);
+        if (link->is_picked && (is_ours || !pace_leaves_out(gossip, link, now))) {
+            spread_to(gossip, link, slot, is_for_all, now);
         }
     }
 }
 
+struct spreading {
+    struct gossip *gossip;
+    weft_ns now;
+};
+
 static void spread_one_news(void *ctx, struct record *record, bool is_live) {
-    struct gossip *gossip = ctx;
+    struct spreading *spreading = ctx;
+    struct gossip *gossip = spreading->gossip;
     size_t slot = recordset_slot_of(gossip->set, record);
     if (is_live && bits_test(&gossip->news, slot) && recordset_live_at(gossip->set, slot) != NULL) {
         bits_clear(&gossip->news, slot);
-        spread_record(gossip, slot, NULL);
+        spread_record(gossip, slot, NULL, spreading->now);
     }
 }
 
-void spread_news(struct gossip *gossip, const struct weft_peer_id *owner) {
+void spread_news(struct gossip *gossip, const struct weft_peer_id *owner, weft_ns now) {
+    struct spreading spreading = {gossip, now};
     if (gossip->news.set_count > 0) {
-        recordset_each_of(gossip->set, owner, spread_one_news, gossip);
+        recordset_each_of(gossip->set, owner, spread_one_news, &spreading);
     }
 }
 
 /* The next pending slot: urgent ones first, then round the set. */
-static size_t take_slot(struct gossip_link *link) {
-    if (link->urgent_count > 0) {
-        size_t slot = link->urgent[0];
-        link->urgent_count--;
+static size_t peek_slot(struct gossip_link *link) {
+    while (link->urgent_count > 0) {
+        if (bits_test(&link->pending, link->urgent[0])) {
+            return link->urgent[0];
+        }
+        link->urgent_count--; /* taken back */
         memmove(link->urgent, link->urgent + 1, link->urgent_count * sizeof link->urgent[0]);
-        return slot;
     }
     size_t slot = bits_next(&link->pending, link->cursor);
-    if (slot == SIZE_MAX) {
-        slot = bits_next(&link->pending, 0);
-    }
-    link->cursor = slot == SIZE_MAX ? 0 : slot + 1;
-    return slot;
+    return slot != SIZE_MAX ? slot : bits_next(&link->pending, 0);
 }
 
-/* Appends pending records until `room` bytes are used; at least one. Returns how many. */
+/* What peek_slot gave is sent, or there is nothing to send. */
+static void take_slot(struct gossip_link *link, size_t slot) {
+    if (link->urgent_count > 0 && link->urgent[0] == slot) {
+        link->urgent_count--;
+        memmove(link->urgent, link->urgent + 1, link->urgent_count * sizeof link->urgent[0]);
+    } else {
+        link->cursor = slot + 1;
+    }
+    spread_unpend(link, slot);
+}
+
+/* The version from which a neighbour is told what changed; NULL: it is told all. One that was sent
+ * nothing since the row of changes began has what was there before them. */
+static struct record *base_for(const struct gossip *gossip, const struct gossip_link *link,
+                               size_t slot, const struct record *record) {
+    if (bits_test(&link->whole, slot)) {
+        return NULL;
+    }
+    return bits_test(&link->skipped, slot) ? past_first(&gossip->past, slot, record)
+                                           : past_last(&gossip->past, slot, record);
+}
+
+/* One record as it stands in a frame. */
+struct item {
+    uint8_t kind; /* of the frame it can stand in */
+    struct span whole;
+    struct wire_writer delta;
+    uint8_t bytes[DELTA_BYTES_MAX];
+};
+
+static void item_of(struct item *item, const struct record *record, const struct record *base) {
+    item->delta = wire_writer_of(item->bytes, sizeof item->bytes);
+    bool is_delta = base != NULL && delta_write(&item->delta, base, record);
+    item->kind = is_delta ? WIRE_DELTAS : WIRE_RECORDS;
+    item->whole = record->encoded;
+}
+
+static size_t item_len(const struct item *item) {
+    return item->kind == WIRE_DELTAS ? item->delta.len : sizeof(uint16_t) + item->whole.len;
+}
+
+static void item_append(const struct item *item, struct wire_writer *writer) {
+    if (item->kind == WIRE_DELTAS) {
+        wire_write_bytes(writer, wire_writer_view(&item->delta));
+        return;
+    }
+    wire_write_u16(writer, (uint16_t)item->whole.len);
+    wire_write_bytes(writer, item->whole);
+}
+
+/* Appends pending records of one form until `room` bytes are used; at least one. Returns how many,
+ * and in which kind of frame they belong. */
 static size_t append_records(struct gossip *gossip, struct gossip_link *link,
-                             struct wire_writer *writer, size_t room) {
+                             struct wire_writer *writer, size_t room, uint8_t *kind) {
+    struct item item;
     size_t count = 0;
     while (link->pending.set_count > 0) {
-        size_t slot = take_slot(link);
-        const struct record *record =
-            bits_test(&link->pending, slot) ? recordset_live_at(gossip->set, slot) : NULL;
-        size_t after = record != NULL ? writer->len + 2 + record->encoded.len : 0;
-        if (count > 0 && after > room) {
-            link->cursor = slot; /* stays pending; first of the next frame */
-            return count;
+        size_t slot = peek_slot(link);
+        const struct record *record = recordset_live_at(gossip->set, slot);
+        if (record == NULL) {
+            take_slot(link, slot);
+            continue;
         }
-        bits_clear(&link->pending, slot);
-        if (record != NULL) {
-            wire_write_u16(writer, (uint16_t)record->encoded.len);
-            wire_write_bytes(writer, record->encoded);
-            count++;
+        item_of(&item, record, base_for(gossip, link, slot, record));
+        if (count > 0 && (item.kind != *kind || writer->len + item_len(&item) > room)) {
+            return count; /* the first of the next frame */
         }
+        *kind = item.kind;
+        item_append(&item, writer);
+        take_slot(link, slot);
+        count++;
     }
     link->urgent_count = 0;
     return count;
@@ -178,55 +272,58 @@ static size_t append_records(struct gossip *gossip, struct gossip_link *link,
 void spread_forget_frame(struct gossip *gossip) {
     frame_unref(gossip->single);
     record_unref(gossip->single_record);
+    record_unref(gossip->single_base);
     gossip->single = NULL;
     gossip->single_record = NULL;
+    gossip->single_base = NULL;
 }
 
 /* The slot that is all there is to send, or SIZE_MAX. */
-static size_t only_slot(const struct gossip_link *link) {
-    if (link->pending.set_count != 1) {
-        return SIZE_MAX;
-    }
-    bool is_urgent = link->urgent_count > 0 && bits_test(&link->pending, link->urgent[0]);
-    return is_urgent ? link->urgent[0] : bits_next(&link->pending, 0);
+static size_t only_slot(struct gossip_link *link) {
+    return link->pending.set_count == 1 ? peek_slot(link) : SIZE_MAX;
 }
 
 /* The frame that a neighbour was just sent, if this one is to be sent the same. */
 static struct frame *take_same(struct gossip *gossip, struct gossip_link *link, size_t slot,
-                               const struct record *only) {
-    if (only == NULL || only != gossip->single_record) {
+                               const struct record *only, const struct record *base) {
+    if (only == NULL || only != gossip->single_record || base != gossip->single_base) {
         return NULL;
     }
-    bits_clear(&link->pending, slot);
+    take_slot(link, slot);
     link->urgent_count = 0;
     return frame_ref(gossip->single);
 }
 
-static void remember_single(struct gossip *gossip, struct record *only, struct frame *frame) {
+static void remember_single(struct gossip *gossip, struct record *only, struct record *base,
+                            struct frame *frame) {
     spread_forget_frame(gossip);
     if (only != NULL && frame != NULL) {
         gossip->single = frame_ref(frame);
         gossip->single_record = record_ref(only);
+        gossip->single_base = base != NULL ? record_ref(base) : NULL;
     }
 }
 
 struct frame *spread_take_frame(struct gossip *gossip, struct gossip_link *link) {
     size_t slot = only_slot(link);
     struct record *only = recordset_live_at(gossip->set, slot);
-    struct frame *same = take_same(gossip, link, slot, only);
+    struct record *base = only != NULL ? base_for(gossip, link, slot, only) : NULL;
+    struct frame *same = take_same(gossip, link, slot, only, base);
     if (same != NULL) {
         return same;
     }
     struct making making = output_begin(gossip, WIRE_RECORDS);
     size_t limit = WIRE_FRAME_HEADER_BYTES + WIRE_BODY_BYTES_MAX;
     size_t room = link->room < limit ? link->room : limit;
-    if (append_records(gossip, link, &making.writer, room) == 0) {
+    uint8_t kind = WIRE_RECORDS;
+    if (append_records(gossip, link, &making.writer, room, &kind) == 0) {
         return NULL;
     }
+    making.writer.data[making.begin] = kind;
     struct frame *frame = output_end(&making);
     if (frame == NULL) {
         gossip->counters.dropped++; /* the digests will differ, a reconciliation finds it */
     }
-    remember_single(gossip, only, frame);
+    remember_single(gossip, only, base, frame);
     return frame;
 }

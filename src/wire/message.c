@@ -348,3 +348,96 @@ enum weft_err wire_heads_decode(struct span body, struct wire_heads *out) {
 void wire_heads_encode(struct wire_writer *writer, const struct wire_heads *message) {
     wire_write_bytes(writer, message->list);
 }
+
+/* An edit of a delta being decoded. */
+static void read_edit(struct wire_reader *edits, struct wire_edit *out) {
+    out->skip = wire_read_mp_between(edits, 0, WIRE_RECORD_BODY_MAX);
+    out->cut = wire_read_mp_between(edits, 0, WIRE_RECORD_BODY_MAX);
+    out->bytes = wire_read_bytes(edits, wire_read_mp_between(edits, 0, WIRE_EDITS_BYTES_MAX));
+}
+
+bool wire_edits_next(struct wire_reader *edits, struct wire_edit *out) {
+    if (!wire_reader_more(edits)) {
+        return false;
+    }
+    read_edit(edits, out);
+    ASSERT(!edits->has_failed);
+    return true;
+}
+
+void wire_edit_encode(struct wire_writer *writer, const struct wire_edit *edit) {
+    wire_write_mp_uint(writer, edit->skip);
+    wire_write_mp_uint(writer, edit->cut);
+    wire_write_mp_uint(writer, edit->bytes.len);
+    wire_write_bytes(writer, edit->bytes);
+}
+
+enum weft_err wire_deltas_next(struct wire_reader *list, struct wire_delta *out) {
+    wire_read_copy(list, out->name, sizeof out->name);
+    out->incarnation = wire_read_mp_between(list, 1, NUMBER_LIMIT - 1);
+    out->version = wire_read_mp_between(list, 1, NUMBER_LIMIT - 1);
+    out->step = wire_read_mp_between(list, 1, NUMBER_LIMIT - 1);
+    wire_demand(list, out->step < out->version);
+    out->edits = wire_read_bytes(list, wire_read_mp_between(list, 0, WIRE_EDITS_BYTES_MAX));
+    out->signature = wire_read_bytes(list, SIGNATURE_BYTES_WIRE);
+    struct wire_reader edits = wire_reader_of(out->edits);
+    struct wire_edit edit;
+    while (wire_reader_more(&edits)) {
+        read_edit(&edits, &edit);
+    }
+    wire_demand(list, !edits.has_failed);
+    return list->has_failed ? WEFT_ERR_MALFORMED : WEFT_OK;
+}
+
+void wire_delta_encode(struct wire_writer *writer, const struct wire_delta *delta) {
+    wire_write_bytes(writer, span_of(delta->name, sizeof delta->name));
+    wire_write_mp_uint(writer, delta->incarnation);
+    wire_write_mp_uint(writer, delta->version);
+    wire_write_mp_uint(writer, delta->step);
+    wire_write_mp_uint(writer, delta->edits.len);
+    wire_write_bytes(writer, delta->edits);
+    wire_write_bytes(writer, delta->signature);
+}
+
+enum weft_err wire_deltas_decode(struct span body, struct wire_deltas *out) {
+    struct wire_reader reader = body_reader(body);
+    struct wire_delta delta;
+    enum weft_err err = WEFT_OK;
+    while (err == WEFT_OK && wire_reader_more(&reader)) {
+        err = wire_deltas_next(&reader, &delta);
+    }
+    out->list = body;
+    return wire_verdict(&reader);
+}
+
+void wire_deltas_encode(struct wire_writer *writer, const struct wire_deltas *message) {
+    wire_write_bytes(writer, message->list);
+}
+
+enum weft_err wire_notes_next(struct wire_reader *list, struct wire_note *out) {
+    wire_read_copy(list, out->name, sizeof out->name);
+    out->incarnation = wire_read_u8(list);
+    out->version = wire_read_u8(list);
+    return list->has_failed ? WEFT_ERR_MALFORMED : WEFT_OK;
+}
+
+void wire_note_encode(struct wire_writer *writer, const struct wire_note *note) {
+    wire_write_bytes(writer, span_of(note->name, sizeof note->name));
+    wire_write_u8(writer, note->incarnation);
+    wire_write_u8(writer, note->version);
+}
+
+enum weft_err wire_notes_decode(struct span body, struct wire_notes *out) {
+    struct wire_reader reader = body_reader(body);
+    out->act = wire_read_u8(&reader);
+    out->list = wire_read_rest(&reader);
+    wire_demand(&reader, out->act >= WIRE_NOTES_HAVE && out->act <= WIRE_NOTES_HOLD);
+    wire_demand(&reader, out->list.len % WIRE_NOTE_BYTES == 0);
+    wire_demand(&reader, out->act != WIRE_NOTES_HOLD || out->list.len == 0);
+    return wire_verdict(&reader);
+}
+
+void wire_notes_encode(struct wire_writer *writer, const struct wire_notes *message) {
+    wire_write_u8(writer, message->act);
+    wire_write_bytes(writer, message->list);
+}

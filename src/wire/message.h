@@ -43,6 +43,8 @@ enum wire_kind {
     WIRE_SYNC = 19,
     WIRE_PULL = 20,
     WIRE_HEADS = 21,
+    WIRE_DELTAS = 22,
+    WIRE_NOTES = 23,
 };
 
 #define WIRE_FLAG_ESSENTIAL 0x01
@@ -198,6 +200,59 @@ struct wire_records {
 /* Takes the next record off the list. */
 WEFT_MUST_CHECK enum weft_err wire_records_next(struct wire_reader *list, struct span *out);
 
+/* Here a record is named by the first bytes of its place; the few that share them are all meant. */
+#define WIRE_NOTE_NAME_BYTES 4
+
+/* Deltas: to the end, each a new version of a record as what changed in its body since a version
+ * that the neighbour is taken to have. Numbers are msgpack's.
+ *
+ *    name(4) incarnation version step length { skip cut count bytes(count) } signature(64)
+ *
+ * The version changed from is version - step. `length` is of the edits: each keeps `skip` bytes of
+ * the old body, leaves `cut` out and puts `bytes` there; behind the last the rest is kept.
+ */
+struct wire_deltas {
+    struct span list;
+};
+struct wire_delta {
+    uint8_t name[WIRE_NOTE_NAME_BYTES];
+    uint64_t incarnation;
+    uint64_t version;
+    uint64_t step; /* 1 .. version - 1 */
+    struct span edits;
+    struct span signature; /* 64 bytes */
+};
+struct wire_edit {
+    uint64_t skip;
+    uint64_t cut;
+    struct span bytes;
+};
+#define WIRE_EDITS_BYTES_MAX 20000 /* beyond, the whole record is hardly longer */
+WEFT_MUST_CHECK enum weft_err wire_deltas_next(struct wire_reader *list, struct wire_delta *out);
+void wire_delta_encode(struct wire_writer *writer, const struct wire_delta *delta);
+/* The edits of a delta that was decoded are sound: false at their end. */
+bool wire_edits_next(struct wire_reader *edits, struct wire_edit *out);
+void wire_edit_encode(struct wire_writer *writer, const struct wire_edit *edit);
+
+/* Notes: act(1), then to the end name(4) incarnation(1) version(1): the low bytes of both. */
+enum wire_notes_act {
+    WIRE_NOTES_HAVE = 1, /* I have these, in these versions, and send what is asked for */
+    WIRE_NOTES_WANT = 2, /* I have no more than these versions (0 0: none): send me newer ones */
+    WIRE_NOTES_HOLD = 3, /* what you push comes twice: send me notes of it, until I want some */
+};
+struct wire_notes {
+    uint8_t act; /* enum wire_notes_act */
+    struct span list;
+};
+struct wire_note {
+    uint8_t name[WIRE_NOTE_NAME_BYTES];
+    uint8_t incarnation;
+    uint8_t version;
+};
+#define WIRE_NOTE_BYTES (WIRE_NOTE_NAME_BYTES + 2)
+WEFT_MUST_CHECK enum weft_err wire_notes_next(struct wire_reader *list, struct wire_note *out);
+void wire_note_encode(struct wire_writer *writer, const struct wire_note *note);
+
 /* Sync: salt(8) then items to the end; see gossip/sync.h for what they mean.
  *
  *    salt(8) { mode(1) depth(1) prefix((depth+1)/2) ... }
@@ -277,6 +332,10 @@ WEFT_MUST_CHECK enum weft_err wire_pull_decode(struct span body, struct wire_pul
 void wire_pull_encode(struct wire_writer *writer, const struct wire_pull *message);
 WEFT_MUST_CHECK enum weft_err wire_heads_decode(struct span body, struct wire_heads *out);
 void wire_heads_encode(struct wire_writer *writer, const struct wire_heads *message);
+WEFT_MUST_CHECK enum weft_err wire_deltas_decode(struct span body, struct wire_deltas *out);
+void wire_deltas_encode(struct wire_writer *writer, const struct wire_deltas *message);
+WEFT_MUST_CHECK enum weft_err wire_notes_decode(struct span body, struct wire_notes *out);
+void wire_notes_encode(struct wire_writer *writer, const struct wire_notes *message);
 
 /* THE table (types.c): one row per kind. Walked by the property tests and the fuzzers, so a new row
  * is tested unnamed. */
@@ -292,6 +351,8 @@ union wire_any {
     struct wire_sync sync;
     struct wire_pull pull;
     struct wire_heads heads;
+    struct wire_deltas deltas;
+    struct wire_notes notes;
 };
 struct wire_type {
     enum wire_kind kind;

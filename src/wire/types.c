@@ -25,6 +25,8 @@ ADAPT(records)
 ADAPT(sync)
 ADAPT(pull)
 ADAPT(heads)
+ADAPT(deltas)
+ADAPT(notes)
 
 #define ANY WIRE_BODY_BYTES_MAX
 #define CONTROL WIRE_CLASS_CONTROL
@@ -43,6 +45,8 @@ static const struct wire_type types[] = {
     {WIRE_SYNC, CONTROL, "sync", 8, ANY, sync_decode, sync_encode},
     {WIRE_PULL, CONTROL, "pull", 34, 34, pull_decode, pull_encode},
     {WIRE_HEADS, CONTROL, "heads", 0, ANY, heads_decode, heads_encode},
+    {WIRE_DELTAS, CONTROL, "deltas", 0, ANY, deltas_decode, deltas_encode},
+    {WIRE_NOTES, CONTROL, "notes", 1, ANY, notes_decode, notes_encode},
 };
 
 #define TYPE_COUNT (sizeof types / sizeof types[0])

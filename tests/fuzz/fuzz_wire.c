@@ -15,12 +15,27 @@ static void expect_same(const struct wire_writer *writer, struct span bytes) {
     ASSERT(span_equal(span_of(writer->data, writer->len), bytes));
 }
 
+static void walk_deltas(struct span deltas) {
+    struct wire_reader list = wire_reader_of(deltas);
+    struct wire_delta delta;
+    struct wire_edit edit;
+    while (wire_reader_more(&list) && wire_deltas_next(&list, &delta) == WEFT_OK) {
+        struct wire_reader edits = wire_reader_of(delta.edits);
+        fuzz_touch(delta.signature);
+        while (wire_edits_next(&edits, &edit)) {
+            fuzz_touch(edit.bytes);
+        }
+    }
+}
+
 static void walk_lists(const struct wire_type *type, const union wire_any *message) {
     struct span item;
     struct wire_sync_item sync;
     struct wire_head head;
     struct wire_reader list;
-    if (type->kind == WIRE_RECORDS) {
+    if (type->kind == WIRE_DELTAS) {
+        walk_deltas(message->deltas.list);
+    } else if (type->kind == WIRE_RECORDS) {
         list = wire_reader_of(message->records.list);
         while (wire_reader_more(&list) && wire_records_next(&list, &item) == WEFT_OK) {
             fuzz_touch(item);

@@ -191,6 +191,36 @@ static void gen_heads(struct gen *gen, struct wire_heads *out) {
     out->list = wire_writer_view(&writer);
 }
 
+static struct span gen_edits(struct gen *gen) {
+    struct wire_writer writer = wire_writer_of(gen_room(gen, 512), 512);
+    for (uint64_t count = gen_below(gen, 4); count > 0; count--) {
+        struct wire_edit edit = {gen_below(gen, 50000), gen_below(gen, 300), gen_bytes(gen, 0, 60)};
+        wire_edit_encode(&writer, &edit);
+    }
+    return wire_writer_view(&writer);
+}
+
+static void gen_deltas(struct gen *gen, struct wire_deltas *out) {
+    struct wire_writer writer = wire_writer_of(gen_room(gen, 4096), 4096);
+    for (uint64_t count = gen_below(gen, 6); count > 0; count--) {
+        struct wire_delta delta = {.incarnation = gen_version(gen),
+                                   .step = gen_between(gen, 1, 1000),
+                                   .edits = gen_edits(gen),
+                                   .signature = gen_bytes(gen, 64, 64)};
+        delta.version = delta.step + gen_between(gen, 1, 100000);
+        memcpy(delta.name, gen_bytes(gen, sizeof delta.name, sizeof delta.name).data,
+               sizeof delta.name);
+        wire_delta_encode(&writer, &delta);
+    }
+    out->list = wire_writer_view(&writer);
+}
+
+static void gen_notes(struct gen *gen, struct wire_notes *out) {
+    out->act = (uint8_t)gen_between(gen, WIRE_NOTES_HAVE, WIRE_NOTES_HOLD);
+    size_t len = out->act == WIRE_NOTES_HOLD ? 0 : gen_below(gen, 20) * WIRE_NOTE_BYTES;
+    out->list = gen_bytes(gen, len, len);
+}
+
 static void gen_pull(struct gen *gen, struct wire_pull *out) {
     out->source = gen_peer(gen);
     out->incarnation = gen_version(gen);
@@ -240,6 +270,12 @@ bool gen_message(struct gen *gen, uint8_t kind, union wire_any *out) {
         return true;
     case WIRE_HEADS:
         gen_heads(gen, &out->heads);
+        return true;
+    case WIRE_DELTAS:
+        gen_deltas(gen, &out->deltas);
+        return true;
+    case WIRE_NOTES:
+        gen_notes(gen, &out->notes);
         return true;
     default:
         return false;

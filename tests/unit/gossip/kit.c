@@ -247,14 +247,37 @@ static uint64_t version_in(struct span list, const struct weft_peer_id *owner, u
     return version;
 }
 
+bool kit_tells_records(const struct frame *frame) {
+    return frame->data[0] == WIRE_RECORDS || frame->data[0] == WIRE_DELTAS;
+}
+
+/* The same of a frame of deltas, which name records by the set they are in. */
+static uint64_t delta_version_in(const struct recordset *set, struct span list,
+                                 const struct weft_peer_id *owner, uint16_t kind) {
+    uint64_t version = 0;
+    struct wire_reader reader = wire_reader_of(list);
+    while (wire_reader_more(&reader)) {
+        struct wire_delta delta;
+        cr_assert_eq(wire_deltas_next(&reader, &delta), WEFT_OK);
+        const struct record *record = recordset_at(set, recordset_named(set, delta.name, 0));
+        cr_assert_not_null(record);
+        bool is_it = record->kind == kind && weft_peer_id_equal(&record->owner, owner);
+        version = is_it ? delta.version : version;
+    }
+    return version;
+}
+
 uint64_t solo_sent_version(struct solo *solo, uint64_t link, const struct weft_peer_id *owner,
                            uint16_t kind) {
     struct gossip_output output;
     uint64_t version = 0;
     while (gossip_next_output(solo->gossip, solo->now, &output)) {
-        if (output.link.value == link && output.frame->data[0] == WIRE_RECORDS) {
+        if (output.link.value == link && kit_tells_records(output.frame)) {
             struct span body = span_of(output.frame->data + 4, output.frame->len - 4);
-            uint64_t found = version_in(body, owner, kind);
+            uint64_t found =
+                output.frame->data[0] == WIRE_RECORDS
+                    ? version_in(body, owner, kind)
+                    : delta_version_in(gossip_records(solo->gossip), body, owner, kind);
             version = found != 0 ? found : version;
         }
         frame_unref(output.frame);

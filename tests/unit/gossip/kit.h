@@ -64,6 +64,8 @@ enum weft_err solo_hear_one(struct solo *solo, uint64_t link, struct record *rec
 size_t solo_events(struct solo *solo, enum gossip_event_kind kind);
 /* Drains outputs; returns how many frames of a wire kind went to a link. */
 size_t solo_outputs(struct solo *solo, uint64_t link, uint8_t kind);
+/* Whether a frame tells of records, whole or by what changed. */
+bool kit_tells_records(const struct frame *frame);
 /* Drains outputs; whether a record of the owner and kind went to a link, and its version. */
 uint64_t solo_sent_version(struct solo *solo, uint64_t link, const struct weft_peer_id *owner,
                            uint16_t kind);

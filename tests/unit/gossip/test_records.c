@@ -393,7 +393,7 @@ Test(gossip_load, takes_what_the_store_kept_and_refuses_what_was_tampered_with) 
 static struct frame *next_records(struct solo *solo) {
     struct gossip_output output;
     while (gossip_next_output(solo->gossip, solo->now, &output)) {
-        if (output.frame->data[0] == WIRE_RECORDS) {
+        if (kit_tells_records(output.frame)) {
             return output.frame;
         }
         frame_unref(output.frame);
