@@ -216,6 +216,22 @@ static void open_fire(struct net *net, struct conn *conn, weft_ns now) {
 
 /* Carrying. */
 
+/* The parcel arrives and its acknowledgement is back, so that the head is known to be lost. */
+static bool is_shown_by(struct net *net, const struct conn *conn, unsigned side,
+                        const struct parcel *parcel) {
+    return !is_silent(net, conn, side) && !is_silent(net, conn, 1 - side) &&
+           !is_lost(net, conn, side, parcel->len) && !is_lost(net, conn, 1 - side, 0);
+}
+
+/* Whether the head, lost once, is tried earlier because of a parcel behind it. */
+static bool show_hole(struct net *net, struct conn *conn, unsigned side,
+                      const struct parcel *parcel) {
+    struct pipe *pipe = &conn->ends[side].out;
+    weft_ns round_trip = trip(net, conn, 0) + trip(net, conn, 1);
+    return pipe->head->tries == 1 && is_shown_by(net, conn, side, parcel) &&
+           pipe_show_hole(pipe, parcel, round_trip);
+}
+
 static void put(struct net *net, struct conn *conn, unsigned side, struct parcel *parcel,
                 weft_ns now) {
     struct pipe *pipe = &conn->ends[side].out;
@@ -228,6 +244,8 @@ static void put(struct net *net, struct conn *conn, unsigned side, struct parcel
     net->counters.parcels++;
     if (is_first && (conn->state == CONN_OPEN || side == 1)) {
         net_arm(net, &pipe->timer, parcel->at);
+    } else if (!is_first && show_hole(net, conn, side, parcel)) {
+        net_arm(net, &pipe->timer, pipe->head->at);
     }
 }
 
@@ -334,7 +352,10 @@ static void pipe_fire(struct net *net, struct conn *conn, unsigned side, weft_ns
         weft_ns round_trip = trip(net, conn, 0) + trip(net, conn, 1);
         pipe->head->tries++;
         net->counters.lost++;
-        pipe->head->at = now + pipe_retry_after(pipe, round_trip, silent);
+        pipe->head->at = now + pipe_retry_after(pipe, round_trip, net->rto_min, silent);
+        if (pipe->head->next != NULL) {
+            (void)show_hole(net, conn, side, pipe->head->next);
+        }
         net_arm(net, &pipe->timer, pipe->head->at);
         return;
     }

@@ -16,6 +16,7 @@ struct net *net_new(const struct scenario *scenario, const struct plan *plan, ui
     uint8_t bytes[32] = {'n', 'e', 't'};
     memcpy(bytes + 8, &seed, sizeof(seed));
     net->scenario = scenario;
+    net->rto_min = scenario->heartbeat_ns < NS_PER_S ? PIPE_RTO_MIN_FAST : PIPE_RTO_MIN;
     net->plan = plan;
     net->timers = timers;
     net->timer_kind = timer_kind;

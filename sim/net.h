@@ -5,9 +5,10 @@
  *
  *   send -> [ waits for the wire (rate) ] -> [ on its way (delay, jitter) ] -> arrives
  *                                                  | lost, or the way is silent:
- *                                                  +-- again after 200 ms, 400 ms, 800 ms ...,
- *                                                      or after a round trip once three segments
- *                                                      stand behind it (fast retransmit)
+ *                                                  +-- again after a time-out of a round trip and
+ *                                                      200 ms, one more, then two, four ..., or
+ *                                                      as soon as what was sent later is
+ *                                                      acknowledged (RACK-TLP, RFC 8985)
  *
  * A parcel is whatever the world gives: a frame and perhaps its payload, or a chunk of bytes; the
  * net holds references and looks at nothing but the length. What is unacknowledged is bounded by

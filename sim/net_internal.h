@@ -62,6 +62,7 @@ struct net {
     const struct plan *plan;
     struct timers *timers;
     int timer_kind;
+    weft_ns rto_min; /* of all connections */
     struct rng rng;
     struct hash_key delays; /* pair -> its delay */
     struct weather *weather;

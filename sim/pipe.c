@@ -88,13 +88,26 @@ static size_t segments_behind(const struct pipe *pipe) {
     return count + pipe->head->len / PIPE_SEGMENT_BYTES / 2;
 }
 
-weft_ns pipe_retry_after(const struct pipe *pipe, weft_ns round_trip, bool is_silent) {
+weft_ns pipe_retry_after(const struct pipe *pipe, weft_ns round_trip, weft_ns rto_min,
+                         bool is_silent) {
     uint16_t tries = pipe->head->tries;
     ASSERT(tries > 0);
     if (!is_silent && tries == 1 && segments_behind(pipe) >= PIPE_DUPLICATES) {
         return round_trip;
     }
-    weft_ns first = PIPE_RTO > round_trip ? PIPE_RTO : round_trip;
-    weft_ns wait = tries < 11 ? first << (tries - 1) : PIPE_RTO_MAX;
+    weft_ns first = rto_min + round_trip;
+    unsigned doubled = tries < 3 ? 0 : tries - 2U;
+    weft_ns wait = doubled < 10 ? first << doubled : PIPE_RTO_MAX;
     return wait < PIPE_RTO_MAX ? wait : PIPE_RTO_MAX;
+}
+
+bool pipe_show_hole(struct pipe *pipe, const struct parcel *by, weft_ns round_trip) {
+    struct parcel *head = pipe->head;
+    weft_ns reordering = round_trip / 4;
+    weft_ns at = by->at + round_trip + (by->sent - head->sent < reordering ? reordering : 0);
+    if (head->tries != 1 || at >= head->at) {
+        return false;
+    }
+    head->at = at;
+    return true;
 }

@@ -11,7 +11,10 @@
 #include "sim/scenario.h"
 
 #define PIPE_SEGMENT_BYTES 1448
-#define PIPE_RTO (200 * (weft_ns)1000000) /* Linux: the least, and the first here */
+/* Linux: a time-out is so much above the round trip; less where the daemon asks for less, which it
+ * does when beats are less than a second apart (TCP_RTO_MIN_US). */
+#define PIPE_RTO_MIN (200 * (weft_ns)1000000)
+#define PIPE_RTO_MIN_FAST (50 * (weft_ns)1000000)
 #define PIPE_RTO_MAX (120 * (weft_ns)1000000000)
 #define PIPE_UNSENT_MAX ((size_t)128 * 1024) /* TCP_NOTSENT_LOWAT, as the daemon sets it */
 #define PIPE_DUPLICATES 3                    /* segments behind a hole that show it */
@@ -59,7 +62,15 @@ size_t pipe_room(const struct pipe *pipe, const struct scenario_quality *quality
 weft_ns pipe_room_at(const struct pipe *pipe, const struct scenario_quality *quality);
 
 /* How long after it failed to arrive the head is tried again: a round trip if enough stands behind
- * it to show the hole (and something arrives at all), else the time-out, doubled each time. */
-weft_ns pipe_retry_after(const struct pipe *pipe, weft_ns round_trip, bool is_silent);
+ * it to show the hole (and something arrives at all), else the time-out. The first one is the probe
+ * for a lost tail (RFC 8985), after which the second is not longer; the others double. */
+weft_ns pipe_retry_after(const struct pipe *pipe, weft_ns round_trip, weft_ns rto_min,
+                         bool is_silent);
+
+/* A head that was lost once is sent again as soon as the acknowledgement of `by`, which left later,
+ * is back: RACK of RFC 8985, with its quarter of a round trip for what may only be reordered. A
+ * lost repeat is not found so, since a sender that recovers holds new segments back: Linux 6.18
+ * waits for the time-out then. True if it is tried earlier now. */
+bool pipe_show_hole(struct pipe *pipe, const struct parcel *by, weft_ns round_trip);
 
 #endif

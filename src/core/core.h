@@ -40,7 +40,8 @@ struct core_config {
     uint32_t degree; /* target number of links */
     uint32_t links_max;
     bool may_discover;
-    weft_ns heartbeat; /* interval; a link is dead after three without a byte */
+    weft_ns heartbeat; /* interval; a link is dead after three without a byte, and
+                        * not before TCP could send a lost segment again twice */
     weft_ns stream_hold;
     size_t flows_max;        /* of datagrams */
     weft_ns flow_idle;       /* a flow ends after such a silence ... */

@@ -18,8 +18,17 @@
 #include "base/time.h"
 #include "core/core.h"
 
-/* Heartbeats missed before a link is dead. */
+/* Heartbeats missed before a link is dead ... */
 #define DEAD_BEATS 3
+
+/* ... but TCP must have had the time to send a lost segment again, and its repeat once more: each
+ * takes it a round trip and 200 ms (Linux, measured), and what lies behind the hole waits. With
+ * beats 200 ms apart and a round trip of 50 ms that is 750 ms; after 600 ms one segment lost twice
+ * was a death (B4). The margin is for timers. Who echoes late is not waited for without bound. */
+#define DEAD_REPEATS 2
+#define DEAD_REPEAT_MIN (200 * NS_PER_MS)
+#define DEAD_RTT_MAX NS_PER_S
+#define DEAD_MARGIN (50 * NS_PER_MS)
 
 /* A measured cost is told to the mesh when it differs from the told one by a quarter and by this:
  * less is noise, as is what lies within the spread of its round trips, and each telling costs every

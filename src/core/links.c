@@ -411,9 +411,17 @@ void core_links_forgive(struct core *core) {
     core->links_due = core->now;
 }
 
+/* How long a link may be silent: some beats, or as long as TCP takes to make up for two losses. */
+static weft_ns silence_max(const struct core *core, const struct core_link *link) {
+    weft_ns beat = core->config.heartbeat;
+    weft_ns rtt = time_min((weft_ns)link->rtt_us * NS_PER_US, DEAD_RTT_MAX);
+    weft_ns repeats = beat + DEAD_REPEATS * (rtt + DEAD_REPEAT_MIN) + DEAD_MARGIN;
+    weft_ns beats = (DEFECT(SILENCE_DOUBLED) ? (weft_ns)2 * DEAD_BEATS : DEAD_BEATS) * beat;
+    return beats > repeats ? beats : repeats;
+}
+
 static weft_ns dead_at(const struct core *core, const struct core_link *link) {
-    weft_ns beats = DEFECT(SILENCE_DOUBLED) ? (weft_ns)2 * DEAD_BEATS : DEAD_BEATS;
-    weft_ns span = DEFECT(SILENCE_KEPT) ? WEFT_NEVER : beats * core->config.heartbeat;
+    weft_ns span = DEFECT(SILENCE_KEPT) ? WEFT_NEVER : silence_max(core, link);
     return time_after(link->last_heard, span);
 }
 

@@ -151,7 +151,44 @@ Test(core_streams, a_leave_goes_on_when_the_last_stream_has_ended) {
     mesh_free(mesh);
 }
 
-/* 200 ms heartbeats: dead after 600 ms. */
+/* Node 0's link is given up no sooner than this after the last sign of life. */
+static weft_ns patience(weft_ns delay, weft_ns heartbeat) {
+    const struct mesh_config config = {
+        .seed = 4, .nodes = 2, .delay = delay, .heartbeat = heartbeat};
+    struct mesh *mesh = mesh_new(&config);
+    struct core_status status = {.links = 1};
+    mesh_seed(mesh, 1, 0);
+    mesh_start(mesh, 0);
+    mesh_start(mesh, 1);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 3 * NS_PER_S));
+    mesh_run(mesh, 2 * NS_PER_S);
+    weft_ns heard = core_neighbour(mesh_core(mesh, 0), mesh_id(mesh, 1))->last_heard;
+    mesh_silence(mesh, 0, 1, true);
+    while (status.links == 1) {
+        const struct core_link *link = core_neighbour(mesh_core(mesh, 0), mesh_id(mesh, 1));
+        heard = link->last_heard; /* what was on its way still came */
+        mesh_run(mesh, 5 * NS_PER_MS);
+        core_get_status(mesh_core(mesh, 0), &status);
+    }
+    weft_ns span = mesh_now(mesh) - heard;
+    mesh_free(mesh);
+    return span;
+}
+
+/* What is lost twice is there after 700 ms: TCP repeats after a round trip and 200 ms each (B4). */
+Test(core_streams, a_far_link_is_not_given_up_before_tcp_could_repeat_twice) {
+    weft_ns near = patience(NS_PER_MS, 200 * NS_PER_MS);
+    weft_ns far = patience(25 * NS_PER_MS, 200 * NS_PER_MS);
+    weft_ns slow = patience(25 * NS_PER_MS, NS_PER_S);
+    cr_expect_geq(near, 650 * NS_PER_MS);
+    cr_expect_leq(near, 670 * NS_PER_MS);
+    cr_expect_geq(far, 740 * NS_PER_MS);
+    cr_expect_leq(far, 770 * NS_PER_MS);
+    cr_expect_geq(slow, 3000 * NS_PER_MS);
+    cr_expect_leq(slow, 3010 * NS_PER_MS);
+}
+
+/* 200 ms heartbeats: dead after 650 ms where a round trip takes no time. */
 Test(core_streams, the_fast_profile_finds_a_silent_peer_in_three_quarters_of_a_second) {
     const struct mesh_config config = {
         .seed = 4, .nodes = 2, .delay = NS_PER_MS, .heartbeat = 200 * NS_PER_MS};
