@@ -57,7 +57,7 @@ static uint64_t events_take(struct peer *peer) {
     while (link_next_event(peer->link, 0, &event)) {
         ASSERT(event.kind != LINK_EVENT_DOWN);
         if (event.kind == LINK_EVENT_FRAME) {
-            bytes += event.payload.len > 0 ? event.payload.len : event.frame.body.len;
+            bytes += event.payload.bytes.len > 0 ? event.payload.bytes.len : event.frame.body.len;
         }
     }
     return bytes;

@@ -161,7 +161,7 @@ static void on_up(struct node *node, struct carry *carry, const struct link_even
 
 static void on_frame(struct node *node, struct carry *carry, const struct link_event *event) {
     struct world *world = node->world;
-    OBSERVE(world, received, node_index(node), carry->other, &event->frame, event->payload);
+    OBSERVE(world, received, node_index(node), carry->other, &event->frame, event->payload.bytes);
     host_enter(node);
     core_link_frame(node->core, carry->id, &event->frame, event->payload, host_now(node));
     host_exit(node);

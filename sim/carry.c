@@ -309,7 +309,7 @@ static void hear_frame(struct node *node, struct carry *carry, const struct net_
     }
     OBSERVE(world, received, node_index(node), carry->other, &frame, payload);
     host_enter(node);
-    core_link_frame(node->core, carry->id, &frame, payload, host_now(node));
+    core_link_frame(node->core, carry->id, &frame, loan_of(payload), host_now(node));
     host_exit(node);
 }
 

@@ -74,7 +74,7 @@ void core_link_up(struct core *core, struct link_id link, const struct core_link
                   weft_ns now);
 /* One frame; `payload` is the packet of a carrier, else empty; both borrowed for the call. */
 void core_link_frame(struct core *core, struct link_id link, const struct wire_frame *frame,
-                     struct span payload, weft_ns now);
+                     struct loan payload, weft_ns now);
 /* Bytes of whatever kind arrived. */
 void core_link_alive(struct core *core, struct link_id link, weft_ns now);
 /* How many bytes each class of the link's queue takes now. */

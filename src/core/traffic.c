@@ -98,7 +98,7 @@ static void unicast_in(struct core *core, struct core_link *link, struct span bo
     }
     if (is_ours(core, &unicast.destination)) {
         core_watch(core, &unicast.source);
-        streams_packet(core->streams, &unicast.source, unicast.packet, false, core->now);
+        streams_packet(core->streams, &unicast.source, loan_of(unicast.packet), false, core->now);
         return;
     }
     size_t cost = FRAME_HEAD_BYTES + unicast.packet.len;
@@ -111,9 +111,9 @@ static void unicast_in(struct core *core, struct core_link *link, struct span bo
 }
 
 static void carrier_in(struct core *core, struct core_link *link, struct span body,
-                       struct span payload) {
+                       struct loan payload) {
     struct wire_carrier carrier;
-    if (wire_carrier_decode(body, &carrier) != WEFT_OK || payload.len != carrier.length ||
+    if (wire_carrier_decode(body, &carrier) != WEFT_OK || payload.bytes.len != carrier.length ||
         carrier.class >= WIRE_CLASS_COUNT || carrier.class == WIRE_CLASS_CONTROL) {
         core_link_blame(core, link, "sent a malformed frame", "malformed carrier");
         return;
@@ -126,13 +126,13 @@ static void carrier_in(struct core *core, struct core_link *link, struct span bo
     }
     enum wire_class class = (enum wire_class)carrier.class;
     struct core_link *next = onward(core, link, &carrier.destination, &carrier.travel,
-                                    FRAME_HEAD_BYTES + payload.len, class);
+                                    FRAME_HEAD_BYTES + payload.bytes.len, class);
     if (next == NULL) {
         return;
     }
-    struct frame *copy = frame_copy(payload);
+    struct frame *kept = loan_keep(&payload);
     carrier.travel.hops = (uint8_t)(carrier.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
-    core_send(core, next, copy != NULL ? carrier_frame(&carrier) : NULL, copy, class, carrier.flow);
+    core_send(core, next, kept != NULL ? carrier_frame(&carrier) : NULL, kept, class, carrier.flow);
 }
 
 static void gossip_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
@@ -166,7 +166,7 @@ static void unknown_in(struct core *core, struct core_link *link, const struct w
 }
 
 static void dispatch(struct core *core, struct core_link *link, const struct wire_frame *frame,
-                     struct span payload) {
+                     struct loan payload) {
     switch (frame->kind) {
     case WIRE_HEARTBEAT:
         core_heartbeat_in(core, link, frame);
@@ -199,7 +199,7 @@ static void dispatch(struct core *core, struct core_link *link, const struct wir
 }
 
 void core_link_frame(struct core *core, struct link_id id, const struct wire_frame *frame,
-                     struct span payload, weft_ns now) {
+                     struct loan payload, weft_ns now) {
     core_enter(core, now);
     struct core_link *link = core_link_find(core, id);
     if (link == NULL || link->is_closing) {

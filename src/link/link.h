@@ -79,7 +79,7 @@ struct link_event {
     struct weft_peer_id peer; /* UP */
     uint8_t version;          /* UP: the wire version both speak */
     struct wire_frame frame;  /* FRAME; borrowed until the next call */
-    struct span payload;      /* FRAME of a carrier: its packet */
+    struct loan payload;      /* FRAME of a carrier: its packet; likewise, but may be kept */
     enum weft_err err;    /* DOWN: AUTH, VERSION, MALFORMED, TIMEOUT, FULL, REFUSED (they closed) */
     uint8_t close_reason; /* DOWN, REFUSED: their enum wire_close_reason; 0: they sent none */
     bool is_expected_other; /* DOWN: somebody else than expected answered */

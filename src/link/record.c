@@ -62,14 +62,11 @@ static enum record_result record_open(struct record_reader *reader, struct inbuf
 static void record_close(struct record_reader *reader, struct inbuf *in) {
     in->begin = reader->payload_at;
     reader->is_open = false;
-    if (in->begin == in->end) {
-        in->begin = in->end = 0;
-    }
 }
 
 /* A carrier: its payload must be there too. */
 static enum record_result payload_take(struct record_reader *reader, const struct inbuf *in,
-                                       const struct wire_frame *frame, struct span *payload,
+                                       const struct wire_frame *frame, struct loan *payload,
                                        struct link_fault *fault) {
     struct wire_carrier carrier;
     if (wire_carrier_decode(frame->body, &carrier) != WEFT_OK || carrier.length == 0) {
@@ -81,21 +78,21 @@ static enum record_result payload_take(struct record_reader *reader, const struc
     if (in->end - reader->payload_at < carrier.length) {
         return RECORD_WAIT;
     }
-    *payload = span_of(in->data + reader->payload_at, carrier.length);
+    *payload = inbuf_lend(in, span_of(in->data + reader->payload_at, carrier.length));
     reader->payload_at += carrier.length;
     reader->payload_total += carrier.length;
     return RECORD_FRAME;
 }
 
 static enum record_result frame_take(struct record_reader *reader, const struct inbuf *in,
-                                     struct wire_frame *out, struct span *payload,
+                                     struct wire_frame *out, struct loan *payload,
                                      struct link_fault *fault) {
     size_t left = reader->frames_end - reader->frames_at;
     struct wire_reader frames = wire_reader_of(span_of(in->data + reader->frames_at, left));
     if (wire_frame_next(&frames, out) != WEFT_OK) {
         return faulty(fault, WEFT_ERR_MALFORMED, "a record whose frames do not fill it");
     }
-    *payload = (struct span){.data = NULL, .len = 0};
+    *payload = (struct loan){.block = NULL};
     enum record_result result = RECORD_FRAME;
     if (out->kind == WIRE_CARRIER) {
         result = payload_take(reader, in, out, payload, fault);
@@ -107,7 +104,7 @@ static enum record_result frame_take(struct record_reader *reader, const struct 
 }
 
 enum record_result record_read(struct record_reader *reader, struct inbuf *in,
-                               struct wire_frame *out, struct span *payload,
+                               struct wire_frame *out, struct loan *payload,
                                struct link_fault *fault) {
     ASSERT(reader->aead != NULL);
     if (reader->is_open && record_is_drained(reader)) {
@@ -124,16 +121,17 @@ enum record_result record_read(struct record_reader *reader, struct inbuf *in,
 
 /* Drops what was handed out of the open record: frames and payloads of the rest move together, and
  * the buffer then begins with them. Only done when the room at the end is short. */
-static void record_pack(struct record_reader *reader, struct inbuf *in) {
+static bool record_pack(struct record_reader *reader, struct inbuf *in) {
     size_t frames = reader->frames_end - reader->frames_at;
-    size_t payload = in->end - reader->payload_at;
-    memmove(in->data, in->data + reader->frames_at, frames);
-    memmove(in->data + frames, in->data + reader->payload_at, payload);
-    in->begin = 0;
-    in->end = frames + payload;
+    if (!inbuf_gather(in, span_of(in->data + reader->frames_at, frames),
+                      span_of(in->data + reader->payload_at, in->end - reader->payload_at),
+                      in->size)) {
+        return false;
+    }
     reader->frames_at = 0;
     reader->frames_end = frames;
     reader->payload_at = frames;
+    return true;
 }
 
 /* Bytes of payload that the frame which waits still needs; it was decoded once already. */
@@ -151,8 +149,8 @@ static uint8_t *open_space(struct record_reader *reader, struct inbuf *in, size_
     size_t wanted = payload_wanted(reader, in);
     bool is_packed = reader->frames_at == 0 && reader->payload_at == reader->frames_end;
     bool is_short = in->size - reader->payload_at < wanted || in->size - in->end < in->size / 4;
-    if (is_short && !is_packed) {
-        record_pack(reader, in);
+    if (is_short && !is_packed && !record_pack(reader, in)) {
+        return NULL;
     }
     in->begin = 0; /* so that inbuf_space grows but never moves */
     return inbuf_space(in, reader->payload_at + wanted, BUFFERED_MAX, len);

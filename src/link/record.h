@@ -32,19 +32,31 @@ struct link_fault {
     bool is_expected_other;
 };
 
-/* The read buffer. Kept between reads only while bytes are in it or reads are large. */
+#define INBUF_OTHERS 8
+
+/* The read buffer: one block, kept between reads only while bytes are in it or reads are large.
+ * Payloads are lent out of it, and who keeps a slice of one pins the block; then reading goes on in
+ * another. At most INBUF_OTHERS blocks of 320 KiB are pinned besides the present one: with so many,
+ * nothing is lent, so payloads are copied until some are free again. */
 struct inbuf {
-    uint8_t *data;
+    struct frame *block;
+    struct frame *others[INBUF_OTHERS]; /* blocks that were read before: pinned, or to be reused */
+    uint8_t *data;                      /* the block's */
     size_t size;
-    size_t begin;   /* first byte not consumed */
-    size_t end;     /* behind the last byte read */
-    size_t target;  /* size that the recent reads deserve */
-    size_t offered; /* what the last inbuf_space gave */
+    size_t begin;    /* first byte not consumed */
+    size_t end;      /* behind the last byte read */
+    size_t offered;  /* what the last inbuf_space gave */
+    bool wants_more; /* recent reads filled what they were given */
 };
 
 /* Room for at least one more byte and, from `begin`, for `need` bytes in all; NULL without memory.
  * `cap` bounds what is ever buffered. */
 uint8_t *inbuf_space(struct inbuf *in, size_t need, size_t cap, size_t *len);
+/* Makes the buffer begin with `first` and behind it `second`, both in it and in this order, with
+ * room for `size` bytes in all. False without memory. */
+bool inbuf_gather(struct inbuf *in, struct span first, struct span second, size_t size);
+/* Bytes of the buffer as a loan, which can be kept unless too many blocks are pinned. */
+struct loan inbuf_lend(const struct inbuf *in, struct span bytes);
 void inbuf_done(struct inbuf *in, size_t len);
 /* Gives an empty buffer back: at once if small, else only when `is_idle`. */
 void inbuf_relax(struct inbuf *in, bool is_idle);
@@ -76,7 +88,7 @@ enum record_result {
 
 /* Takes the next frame; both spans are borrowed until bytes are read into `in` again. */
 enum record_result record_read(struct record_reader *reader, struct inbuf *in,
-                               struct wire_frame *out, struct span *payload,
+                               struct wire_frame *out, struct loan *payload,
                                struct link_fault *fault);
 
 /* Where to read into: room for the whole of what record_read waits for. */

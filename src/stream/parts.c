@@ -402,29 +402,46 @@ static void handle_all(struct arrival *arrival, struct span plaintext) {
     }
 }
 
-/* Opens in place at `data`, a copy of the whole packet; the plaintext stands behind the header. */
+/* Opens in place at `data`; the plaintext stands behind the header. */
 static bool open_in_place(struct session_keys *keys, uint64_t number, uint8_t *data, size_t len) {
     return aead_open(keys->receive, number, span_of(data, WIRE_SEALED_HEADER_BYTES),
                      data + WIRE_SEALED_HEADER_BYTES, len - WIRE_SEALED_HEADER_BYTES) == WEFT_OK;
 }
 
+/* Where the packet is opened: where it lies if that is ours to write, else in a copy. A large one
+ * is put where its bytes may stay until they are read. */
+static uint8_t *place_for(struct streams *streams, const struct loan *bytes,
+                          struct arrival *arrival) {
+    if (bytes->bytes.len >= FRAME_KEEP_BYTES) {
+        arrival->frame = loan_keep(bytes); /* NULL: its bytes are copied once more */
+    }
+    if (arrival->frame != NULL) {
+        return arrival->frame->data;
+    }
+    if (bytes->block != NULL) {
+        return loan_data(bytes);
+    }
+    memcpy(streams->scratch, bytes->bytes.data, bytes->bytes.len);
+    return streams->scratch;
+}
+
 static void take(struct streams *streams, struct session_keys *keys, uint64_t number,
-                 struct span bytes, struct arrival *arrival) {
-    uint8_t *data = arrival->frame != NULL ? arrival->frame->data : streams->scratch;
-    memcpy(data, bytes.data, bytes.len);
-    if (!open_in_place(keys, number, data, bytes.len)) {
+                 const struct loan *bytes, struct arrival *arrival) {
+    size_t len = bytes->bytes.len;
+    uint8_t *data = place_for(streams, bytes, arrival);
+    if (!open_in_place(keys, number, data, len)) {
         streams->counters.packets_refused++;
         return;
     }
     replay_mark(&keys->replay, number);
     session_confirm(arrival->session, keys, arrival->now);
-    handle_all(arrival, span_of(data + WIRE_SEALED_HEADER_BYTES, bytes.len - WIRE_SEALED_OVERHEAD));
+    handle_all(arrival, span_of(data + WIRE_SEALED_HEADER_BYTES, len - WIRE_SEALED_OVERHEAD));
 }
 
-void parts_packet(struct streams *streams, const struct weft_peer_id *source, struct span bytes,
+void parts_packet(struct streams *streams, const struct weft_peer_id *source, struct loan bytes,
                   bool is_congested, weft_ns now) {
     struct wire_packet packet;
-    if (wire_packet_decode(bytes, &packet) != WEFT_OK) {
+    if (wire_packet_decode(bytes.bytes, &packet) != WEFT_OK) {
         streams->counters.packets_refused++;
         return;
     }
@@ -438,9 +455,6 @@ void parts_packet(struct streams *streams, const struct weft_peer_id *source, st
         return;
     }
     struct arrival arrival = {.session = keys->session, .is_congested = is_congested, .now = now};
-    if (bytes.len >= FRAME_KEEP_BYTES) {
-        arrival.frame = frame_new(bytes.len); /* NULL: it goes through the scratch buffer */
-    }
-    take(streams, keys, packet.number, bytes, &arrival);
+    take(streams, keys, packet.number, &bytes, &arrival);
     frame_unref(arrival.frame);
 }

@@ -120,7 +120,7 @@ void streams_free(struct streams *streams) {
     free(streams);
 }
 
-void streams_packet(struct streams *streams, const struct weft_peer_id *source, struct span packet,
+void streams_packet(struct streams *streams, const struct weft_peer_id *source, struct loan packet,
                     bool is_congested, weft_ns now) {
     parts_packet(streams, source, packet, is_congested, now);
 }

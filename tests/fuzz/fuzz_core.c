@@ -207,7 +207,7 @@ static void give(struct play *play, size_t at, uint8_t kind, uint8_t flags, stru
                  struct span payload) {
     if (play->is_up[at] && body.len <= WIRE_BODY_BYTES_MAX) {
         const struct wire_frame frame = {.kind = kind, .flags = flags, .body = body};
-        core_link_frame(play->core, play->links[at], &frame, payload, play->now);
+        core_link_frame(play->core, play->links[at], &frame, loan_of(payload), play->now);
     }
 }
 

@@ -26,9 +26,9 @@ static void check_event(const struct link_event *event) {
     ASSERT(event->kind != LINK_EVENT_DOWN || event->detail[0] != '\0');
     if (event->kind == LINK_EVENT_FRAME) {
         ASSERT(event->frame.body.len <= WIRE_BODY_BYTES_MAX);
-        ASSERT(event->payload.len <= WIRE_PACKET_BYTES_MAX);
+        ASSERT(event->payload.bytes.len <= WIRE_PACKET_BYTES_MAX);
         fuzz_touch(event->frame.body);
-        fuzz_touch(event->payload);
+        fuzz_touch(event->payload.bytes);
     }
 }
 
@@ -95,7 +95,7 @@ static void fetch(struct link *victim, struct inbuf *in, weft_ns now) {
 void fuzz_insider_up(struct fuzz_insider *insider, const struct fuzz_node *victim, weft_ns now,
                      struct link **out) {
     struct handshake *hs = NULL;
-    struct inbuf in = {.data = NULL};
+    struct inbuf in = {.block = NULL};
     struct link_fault fault;
     struct noise_keys keys;
     *insider = (struct fuzz_insider){.counter = 0};

@@ -342,7 +342,8 @@ static void deliver_frame(struct mesh *mesh, struct mesh_event *event) {
     enum weft_err err = wire_frame_next(&reader, &frame);
     ASSERT(err == WEFT_OK && wire_reader_done(&reader));
     struct span payload = event->payload != NULL ? frame_view(event->payload) : (struct span){0};
-    core_link_frame(mesh->nodes[event->node].core, event->link, &frame, payload, mesh->now);
+    core_link_frame(mesh->nodes[event->node].core, event->link, &frame, loan_of(payload),
+                    mesh->now);
 }
 
 static void deliver_up(struct mesh *mesh, struct mesh_event *event) {

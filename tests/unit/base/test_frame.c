@@ -47,6 +47,39 @@ Test(frame, lives_until_its_last_reference_goes) {
     frame_unref(frame);
 }
 
+Test(frame, a_slice_shares_bytes_and_keeps_them_alive) {
+    struct frame *whole = frame_copy(span_of_text("0123456789"));
+    struct frame *slice = frame_slice(whole, span_of(whole->data + 3, 4));
+    cr_assert_not_null(slice);
+    cr_expect_eq(slice->data, whole->data + 3);
+    frame_unref(whole);
+    cr_expect(span_equal(frame_view(slice), span_of_text("3456")));
+    frame_unref(slice);
+}
+
+Test(frame, a_slice_must_lie_in_its_whole, .signal = SIGABRT) {
+    struct frame *whole = frame_copy(span_of_text("0123456789"));
+    (void)frame_slice(whole, span_of(whole->data + 3, 8));
+}
+
+Test(frame, a_loan_is_kept_as_a_slice_if_it_is_large_and_has_a_block) {
+    struct frame *whole = frame_new(2 * LOAN_SLICE_MIN);
+    memset(whole->data, 7, whole->size);
+    const size_t lens[] = {LOAN_SLICE_MIN - 1, LOAN_SLICE_MIN};
+    for (int has_block = 0; has_block < 2; has_block++) {
+        for (int i = 0; i < 2; i++) {
+            struct loan loan = {.bytes = span_of(whole->data + 5, lens[i]),
+                                .block = has_block ? whole : NULL};
+            struct frame *kept = loan_keep(&loan);
+            cr_expect_eq(kept->whole != NULL, has_block && i == 1);
+            cr_expect(span_equal(frame_view(kept), loan.bytes));
+            frame_unref(kept);
+        }
+    }
+    cr_expect_eq(whole->reference_count, 1);
+    frame_unref(whole);
+}
+
 Test(frame, unref_takes_null) {
     frame_unref(NULL);
 }

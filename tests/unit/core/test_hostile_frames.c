@@ -73,7 +73,7 @@ static void bench_init(struct bench *bench) {
 static void give(struct bench *bench, uint8_t kind, uint8_t flags, struct span body,
                  struct span payload) {
     const struct wire_frame frame = {.kind = kind, .flags = flags, .body = body};
-    core_link_frame(bench->core, LINK, &frame, payload, bench->now);
+    core_link_frame(bench->core, LINK, &frame, loan_of(payload), bench->now);
     drain(bench);
 }
 

@@ -147,7 +147,7 @@ void victim_up(struct victim *victim, uint64_t link, size_t peer, enum link_role
 void victim_frame(struct victim *victim, uint64_t link, enum wire_kind kind, struct span body,
                   struct span payload) {
     const struct wire_frame frame = {.kind = (uint8_t)kind, .body = body};
-    core_link_frame(victim->core, link_of(link), &frame, payload, victim->now);
+    core_link_frame(victim->core, link_of(link), &frame, loan_of(payload), victim->now);
     victim_drain(victim);
 }
 

@@ -71,7 +71,7 @@ void insider_frame(struct insider *insider, struct end *victim, uint8_t kind, ui
 
 bool insider_read(struct insider *insider, struct end *victim, struct wire_frame *out,
                   weft_ns now) {
-    struct span payload;
+    struct loan payload;
     struct link_fault fault;
     fetch(insider, victim, now);
     enum record_result result = record_read(&insider->reader, &insider->in, out, &payload, &fault);

@@ -116,7 +116,7 @@ static void event_take(struct end *end, const struct link_event *event) {
         cr_assert(end->is_up);
         end->frame_count++;
         frame_log(&end->got, event->frame.kind, event->frame.flags, event->frame.body,
-                  event->payload);
+                  event->payload.bytes);
         break;
     case LINK_EVENT_DOWN:
         end->is_down = true;
