@@ -41,20 +41,20 @@ static void backend_accept(void *ctx, uint64_t stream) {
     streams_accept(streams_of(ctx), id_of(stream), node_clock());
 }
 
-static size_t backend_write(void *ctx, uint64_t stream, struct span bytes) {
-    return streams_write(streams_of(ctx), id_of(stream), bytes, node_clock());
+static uint8_t *backend_write_space(void *ctx, uint64_t stream, size_t *len) {
+    return streams_write_space(streams_of(ctx), id_of(stream), len);
 }
 
-static size_t backend_write_room(void *ctx, uint64_t stream) {
-    return streams_write_room(streams_of(ctx), id_of(stream));
+static void backend_written(void *ctx, uint64_t stream, size_t len) {
+    streams_written(streams_of(ctx), id_of(stream), len, node_clock());
 }
 
 static void backend_finish(void *ctx, uint64_t stream) {
     streams_finish(streams_of(ctx), id_of(stream), node_clock());
 }
 
-static struct span backend_peek(void *ctx, uint64_t stream) {
-    return streams_peek(streams_of(ctx), id_of(stream));
+static size_t backend_peek(void *ctx, uint64_t stream, struct span *out, size_t max) {
+    return streams_peek_all(streams_of(ctx), id_of(stream), out, max);
 }
 
 static void backend_consume(void *ctx, uint64_t stream, size_t len) {
@@ -109,8 +109,8 @@ struct proxy_backend node_proxy_backend(struct node *node) {
         .open = backend_open,
         .local_endpoints = backend_local_endpoints,
         .accept = backend_accept,
-        .write = backend_write,
-        .write_room = backend_write_room,
+        .write_space = backend_write_space,
+        .written = backend_written,
         .finish = backend_finish,
         .peek = backend_peek,
         .consume = backend_consume,

@@ -87,25 +87,33 @@ static void start_packet(struct aead *aead, enum direction direction, uint64_t c
 }
 
 /* Both ciphers are stream ciphers: as many bytes come out as go in, at once. */
-static void transform(struct aead *aead, uint8_t *data, size_t len) {
+static void transform(struct aead *aead, uint8_t *out, const uint8_t *data, size_t len) {
     int done = 0;
     ASSERT(len <= INT_MAX);
     if (len > 0) {
-        int ok = EVP_CipherUpdate(aead->context, data, &done, data, (int)len);
+        int ok = EVP_CipherUpdate(aead->context, out, &done, data, (int)len);
         ASSERT(ok == 1 && done == (int)len);
     }
 }
 
-void aead_seal(struct aead *aead, uint64_t counter, struct span ad, uint8_t *data, size_t len) {
+void aead_seal_with(struct aead *aead, uint64_t counter, struct span ad, uint8_t *data, size_t len,
+                    struct span rest) {
     ASSERT(aead != NULL && data != NULL);
     uint8_t unused[AEAD_TAG_BYTES];
+    uint8_t *tag = data + len + rest.len;
     int done = 0;
     start_packet(aead, SEALING, counter, ad);
-    transform(aead, data, len);
+    transform(aead, data, data, len);
+    transform(aead, data + len, rest.data, rest.len);
     int ok = EVP_CipherFinal_ex(aead->context, unused, &done);
     ASSERT(ok == 1 && done == 0);
-    ok = EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, data + len);
+    ok = EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, tag);
     ASSERT(ok == 1);
+}
+
+void aead_seal(struct aead *aead, uint64_t counter, struct span ad, uint8_t *data, size_t len) {
+    const struct span nothing = {.data = NULL, .len = 0};
+    aead_seal_with(aead, counter, ad, data, len, nothing);
 }
 
 enum weft_err aead_open(struct aead *aead, uint64_t counter, struct span ad, uint8_t *data,
@@ -121,7 +129,7 @@ enum weft_err aead_open(struct aead *aead, uint64_t counter, struct span ad, uin
     int ok =
         EVP_CIPHER_CTX_ctrl(aead->context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, data + plain_len);
     ASSERT(ok == 1);
-    transform(aead, data, plain_len);
+    transform(aead, data, data, plain_len);
     return EVP_CipherFinal_ex(aead->context, unused, &done) == 1 ? WEFT_OK : WEFT_ERR_AUTH;
 }
 

@@ -35,6 +35,11 @@ void aead_free(struct aead *aead);
  * counter never twice with one key: the caller's duty. */
 void aead_seal(struct aead *aead, uint64_t counter, struct span ad, uint8_t *data, size_t len);
 
+/* The same, but only the first `len` bytes stand at `data` already: those of `rest` follow them and
+ * are taken from where they are, sealed as they are moved. `data` has room for all and the tag. */
+void aead_seal_with(struct aead *aead, uint64_t counter, struct span ad, uint8_t *data, size_t len,
+                    struct span rest);
+
 /* Opens `len` bytes at `data` (ciphertext, then tag) in place; the plaintext is the first
  * len - AEAD_TAG_BYTES. WEFT_ERR_AUTH when the tag does not match or len is too short; the bytes
  * are then undefined and must not be used. */

@@ -96,42 +96,24 @@ static void settle(struct connection *connection) {
     }
 }
 
-/* The stream's buffer is full. A write that falls short makes the mesh say when there is room, so
- * one is made with a byte that stays in the socket unless it is taken after all. */
-static bool wait_for_room(struct connection *connection, bool *is_held) {
-    const struct proxy_backend *backend = &connection->proxy->config.backend;
-    struct sock *near = &connection->near;
+/* The stream has no room. Whether the socket's end is all that waits is worth knowing; bytes stay
+ * where they are until the mesh says that there is room. */
+static bool wait_for_room(struct sock *near, bool *is_held) {
     uint8_t byte = 0;
     ssize_t waiting = recv(near->fd, &byte, 1, MSG_PEEK);
-    if (waiting == 0) {
-        near->is_ended = true;
-        return true;
-    }
-    if (waiting < 0) {
-        return errno == EAGAIN || errno == EINTR;
-    }
-    if (backend->write(backend->ctx, connection->stream, span_of(&byte, 1)) == 0) {
-        *is_held = true;
-        return true;
-    }
-    return recv(near->fd, &byte, 1, 0) == 1;
+    near->is_ended = waiting == 0;
+    *is_held = waiting > 0;
+    return waiting >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
-/* Moves up to `len` bytes from the socket to the stream. Sets `is_more` if there may be more to
- * read. */
-static bool read_once(struct connection *connection, size_t len, bool *is_more) {
+/* Moves what one read gives from the socket to the stream, of whose buffer `space` is part. Sets
+ * `is_more` if there may be more to read. */
+static bool read_once(struct connection *connection, uint8_t *space, size_t len, bool *is_more) {
     const struct proxy_backend *backend = &connection->proxy->config.backend;
-    uint8_t *scratch = connection->proxy->scratch;
-    ssize_t received = sock_receive(&connection->near, scratch, len);
-    if (received < 0) {
-        return false;
-    }
-    *is_more = (size_t)received == len;
-    if (received == 0) {
-        return true;
-    }
-    struct span bytes = span_of(scratch, (size_t)received);
-    return backend->write(backend->ctx, connection->stream, bytes) == bytes.len;
+    ssize_t received = sock_receive(&connection->near, space, len);
+    backend->written(backend->ctx, connection->stream, received > 0 ? (size_t)received : 0);
+    *is_more = received >= 0 && (size_t)received == len;
+    return received >= 0;
 }
 
 /* Socket to stream, until the socket has no more, the stream takes no more or the turn is over.
@@ -144,15 +126,14 @@ static bool carry_in(struct connection *connection) {
     bool is_well = true;
     bool is_held = false;
     while (is_well && is_more && budget > 0) {
-        size_t room = backend->write_room(backend->ctx, connection->stream);
-        if (room == 0) {
-            is_well = wait_for_room(connection, &is_held);
+        size_t len = 0;
+        uint8_t *space = backend->write_space(backend->ctx, connection->stream, &len);
+        if (space == NULL) {
+            is_well = wait_for_room(near, &is_held);
             break;
         }
-        size_t len = room < PROXY_SCRATCH_BYTES ? room : PROXY_SCRATCH_BYTES;
-        len = len < budget ? len : budget;
-        is_well = read_once(connection, len, &is_more);
-        budget -= len;
+        is_well = read_once(connection, space, len, &is_more);
+        budget -= len < budget ? len : budget;
     }
     if (!is_well) {
         connection_abort(connection, PROXY_RESET_APPLICATION);
@@ -171,29 +152,43 @@ static void carry_end(struct connection *connection, bool was_ended) {
     settle(connection);
 }
 
+/* Sends what the stream has, as far as the socket takes it; how much, -1 if the connection is lost.
+ * `is_more`: the socket took less than was there. */
+static ssize_t write_once(struct connection *connection, bool *is_more) {
+    const struct proxy_backend *backend = &connection->proxy->config.backend;
+    struct span pieces[SOCK_PIECES_MAX];
+    size_t total = 0;
+    size_t count = backend->peek(backend->ctx, connection->stream, pieces, SOCK_PIECES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        total += pieces[i].len;
+    }
+    ssize_t sent = count == 0 ? 0 : sock_send_all(&connection->near, pieces, count);
+    *is_more = sent >= 0 && (size_t)sent < total;
+    if (sent > 0) {
+        backend->consume(backend->ctx, connection->stream, (size_t)sent);
+    }
+    return sent;
+}
+
 /* Stream to socket, until the stream has no more, the socket takes no more or the turn is over. May
  * end the connection. */
 static void carry_out(struct connection *connection) {
     const struct proxy_backend *backend = &connection->proxy->config.backend;
     struct sock *near = &connection->near;
-    size_t budget = PROXY_TURN_BYTES;
-    struct span bytes = backend->peek(backend->ctx, connection->stream);
-    while (bytes.len > 0 && budget > 0) {
-        bytes.len = bytes.len < budget ? bytes.len : budget;
-        ssize_t sent = sock_send(near, bytes);
-        if (sent < 0) {
-            connection_abort(connection, PROXY_RESET_APPLICATION);
-            return;
-        }
-        if (sent == 0) {
-            break;
-        }
-        budget -= (size_t)sent;
-        backend->consume(backend->ctx, connection->stream, (size_t)sent);
-        bytes = backend->peek(backend->ctx, connection->stream);
+    size_t moved = 0;
+    ssize_t sent = 1;
+    bool is_jammed = false;
+    while (sent > 0 && !is_jammed && moved < PROXY_TURN_BYTES) {
+        sent = write_once(connection, &is_jammed);
+        moved += sent > 0 ? (size_t)sent : 0;
     }
-    sock_want_write(near, bytes.len > 0);
-    if (bytes.len == 0 && backend->is_finished(backend->ctx, connection->stream)) {
+    if (sent < 0) {
+        connection_abort(connection, PROXY_RESET_APPLICATION);
+        return;
+    }
+    bool is_more = is_jammed || sent > 0;
+    sock_want_write(near, is_more);
+    if (!is_more && backend->is_finished(backend->ctx, connection->stream)) {
         sock_shut(near);
     }
     settle(connection);

@@ -50,11 +50,13 @@ struct proxy_backend {
     size_t (*local_endpoints)(void *ctx, const char *name_space, const char *name,
                               enum proxy_protocol protocol, const char **out, size_t max);
     void (*accept)(void *ctx, uint64_t stream);
-    /* A write that takes less than offered promises a WRITABLE. */
-    size_t (*write)(void *ctx, uint64_t stream, struct span bytes);
-    size_t (*write_room)(void *ctx, uint64_t stream);
+    /* Where bytes from a socket are to stand, *len of them at most; NULL promises a WRITABLE, or
+     * the stream has ended. What follows is `written`, with how many came, perhaps none. */
+    uint8_t *(*write_space)(void *ctx, uint64_t stream, size_t *len);
+    void (*written)(void *ctx, uint64_t stream, size_t len);
     void (*finish)(void *ctx, uint64_t stream);
-    struct span (*peek)(void *ctx, uint64_t stream);
+    /* What may be consumed now, as up to `max` pieces; returns how many. */
+    size_t (*peek)(void *ctx, uint64_t stream, struct span *out, size_t max);
     void (*consume)(void *ctx, uint64_t stream, size_t len);
     bool (*is_finished)(void *ctx, uint64_t stream);
     void (*reset)(void *ctx, uint64_t stream, enum proxy_reset reason);

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -68,6 +69,21 @@ static bool is_transient(int error) {
 
 ssize_t sock_send(const struct sock *sock, struct span bytes) {
     ssize_t sent = send(sock->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+    return sent < 0 && is_transient(errno) ? 0 : sent;
+}
+
+ssize_t sock_send_all(const struct sock *sock, const struct span *pieces, size_t count) {
+    struct iovec vectors[SOCK_PIECES_MAX];
+    ASSERT(count >= 1 && count <= SOCK_PIECES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        union {
+            const uint8_t *from;
+            void *to;
+        } bytes = {.from = pieces[i].data}; /* sendmsg does not write, whatever its type says */
+        vectors[i] = (struct iovec){.iov_base = bytes.to, .iov_len = pieces[i].len};
+    }
+    const struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
+    ssize_t sent = sendmsg(sock->fd, &message, MSG_NOSIGNAL);
     return sent < 0 && is_transient(errno) ? 0 : sent;
 }
 

@@ -12,6 +12,8 @@
 
 struct connection;
 
+#define SOCK_PIECES_MAX 16 /* packets of up to 60 KB: as much as a turn may move */
+
 struct sock {
     struct connection *connection;
     int fd; /* -1 once closed */
@@ -46,6 +48,9 @@ void socket_reset(int fd);
 
 /* Sends; how many bytes were taken, 0 if none for now, -1 if the connection is lost. */
 ssize_t sock_send(const struct sock *sock, struct span bytes);
+
+/* The same of several pieces, at most SOCK_PIECES_MAX. */
+ssize_t sock_send_all(const struct sock *sock, const struct span *pieces, size_t count);
 
 /* Receives; how many bytes, 0 for none now, -1 if the connection is lost. At the end of what comes,
  * sets is_ended and returns 0. size >= 1. */

@@ -2,7 +2,8 @@
  *
  * What leaves. Small parts of many streams share a packet of class MESSAGE. Bytes go alone, a
  * stream's own flow in class STREAM, so that one stream's packets stay in order and relays can be
- * fair; they are copied once, from the send buffer to the place where they are sealed.
+ * fair; they are sealed on their way from the send buffer, which keeps them until they are
+ * acknowledged, to the packet.
  */
 #include "stream/packet.h"
 
@@ -27,13 +28,16 @@ static void write_header(struct wire_writer *writer, const struct session_keys *
     wire_packet_encode(writer, &packet);
 }
 
-/* Seals what stands behind the header; the tag goes behind it. Returns the packet's length. */
-static size_t seal(struct session_keys *keys, struct wire_writer *writer) {
-    ASSERT(!writer->has_failed && writer->len + AEAD_TAG_BYTES <= WIRE_PACKET_BYTES_MAX);
-    aead_seal(keys->send, keys->number, span_of(writer->data, WIRE_SEALED_HEADER_BYTES),
-              writer->data + WIRE_SEALED_HEADER_BYTES, writer->len - WIRE_SEALED_HEADER_BYTES);
-    keys->number += DEFECT(NUMBER_REUSED) && writer->len % 16 == 0 ? 0 : 1;
-    return writer->len + AEAD_TAG_BYTES;
+/* Seals what stands behind the header and, behind that, `rest` on its way from where it is; the tag
+ * follows. Returns the packet's length. */
+static size_t seal(struct session_keys *keys, struct wire_writer *writer, struct span rest) {
+    size_t len = writer->len + rest.len;
+    ASSERT(!writer->has_failed && len + AEAD_TAG_BYTES <= WIRE_PACKET_BYTES_MAX);
+    aead_seal_with(keys->send, keys->number, span_of(writer->data, WIRE_SEALED_HEADER_BYTES),
+                   writer->data + WIRE_SEALED_HEADER_BYTES, writer->len - WIRE_SEALED_HEADER_BYTES,
+                   rest);
+    keys->number += DEFECT(NUMBER_REUSED) && len % 16 == 0 ? 0 : 1;
+    return len + AEAD_TAG_BYTES;
 }
 
 static void write_part(struct wire_writer *writer, struct wire_part part) {
@@ -193,7 +197,7 @@ static bool next_control(struct session *session, weft_ns now, struct stream_pac
     }
     write_messages(&writer, session);
     session->is_confirm_due = false;
-    size_t len = seal(keys, &writer);
+    size_t len = seal(keys, &writer, span_of(NULL, 0));
     out->frame = frame_copy(span_of(writer.data, len));
     out->class = WIRE_CLASS_MESSAGE;
     out->flow = 0;
@@ -232,8 +236,8 @@ static bool begin(struct session *session, size_t size, struct stream_packet *ou
 }
 
 static void end(struct session *session, const struct stream *stream, struct wire_writer *writer,
-                struct stream_packet *out) {
-    out->frame->len = (uint32_t)seal(session->current, writer);
+                struct span rest, struct stream_packet *out) {
+    out->frame->len = (uint32_t)seal(session->current, writer, rest);
     out->class = WIRE_CLASS_STREAM;
     out->flow = flow_of(stream);
     session->order_next++;
@@ -254,19 +258,18 @@ static bool next_probe(struct session *session, weft_ns now, struct stream_packe
     write_probe(&writer, stream);
     write_token(&writer, WIRE_PART_PING,
                 probe_token(stream->probe_count, (uint32_t)stream->id.value));
-    end(session, stream, &writer, out);
+    end(session, stream, &writer, span_of(NULL, 0), out);
     return true;
 }
 
+/* All of the part but its bytes, which follow as they are sealed. */
 static void write_data(struct wire_writer *writer, const struct stream *stream,
-                       const struct segment *segment, struct span bytes) {
+                       const struct segment *segment) {
     bool has_fin = segment->has_fin && !(DEFECT(FIN_DROPPED) && segment->is_resent);
     uint64_t offset = segment->start + (DEFECT(RESENT_MISPLACED) && segment->is_resent ? 1 : 0);
-    write_part(writer, (struct wire_part){.type = WIRE_PART_DATA,
-                                          .as.data = {.stream = stream->wire_id,
-                                                      .offset = offset,
-                                                      .flags = has_fin ? WIRE_DATA_FIN : 0,
-                                                      .bytes = bytes}});
+    const struct wire_part_data data = {
+        .stream = stream->wire_id, .offset = offset, .flags = has_fin ? WIRE_DATA_FIN : 0};
+    wire_data_begin(writer, &data, segment->len);
 }
 
 /* One packet of one stream's bytes; then the stream goes to the end of the line. */
@@ -285,8 +288,8 @@ static bool build_data(struct session *session, struct stream *stream, weft_ns n
         return false; /* as if lost on the way */
     }
     write_beside_data(&writer, stream);
-    write_data(&writer, stream, &segment, bytes);
-    end(session, stream, &writer, out);
+    write_data(&writer, stream, &segment);
+    end(session, stream, &writer, bytes, out);
     return true;
 }
 
@@ -333,7 +336,7 @@ static bool next_datagrams(struct session *session, weft_ns now, struct stream_p
         return false;
     }
     flow_write(flow, &writer);
-    out->frame->len = (uint32_t)seal(session->current, &writer);
+    out->frame->len = (uint32_t)seal(session->current, &writer, span_of(NULL, 0));
     out->class = WIRE_CLASS_STREAM;
     out->flow = flow_label(flow);
     out->is_datagram = true;

@@ -259,13 +259,17 @@ bool receive_must_ack(const struct receive_side *receive) {
     return receive->packets >= 2 || receive->arrived - receive->acked >= receive->window / 8;
 }
 
-struct span receive_peek(const struct receive_side *receive) {
+size_t receive_peek(const struct receive_side *receive, struct span *out, size_t max) {
     const struct receive_chunk *chunk = receive->head;
-    if (chunk == NULL || receive->arrived == receive->consumed) {
-        return span_of(NULL, 0);
+    uint64_t at = receive->consumed;
+    size_t count = 0;
+    while (count < max && at < receive->arrived) {
+        size_t skipped = (size_t)(at - chunk->start);
+        out[count++] = span_of(chunk->data + skipped, chunk->len - skipped);
+        at = chunk->start + chunk->len;
+        chunk = chunk->next;
     }
-    size_t skipped = (size_t)(receive->consumed - chunk->start);
-    return span_of(chunk->data + skipped, chunk->len - skipped);
+    return count;
 }
 
 /* A reader that takes a full window within two round trips is held up by the window. */

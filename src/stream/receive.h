@@ -31,7 +31,8 @@ WEFT_MUST_CHECK enum weft_err receive_data(struct receive_side *receive,
                                            const struct wire_part_data *part, struct frame *frame,
                                            struct receive_result *out);
 
-struct span receive_peek(const struct receive_side *receive);
+/* The bytes in order that nobody consumed yet, as up to `max` pieces; returns how many. */
+size_t receive_peek(const struct receive_side *receive, struct span *out, size_t max);
 
 /* Frees `len` bytes that were peeked; widens the window if the reader is fast. True if the credit
  * this frees is worth an ack. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The send buffer, the bookkeeping of what is on its way, and the proof of losses: packets of one
+ * The bookkeeping of what is on its way, and the proof of losses: packets of one
  * stream stay in order on one path, so a segment is lost when a later one of the same path arrived.
  */
 #include "stream/send.h"
@@ -10,20 +10,14 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "stream/buffer.h"
 #include "stream/window.h"
 
 #define FORMER_PATH_MAX NS_PER_S /* beyond 4 round trips: queues of the former path empty */
-#define CHUNK_BYTES_MIN 4096     /* a request or an answer; an idle stream holds no chunk at all */
 
 void send_init(struct send_side *send) {
     *send = (struct send_side){.head = NULL};
     ring_init(&send->segments, sizeof(struct segment), SEGMENTS_MAX);
-}
-
-static void chunk_free(struct streams *streams, struct send_chunk *chunk) {
-    ASSERT(streams->send_bytes >= chunk->size);
-    streams->send_bytes -= chunk->size;
-    free(chunk);
 }
 
 static void forget_segments(struct stream *stream) {
@@ -39,78 +33,28 @@ static void forget_segments(struct stream *stream) {
 }
 
 void send_fini(struct stream *stream, struct streams *streams) {
-    struct send_side *send = &stream->send;
     forget_segments(stream);
-    while (send->head != NULL) {
-        struct send_chunk *chunk = send->head;
-        send->head = chunk->next;
-        chunk_free(streams, chunk);
-    }
-    send->tail = NULL;
-    send->cursor = NULL;
+    buffer_fini(streams, &stream->send);
 }
 
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-static size_t tail_room(const struct send_side *send) {
-    return send->tail == NULL ? 0 : send->tail->size - send->tail->len;
+static bool may_write(const struct stream *stream) {
+    return !stream->send.is_finished && stream->state != STREAM_STATE_ENDED;
 }
 
 size_t send_room(const struct streams *streams, const struct stream *stream) {
-    const struct send_side *send = &stream->send;
-    if (send->is_finished || stream->state == STREAM_STATE_ENDED) {
-        return 0;
-    }
-    uint64_t kept = send->end - send->acked;
-    size_t own =
-        kept >= streams->config.send_bytes_max ? 0 : streams->config.send_bytes_max - (size_t)kept;
-    uint64_t total = streams->config.send_bytes_total_max;
-    size_t common = streams->send_bytes >= total ? 0 : (size_t)(total - streams->send_bytes);
-    return smaller(own, common + tail_room(send));
-}
-
-/* A block for `want` more bytes at the tail; false when out of memory. */
-static bool add_chunk(struct streams *streams, struct send_side *send, size_t want) {
-    size_t size = want < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : smaller(want, DATA_BYTES_MAX);
-    size =
-        send->tail != NULL ? DATA_BYTES_MAX : size; /* a backlog: it will leave in full packets */
-    uint64_t total = streams->config.send_bytes_total_max;
-    if (streams->send_bytes >= total) {
-        return false;
-    }
-    size = smaller(size, (size_t)(total - streams->send_bytes));
-    struct send_chunk *chunk = malloc(sizeof *chunk + size);
-    if (chunk == NULL) {
-        return false;
-    }
-    *chunk = (struct send_chunk){.start = send->end, .size = (uint32_t)size};
-    streams->send_bytes += size;
-    if (send->tail == NULL) {
-        send->head = chunk;
-    } else {
-        send->tail->next = chunk;
-    }
-    send->tail = chunk;
-    return true;
+    return may_write(stream) ? buffer_room(streams, &stream->send) : 0;
 }
 
 size_t send_write(struct streams *streams, struct stream *stream, struct span bytes) {
-    struct send_side *send = &stream->send;
-    size_t room = smaller(send_room(streams, stream), bytes.len);
-    size_t taken = 0;
-    while (taken < room) {
-        if (tail_room(send) == 0 && !add_chunk(streams, send, room - taken)) {
-            break;
-        }
-        size_t len = smaller(tail_room(send), room - taken);
-        memcpy(send->tail->bytes + send->tail->len, bytes.data + taken, len);
-        send->tail->len += (uint32_t)len;
-        send->end += len;
-        taken += len;
-    }
-    return taken;
+    return may_write(stream) ? buffer_write(streams, &stream->send, bytes) : 0;
+}
+
+uint8_t *send_space(struct streams *streams, struct stream *stream, size_t *len) {
+    return may_write(stream) ? buffer_space(streams, &stream->send, len) : NULL;
 }
 
 static bool has_new(const struct send_side *send) {
@@ -262,22 +206,6 @@ static void arrived(struct stream *stream, struct segment *segment, weft_ns now,
     proof->is_there = true;
 }
 
-/* Frees the blocks that are acknowledged as a whole; the last one too once nothing is left. */
-static void free_acked(struct streams *streams, struct send_side *send) {
-    while (send->head != NULL && send->head->start + send->head->len <= send->acked &&
-           (send->head != send->tail || send->acked == send->end)) {
-        struct send_chunk *chunk = send->head;
-        send->head = chunk->next;
-        if (send->cursor == chunk) {
-            send->cursor = NULL;
-        }
-        chunk_free(streams, chunk);
-    }
-    if (send->head == NULL) {
-        send->tail = NULL;
-    }
-}
-
 /* An ack ended inside a segment: what is left of it stays as it was. One that a range said had
  * arrived goes back on its way, as its end evidently did not. */
 static void trim(struct stream *stream, struct segment *segment, uint64_t upto) {
@@ -324,7 +252,7 @@ static void take_cumulative(struct streams *streams, struct stream *stream,
     }
     send->acked = ack->cumulative;
     send->is_fin_acked = is_fin;
-    free_acked(streams, send);
+    buffer_free_acked(streams, send);
 }
 
 static bool is_in_ranges(const struct segment *segment, const struct wire_part_ack *ack) {

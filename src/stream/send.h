@@ -25,6 +25,9 @@ size_t send_room(const struct streams *streams, const struct stream *stream);
 /* Copies what there is room for; returns how much. */
 size_t send_write(struct streams *streams, struct stream *stream, struct span bytes);
 
+/* As buffer_space; NULL also when nothing more may be written. */
+uint8_t *send_space(struct streams *streams, struct stream *stream, size_t *len);
+
 /* Whether a packet could be built now, but for the peer's window. */
 bool send_has_work(const struct send_side *send);
 

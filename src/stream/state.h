@@ -68,7 +68,7 @@ struct stream_service {
 };
 
 /* Bytes that were written, in blocks. A segment never crosses a block's end, so that a packet is
- * built by one copy; full blocks hold exactly one full packet. */
+ * sealed out of one piece; full large blocks hold one or four full packets. */
 struct send_chunk {
     struct send_chunk *next;
     uint64_t start;
@@ -100,6 +100,9 @@ struct send_side {
     struct send_chunk *head;
     struct send_chunk *tail;
     struct send_chunk *cursor; /* the block of `next`, or NULL: look from the head */
+    struct send_chunk *spare;  /* lent to be read into; not yet behind the tail */
+    uint32_t offered;          /* how much of it, or of the tail, was lent; 0: nothing is */
+    uint8_t appetite;          /* how large the blocks are that reads fill */
     struct ring segments;
     uint64_t acked;  /* all below arrived and was freed */
     uint64_t next;   /* all from here was never sent */

@@ -11,7 +11,6 @@
 #include "stream/flow.h"
 #include "stream/packet.h"
 #include "stream/parts.h"
-#include "stream/receive.h"
 #include "stream/send.h"
 #include "stream/session.h"
 #include "stream/stream.h"
@@ -242,68 +241,6 @@ void streams_accept(struct streams *streams, struct stream_id id, weft_ns now) {
     if (stream != NULL && stream->state == STREAM_STATE_INCOMING) {
         stream_accept(stream, now);
     }
-}
-
-size_t streams_write(struct streams *streams, struct stream_id id, struct span bytes, weft_ns now) {
-    struct stream *stream = stream_of(streams, id);
-    if (stream == NULL) {
-        return 0;
-    }
-    size_t taken = send_write(streams, stream, bytes);
-    if (taken < bytes.len && !stream->send.is_finished) {
-        stream->send.wants_writable = true;
-        list_push(&streams->starved, &stream->starved_link); /* at the end of the line */
-    }
-    if (taken > 0) {
-        stream_queue(stream);
-    }
-    if (stream->session != NULL) {
-        stream_watch(stream, now);
-    }
-    return taken;
-}
-
-size_t streams_write_room(const struct streams *streams, struct stream_id id) {
-    const struct stream *stream = stream_of(streams, id);
-    return stream == NULL ? 0 : send_room(streams, stream);
-}
-
-void streams_finish(struct streams *streams, struct stream_id id, weft_ns now) {
-    struct stream *stream = stream_of(streams, id);
-    if (stream == NULL || stream->state == STREAM_STATE_ENDED) {
-        return;
-    }
-    stream->send.is_finished = true;
-    stream->send.wants_writable = false;
-    list_remove(&stream->starved_link);
-    if (stream->session != NULL) {
-        stream_queue(stream);
-        stream_watch(stream, now);
-    }
-}
-
-struct span streams_peek(const struct streams *streams, struct stream_id id) {
-    const struct stream *stream = stream_of(streams, id);
-    bool may_read = stream != NULL && stream->state != STREAM_STATE_INCOMING;
-    return may_read ? receive_peek(&stream->receive) : span_of(NULL, 0);
-}
-
-void streams_consume(struct streams *streams, struct stream_id id, size_t len, weft_ns now) {
-    struct stream *stream = stream_of(streams, id);
-    if (stream == NULL || stream->session == NULL || stream->state == STREAM_STATE_INCOMING) {
-        ASSERT(len == 0);
-        return;
-    }
-    if (receive_consume(streams, stream, len, now)) {
-        stream_owe(stream, DUE_ACK);
-    }
-    stream_close_if_done(stream);
-}
-
-bool streams_is_finished(const struct streams *streams, struct stream_id id) {
-    const struct stream *stream = stream_of(streams, id);
-    return stream != NULL && stream->state != STREAM_STATE_INCOMING &&
-           receive_is_done(&stream->receive);
 }
 
 void streams_reset(struct streams *streams, struct stream_id id, enum wire_reset_reason reason,

@@ -141,6 +141,12 @@ void streams_accept(struct streams *streams, struct stream_id stream, weft_ns no
 size_t streams_write(struct streams *streams, struct stream_id stream, struct span bytes,
                      weft_ns now);
 
+/* The same without a copy: where the next bytes are to stand, *len of them at most, at least 1.
+ * NULL means: wait for STREAM_EVENT_WRITABLE (or the stream has ended). Then streams_written says
+ * how many came, perhaps 0, before any other call on this stream. */
+uint8_t *streams_write_space(struct streams *streams, struct stream_id stream, size_t *len);
+void streams_written(struct streams *streams, struct stream_id stream, size_t len, weft_ns now);
+
 /* How many bytes a write would take now: read no more than this from the application. */
 size_t streams_write_room(const struct streams *streams, struct stream_id stream);
 
@@ -150,6 +156,9 @@ void streams_finish(struct streams *streams, struct stream_id stream, weft_ns no
 /* Borrows the next contiguous bytes in order, until the next call on this stream; empty when none.
  * Then streams_is_finished tells an end from a wait. */
 struct span streams_peek(const struct streams *streams, struct stream_id stream);
+/* The same, as up to `max` pieces; returns how many. */
+size_t streams_peek_all(const struct streams *streams, struct stream_id stream, struct span *out,
+                        size_t max);
 void streams_consume(struct streams *streams, struct stream_id stream, size_t len, weft_ns now);
 bool streams_is_finished(const struct streams *streams, struct stream_id stream);
 

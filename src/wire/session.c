@@ -232,11 +232,10 @@ static void write_open(struct wire_writer *writer, const struct wire_part_open *
     wire_write_short(writer, open->name);
 }
 
-static void write_data(struct wire_writer *writer, const struct wire_part_data *data) {
+static void write_data_header(struct wire_writer *writer, const struct wire_part_data *data) {
     wire_write_u64(writer, data->stream);
     wire_write_u64(writer, data->offset);
     wire_write_u8(writer, data->flags);
-    wire_write_bytes(writer, data->bytes);
 }
 
 static void write_ack(struct wire_writer *writer, const struct wire_part_ack *ack) {
@@ -273,7 +272,8 @@ static void write_part(struct wire_writer *writer, const struct wire_part *part)
         wire_write_u64(writer, part->as.accept.credit);
         break;
     case WIRE_PART_DATA:
-        write_data(writer, &part->as.data);
+        write_data_header(writer, &part->as.data);
+        wire_write_bytes(writer, part->as.data.bytes);
         break;
     case WIRE_PART_ACK:
         write_ack(writer, &part->as.ack);
@@ -303,6 +303,13 @@ static void write_part(struct wire_writer *writer, const struct wire_part *part)
     default:
         wire_write_bytes(writer, part->body);
     }
+}
+
+void wire_data_begin(struct wire_writer *writer, const struct wire_part_data *data, size_t len) {
+    ASSERT(len <= UINT16_MAX - WIRE_DATA_HEADER_BYTES);
+    wire_write_u8(writer, WIRE_PART_DATA);
+    wire_write_u16(writer, (uint16_t)(WIRE_DATA_HEADER_BYTES + len));
+    write_data_header(writer, data);
 }
 
 void wire_part_encode(struct wire_writer *writer, const struct wire_part *part) {

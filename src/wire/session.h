@@ -81,8 +81,8 @@ struct wire_part_open {
 };
 
 /* Data: stream(8) offset(8) flags(1) bytes to the part's end. */
-#define WIRE_DATA_FIN 0x01 /* the stream's direction ends behind these bytes */
-#define WIRE_DATA_HEADER_BYTES 17
+#define WIRE_DATA_FIN 0x01        /* the stream's direction ends behind these bytes */
+#define WIRE_DATA_HEADER_BYTES 17 /* what stands before a data part's bytes */
 struct wire_part_data {
     uint64_t stream;
     uint64_t offset;
@@ -197,5 +197,8 @@ struct wire_part {
 WEFT_MUST_CHECK enum weft_err wire_part_next(struct wire_reader *plaintext, struct wire_part *out);
 /* Appends header and body of a known type. */
 void wire_part_encode(struct wire_writer *writer, const struct wire_part *part);
+/* Appends a data part but for its bytes: `len` of them are to stand behind. data->bytes is not
+ * read. */
+void wire_data_begin(struct wire_writer *writer, const struct wire_part_data *data, size_t len);
 
 #endif

@@ -224,3 +224,26 @@ Test(noise_aead, failed_allocation_gives_null) {
     cr_assert_geq(failures, 1);
     aead_free(NULL);
 }
+
+Test(aead, sealing_from_elsewhere_gives_the_same_bytes) {
+    const uint8_t key[WEFT_KEY_BYTES] = {7};
+    uint8_t plain[700];
+    for (size_t i = 0; i < sizeof plain; i++) {
+        plain[i] = (uint8_t)(i * 31);
+    }
+    for (int cipher = AEAD_CHACHA20_POLY1305; cipher <= AEAD_AES_256_GCM; cipher++) {
+        struct aead *aead = aead_new((enum aead_cipher)cipher, key);
+        cr_assert_not_null(aead);
+        for (size_t split = 0; split <= sizeof plain; split++) {
+            uint8_t whole[sizeof plain + AEAD_TAG_BYTES];
+            uint8_t parts[sizeof plain + AEAD_TAG_BYTES];
+            memcpy(whole, plain, sizeof plain);
+            memcpy(parts, plain, split);
+            aead_seal(aead, 3, span_of_text("ad"), whole, sizeof plain);
+            aead_seal_with(aead, 3, span_of_text("ad"), parts, split,
+                           span_of(plain + split, sizeof plain - split));
+            cr_assert_arr_eq(parts, whole, sizeof whole);
+        }
+        aead_free(aead);
+    }
+}

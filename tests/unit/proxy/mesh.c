@@ -107,13 +107,13 @@ static void on_accept(void *ctx, uint64_t id) {
     }
 }
 
-static size_t on_write_room(void *ctx, uint64_t id) {
+size_t mesh_write_room(void *ctx, uint64_t id) {
     struct mesh_node *node = ctx;
     struct mesh_stream *stream = stream_of(node, id);
     return stream == NULL ? 0 : node->mesh->buffer_bytes - stream->pipe[node->side].len;
 }
 
-static size_t on_write(void *ctx, uint64_t id, struct span bytes) {
+size_t mesh_write(void *ctx, uint64_t id, struct span bytes) {
     struct mesh_node *node = ctx;
     struct mesh *mesh = node->mesh;
     struct mesh_stream *stream = stream_of(node, id);
@@ -136,6 +136,26 @@ static size_t on_write(void *ctx, uint64_t id, struct span bytes) {
     return len;
 }
 
+static uint8_t *on_write_space(void *ctx, uint64_t id, size_t *len) {
+    struct mesh_node *node = ctx;
+    size_t room = mesh_write_room(ctx, id);
+    cr_expect_not(node->is_lent, "space is asked for again before it was written to");
+    if (room == 0) {
+        (void)mesh_write(ctx, id, span_of("?", 1));
+        return NULL;
+    }
+    node->is_lent = true;
+    *len = room < sizeof node->space ? room : sizeof node->space;
+    return node->space;
+}
+
+static void on_written(void *ctx, uint64_t id, size_t len) {
+    struct mesh_node *node = ctx;
+    cr_expect(node->is_lent);
+    node->is_lent = false;
+    cr_assert_eq(mesh_write(ctx, id, span_of(node->space, len)), len);
+}
+
 static void on_finish(void *ctx, uint64_t id) {
     struct mesh_node *node = ctx;
     struct mesh_stream *stream = stream_of(node, id);
@@ -149,15 +169,21 @@ static void on_finish(void *ctx, uint64_t id) {
     }
 }
 
-static struct span on_peek(void *ctx, uint64_t id) {
+/* In pieces as the ring has them, the first one in two. */
+static size_t on_peek(void *ctx, uint64_t id, struct span *out, size_t max) {
     struct mesh_node *node = ctx;
     struct mesh_stream *stream = stream_of(node, id);
-    if (stream == NULL || stream->is_over) {
-        return span_of(NULL, 0);
+    cr_assert_geq(max, (size_t)3);
+    if (stream == NULL || stream->is_over || stream->pipe[1 - node->side].len == 0) {
+        return 0;
     }
     struct mesh_pipe *pipe = &stream->pipe[1 - node->side];
     size_t straight = node->mesh->buffer_bytes - pipe->head;
-    return span_of(pipe->bytes + pipe->head, pipe->len < straight ? pipe->len : straight);
+    size_t first = pipe->len < straight ? pipe->len : straight;
+    out[0] = span_of(pipe->bytes + pipe->head, first / 2);
+    out[1] = span_of(pipe->bytes + pipe->head + first / 2, first - first / 2);
+    out[2] = span_of(pipe->bytes, pipe->len - first);
+    return pipe->len > first ? 3 : 2;
 }
 
 static void on_consume(void *ctx, uint64_t id, size_t len) {
@@ -335,8 +361,8 @@ struct proxy_backend mesh_backend(struct mesh *mesh, int side) {
         .open = on_open,
         .local_endpoints = on_local_endpoints,
         .accept = on_accept,
-        .write = on_write,
-        .write_room = on_write_room,
+        .write_space = on_write_space,
+        .written = on_written,
         .finish = on_finish,
         .peek = on_peek,
         .consume = on_consume,

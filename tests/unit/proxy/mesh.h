@@ -38,6 +38,8 @@ struct mesh_node {
     struct proxy *proxy; /* NULL: the test plays this side through mesh_backend() */
     char endpoints[MESH_ENDPOINTS_MAX][WEFT_ENDPOINT_MAX + 1];
     size_t endpoint_count;
+    bool is_lent; /* `space` is being read into */
+    uint8_t space[16384];
 };
 
 #define MESH_FLOWS_MAX 8192
@@ -110,6 +112,11 @@ void mesh_end_flow(struct mesh *mesh, uint64_t flow);
 void mesh_play_far_side(struct mesh *mesh);
 
 struct proxy_backend mesh_backend(struct mesh *mesh, int side);
+
+/* Writes as the backend of this context would have it written; how much was taken. A write that
+ * falls short is followed by a WRITABLE. */
+size_t mesh_write(void *ctx, uint64_t id, struct span bytes);
+size_t mesh_write_room(void *ctx, uint64_t id);
 
 /* How many streams somebody still holds. */
 size_t mesh_open_count(const struct mesh *mesh);

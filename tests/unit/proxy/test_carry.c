@@ -193,14 +193,14 @@ Test(proxy_carry, consumes_from_a_stream_only_what_the_socket_took) {
     while (written != before) { /* until no turn of the loop makes room any more */
         before = written;
         for (size_t taken = 1; taken > 0; written += taken) {
-            taken = far.write(far.ctx, 1, span_of(zeros, sizeof zeros));
+            taken = mesh_write(far.ctx, 1, span_of(zeros, sizeof zeros));
         }
         far.pump(far.ctx);
         for (int i = 0; i < 20; i++) {
             event_base_loop(scene.mesh->base, EVLOOP_NONBLOCK);
         }
     }
-    cr_expect_eq(far.write_room(far.ctx, 1), 0);
+    cr_expect_eq(mesh_write_room(far.ctx, 1), 0);
     cr_expect_lt(written, 64 * 1024 * 1024);
     app_free(client);
     scene_free(&scene);
@@ -219,7 +219,7 @@ Test(proxy_carry, a_stream_without_room_leaves_the_bytes_in_the_socket) {
     }
     cr_expect_leq(scene.mesh->pump_count, pumps + 2, "a full stream makes the loop spin");
     far.consume(far.ctx, 1, 100);
-    cr_expect_eq(far.write_room(far.ctx, 1), scene.mesh->buffer_bytes);
+    cr_expect_eq(mesh_write_room(far.ctx, 1), scene.mesh->buffer_bytes);
     far.pump(far.ctx);
     cr_expect_eq(scene.mesh->streams[0].pipe[0].len, scene.mesh->buffer_bytes);
     app_free(client);

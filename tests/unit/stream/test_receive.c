@@ -33,6 +33,12 @@ static struct stream setup(uint64_t seed, size_t window) {
     return stream;
 }
 
+static struct span first_of(const struct receive_side *receive) {
+    struct span first = {.data = NULL, .len = 0};
+    (void)receive_peek(receive, &first, 1);
+    return first;
+}
+
 static void check_list(const struct receive_side *receive) {
     uint64_t at = receive->consumed;
     uint64_t held = 0;
@@ -49,7 +55,7 @@ static void check_list(const struct receive_side *receive) {
 }
 
 static void read_some(struct stream *stream, uint64_t *read, size_t most) {
-    struct span bytes = receive_peek(&stream->receive);
+    struct span bytes = first_of(&stream->receive);
     size_t len = bytes.len < most ? bytes.len : most;
     cr_assert(len == 0 || memcmp(bytes.data, content + *read, len) == 0);
     (void)receive_consume(net.nodes[0].streams, stream, len, net.now);
@@ -129,7 +135,7 @@ Test(receive, keeps_large_parts_in_their_packet) {
     struct receive_result result;
     cr_assert_eq(receive_data(&stream.receive, &part, frame, &result), WEFT_OK);
     cr_assert_eq(frame->reference_count, 2);
-    cr_assert_eq(receive_peek(&stream.receive).data, frame->data);
+    cr_assert_eq(first_of(&stream.receive).data, frame->data);
     uint64_t read = 0;
     read_some(&stream, &read, 30000);
     cr_assert_eq(frame->reference_count, 1);

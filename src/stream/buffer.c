@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The send buffer: a list of blocks that bytes are read into straight from a socket.
+ *
+ *   head -> [ acked.. ] -> [ ..next.. ] -> tail [ ..end | room ]      spare [ lent, not yet in use
+ * ]
+ *
+ * Blocks grow as the reads fill them, so that a request costs one small block and a bulk stream few
+ * large reads; an idle stream, with all acknowledged, has none.
+ */
+#include "stream/buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+/* By appetite: what may go with an OPEN; a packet; as many as one read gains by. */
+static const uint32_t BLOCK_BYTES[] = {WIRE_OPEN_CREDIT, DATA_BYTES_MAX, 4 * DATA_BYTES_MAX};
+#define APPETITE_MAX 2
+#define COPIED_MIN 4096 /* small writes that follow each other share a block */
+#define KEPT_MIN                                                                                   \
+    1024 /* a block that a read left nearly empty is cut down to this or what it holds */
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t tail_room(const struct send_side *send) {
+    return send->tail == NULL ? 0 : send->tail->size - send->tail->len;
+}
+
+static size_t total_room(const struct streams *streams) {
+    uint64_t total = streams->config.send_bytes_total_max;
+    return streams->send_bytes >= total ? 0 : (size_t)(total - streams->send_bytes);
+}
+
+size_t buffer_room(const struct streams *streams, const struct send_side *send) {
+    uint64_t kept = send->end - send->acked;
+    size_t own_max = streams->config.send_bytes_max;
+    size_t own = kept >= own_max ? 0 : own_max - (size_t)kept;
+    return smaller(own, total_room(streams) + tail_room(send));
+}
+
+static struct send_chunk *chunk_new(struct streams *streams, size_t size) {
+    size = smaller(size, total_room(streams));
+    struct send_chunk *chunk = size == 0 ? NULL : malloc(sizeof *chunk + size);
+    if (chunk != NULL) {
+        *chunk = (struct send_chunk){.size = (uint32_t)size};
+        streams->send_bytes += size;
+    }
+    return chunk;
+}
+
+static void chunk_free(struct streams *streams, struct send_chunk *chunk) {
+    if (chunk != NULL) {
+        ASSERT(streams->send_bytes >= chunk->size);
+        streams->send_bytes -= chunk->size;
+        free(chunk);
+    }
+}
+
+static void chunk_append(struct send_side *send, struct send_chunk *chunk) {
+    chunk->start = send->end;
+    if (send->tail == NULL) {
+        send->head = chunk;
+    } else {
+        send->tail->next = chunk;
+    }
+    send->tail = chunk;
+}
+
+/* The block that the next bytes go to; NULL when out of memory. */
+static struct send_chunk *chunk_for_space(struct streams *streams, struct send_side *send) {
+    size_t wish = BLOCK_BYTES[send->appetite];
+    if (tail_room(send) >= wish / 2) {
+        return send->tail;
+    }
+    send->spare = chunk_new(streams, wish);
+    return send->spare != NULL || tail_room(send) == 0 ? send->spare : send->tail;
+}
+
+uint8_t *buffer_space(struct streams *streams, struct send_side *send, size_t *len) {
+    ASSERT(send->spare == NULL && send->offered == 0);
+    size_t room = buffer_room(streams, send);
+    struct send_chunk *chunk = room == 0 ? NULL : chunk_for_space(streams, send);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    send->offered = (uint32_t)smaller(room, chunk->size - chunk->len);
+    *len = send->offered;
+    return chunk->bytes + chunk->len;
+}
+
+/* Reads that fill what they are given deserve more; those that leave nearly all of it, less. */
+static void learn(struct send_side *send, size_t len) {
+    size_t wish = BLOCK_BYTES[send->appetite];
+    if (len == send->offered && len >= wish / 2 && send->appetite < APPETITE_MAX) {
+        send->appetite++;
+    } else if (len < wish / 16 && send->appetite > 0) {
+        send->appetite--;
+    }
+}
+
+/* Most reads of a request or an answer leave most of the block empty: what they hold until it is
+ * acknowledged should not cost 16 KiB. */
+static struct send_chunk *cut_down(struct streams *streams, struct send_chunk *chunk, size_t len) {
+    size_t size = len < KEPT_MIN ? KEPT_MIN : len;
+    if (size > chunk->size / 2) {
+        return chunk;
+    }
+    struct send_chunk *cut = realloc(chunk, sizeof *chunk + size);
+    if (cut == NULL) {
+        return chunk;
+    }
+    streams->send_bytes -= cut->size - size;
+    cut->size = (uint32_t)size;
+    return cut;
+}
+
+void buffer_written(struct streams *streams, struct send_side *send, size_t len) {
+    ASSERT(len <= send->offered);
+    struct send_chunk *spare = send->spare;
+    send->spare = NULL;
+    if (len == 0) {
+        chunk_free(streams, spare);
+        send->offered = 0;
+        return;
+    }
+    learn(send, len);
+    if (spare != NULL) {
+        chunk_append(send, cut_down(streams, spare, len));
+    }
+    send->tail->len += (uint32_t)len;
+    send->end += len;
+    send->offered = 0;
+}
+
+/* A block to copy `want` bytes to; behind a backlog, which will leave in full packets, a full one.
+ */
+static bool add_chunk(struct streams *streams, struct send_side *send, size_t want) {
+    bool is_first = send->tail == NULL && want < DATA_BYTES_MAX;
+    size_t least = want < COPIED_MIN ? COPIED_MIN : want;
+    struct send_chunk *chunk = chunk_new(streams, is_first ? least : DATA_BYTES_MAX);
+    if (chunk != NULL) {
+        chunk_append(send, chunk);
+    }
+    return chunk != NULL;
+}
+
+size_t buffer_write(struct streams *streams, struct send_side *send, struct span bytes) {
+    size_t room = smaller(buffer_room(streams, send), bytes.len);
+    size_t taken = 0;
+    while (taken < room) {
+        if (tail_room(send) == 0 && !add_chunk(streams, send, room - taken)) {
+            break;
+        }
+        size_t len = smaller(tail_room(send), room - taken);
+        memcpy(send->tail->bytes + send->tail->len, bytes.data + taken, len);
+        send->tail->len += (uint32_t)len;
+        send->end += len;
+        taken += len;
+    }
+    return taken;
+}
+
+void buffer_free_acked(struct streams *streams, struct send_side *send) {
+    while (send->head != NULL && send->head->start + send->head->len <= send->acked &&
+           (send->head != send->tail || send->acked == send->end)) {
+        struct send_chunk *chunk = send->head;
+        send->head = chunk->next;
+        if (send->cursor == chunk) {
+            send->cursor = NULL;
+        }
+        chunk_free(streams, chunk);
+    }
+    if (send->head == NULL) {
+        send->tail = NULL;
+    }
+}
+
+void buffer_fini(struct streams *streams, struct send_side *send) {
+    chunk_free(streams, send->spare);
+    while (send->head != NULL) {
+        struct send_chunk *chunk = send->head;
+        send->head = chunk->next;
+        chunk_free(streams, chunk);
+    }
+    send->spare = NULL;
+    send->tail = NULL;
+    send->cursor = NULL;
+    send->offered = 0;
+}
