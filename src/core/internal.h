@@ -61,6 +61,7 @@
 #define PUBLISH_GAP (30 * NS_PER_MS)
 #define PUBLISH_GAP_GROWTH 4
 #define PUBLISH_GAP_MAX (2 * NS_PER_S)
+#define PUBLISH_GAP_FALLEN (500 * NS_PER_MS) /* at most, after most links were lost at once */
 #define PUBLISH_GAP_NEEDED (120 * NS_PER_MS) /* at most, while somebody is reached by us alone */
 #define PUBLISH_QUIET (4 * NS_PER_S)
 

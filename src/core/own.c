@@ -121,6 +121,9 @@ static weft_ns change_due(struct core *core, enum own_change change) {
     }
     bool is_quiet = time_since(core->published_at, core->now) >= PUBLISH_QUIET;
     weft_ns gap = is_quiet ? PUBLISH_GAP : core->publish_gap;
+    if (dialer_is_hurried(core->dialer, core->now)) {
+        gap = time_min(gap, PUBLISH_GAP_FALLEN);
+    }
     if (change == OWN_NEEDED) {
         return time_after(core->published_at, time_min(gap, PUBLISH_GAP_NEEDED));
     }

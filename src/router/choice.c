@@ -17,6 +17,9 @@
  * others dial too, and a mesh that forms at once would else make twice the links it wants and trim
  * them again. Links of one turn are told together. */
 #define UNHURRIED_NS (2 * NS_PER_S)
+/* A node that lost most of its links at once has lost them for good, and others too: it waits only
+ * until what it dialled is up. */
+#define HURRIED_NS (200 * NS_PER_MS)
 
 static size_t attempt_count(const struct dialer *dialer) {
     size_t count = 0;
@@ -153,17 +156,18 @@ static struct offer candidates_offer(struct dialer *dialer, const struct router 
 static bool is_in_turn(struct dialer *dialer, weft_ns now, weft_ns *next) {
     size_t total = router_links_degree(&dialer->links) + attempt_count(dialer);
     size_t degree = dialer->config.degree;
+    weft_ns turn = dialer_is_hurried(dialer, now) ? HURRIED_NS : UNHURRIED_NS;
     if (2 * total < degree) {
-        dialer->unhurried_at = time_after(now, rng_jitter(&dialer->rng, UNHURRIED_NS));
+        dialer->turn_at = time_after(now, rng_jitter(&dialer->rng, turn));
         dialer->turn_left = 0;
         return true;
     }
-    if (dialer->turn_left == 0 && now >= dialer->unhurried_at) {
-        dialer->unhurried_at = time_after(now, rng_jitter(&dialer->rng, UNHURRIED_NS));
+    if (dialer->turn_left == 0 && now >= dialer->turn_at) {
+        dialer->turn_at = time_after(now, rng_jitter(&dialer->rng, turn));
         dialer->turn_left = total < degree ? (degree - total + 1) / 2 : 1;
     }
     if (dialer->turn_left == 0) {
-        *next = time_min(*next, dialer->unhurried_at);
+        *next = time_min(*next, dialer->turn_at);
         return false;
     }
     dialer->turn_left--;

@@ -12,9 +12,16 @@
 #include "base/time.h"
 #include "router/dialer_state.h"
 
+/* How fast to dial. */
+struct pace {
+    size_t dials_max; /* under way */
+    uint64_t burst;
+    uint64_t rate; /* a second */
+};
 /* Eight at once, which fills a node's degree, and 12 a second after: at most 20 in any second. */
-#define DIAL_BURST 8
-#define DIAL_RATE 12
+static const struct pace pace_usual = {.dials_max = 4, .burst = 8, .rate = 12};
+/* Who lost most links at once finds most candidates dead, as many as it has, 120 within 3 s. */
+static const struct pace pace_hurried = {.dials_max = DIALER_DIALS_MAX, .burst = 16, .rate = 40};
 /* Newcomers that are let in above links_max before as many links are trimmed. */
 #define OVERFLOW_MAX 8
 #define TRIM_AGE_NS (5 * NS_PER_S)
@@ -25,6 +32,13 @@
  * them is named, more than half of all that the mesh hears. */
 #define CROWD_TRIM_AGE_NS NS_PER_S
 #define CROWD_TRIMS 32
+/* Links lost within so long are lost at once: an end is seen as fast as the news of it crosses. */
+#define FALL_NS NS_PER_S
+/* One lost link is one bad peer; so many, and a quarter of all, are a fall. */
+#define FALL_LINKS_MIN 2
+/* How long a node whose links fell away dials without waiting for the others: within 3 s all
+ * should be settled again (A4). */
+#define HURRY_NS (3 * NS_PER_S)
 /* The graph changes without anybody telling us: look again. */
 #define RECHECK_NS NS_PER_S
 
@@ -137,10 +151,18 @@ static struct target *attempt_end(struct dialer *dialer, uint64_t token) {
     return NULL;
 }
 
+/* A turn is about links, and this dial made none. Seeds have no turns. */
+static void turn_return(struct dialer *dialer, const struct target *target) {
+    if (!target->is_seed && dialer->turn_left < dialer->config.degree) {
+        dialer->turn_left++;
+    }
+}
+
 void dialer_failed(struct dialer *dialer, uint64_t token, const char *why, weft_ns now) {
     struct target *target = attempt_end(dialer, token);
     if (target != NULL) {
         target_fail(target, why, &dialer->rng, now);
+        turn_return(dialer, target);
     }
     dialer_wake(dialer);
 }
@@ -188,6 +210,20 @@ static void target_settle(struct dialer *dialer, struct target *target,
     }
 }
 
+/* Notes whether most links go at once: then it is the mesh that fell, and not one peer. */
+static void fall_note(struct dialer *dialer, weft_ns now) {
+    size_t left = router_links_degree(&dialer->links);
+    if (dialer->fall_from == 0 || time_since(dialer->fall_at, now) > FALL_NS) {
+        dialer->fall_at = now;
+        dialer->fall_from = left + 1;
+    }
+    size_t lost = dialer->fall_from > left ? dialer->fall_from - left : 0;
+    if (lost >= FALL_LINKS_MIN && 4 * lost >= dialer->fall_from) {
+        dialer->hurry_until = time_after(now, HURRY_NS);
+        dialer->turn_at = time_min(dialer->turn_at, now);
+    }
+}
+
 void dialer_link_down(struct dialer *dialer, struct link_id link, bool is_deliberate, weft_ns now) {
     struct router_link down;
     if (!router_links_remove(&dialer->links, link, &down)) {
@@ -196,6 +232,9 @@ void dialer_link_down(struct dialer *dialer, struct link_id link, bool is_delibe
     dialer_wake(dialer);
     if (router_links_has_peer(&dialer->links, &down.peer)) {
         return; /* one of two links to one peer: nothing is missing */
+    }
+    if (!is_deliberate) {
+        fall_note(dialer, now);
     }
     struct target *learned = candidates_find(&dialer->candidates, &down.peer);
     if (learned != NULL) {
@@ -209,6 +248,10 @@ void dialer_link_down(struct dialer *dialer, struct link_id link, bool is_delibe
     }
 }
 
+bool dialer_is_hurried(const struct dialer *dialer, weft_ns now) {
+    return now < dialer->hurry_until;
+}
+
 void dialer_cost(struct dialer *dialer, struct link_id link, uint32_t cost_us) {
     struct router_link *at = router_links_find(&dialer->links, link);
     if (at != NULL) {
@@ -216,18 +259,30 @@ void dialer_cost(struct dialer *dialer, struct link_id link, uint32_t cost_us) {
     }
 }
 
+/* As many as are borne: one more, and some are trimmed. */
+static bool is_full(const struct dialer *dialer, size_t count) {
+    return dialer->config.may_discover && count >= (size_t)dialer->config.degree + DIALER_SLACK;
+}
+
 bool dialer_admit(struct dialer *dialer, const struct router *router,
                   const struct weft_peer_id *peer) {
     size_t count = router_links_degree(&dialer->links);
-    if (count < dialer->config.links_max || router_links_has_peer(&dialer->links, peer)) {
+    if (router_links_has_peer(&dialer->links, peer)) {
+        return true;
+    }
+    if (is_full(dialer, count) && router_reaches(router, peer) &&
+        2 * router_degree(router, peer) >= dialer->config.degree) {
+        return false;
+    }
+    if (count < dialer->config.links_max) {
         return true;
     }
     bool is_newcomer = router_degree(router, peer) == 0;
     return is_newcomer && count < (size_t)dialer->config.links_max + OVERFLOW_MAX;
 }
 
-static struct attempt *attempt_free(struct dialer *dialer) {
-    for (size_t i = 0; i < DIALER_DIALS_MAX; i++) {
+static struct attempt *attempt_free(struct dialer *dialer, const struct pace *pace) {
+    for (size_t i = 0; i < pace->dials_max; i++) {
         if (dialer->attempts[i].token == 0) {
             return &dialer->attempts[i];
         }
@@ -249,8 +304,8 @@ static void dial_start(struct dialer *dialer, struct attempt *attempt, struct ta
 }
 
 /* When the bucket holds a token; its own rule turned round. */
-static weft_ns bucket_ready_at(const struct bucket *bucket) {
-    weft_ns depth = (DIAL_BURST - 1) * NS_PER_S / DIAL_RATE;
+static weft_ns bucket_ready_at(const struct bucket *bucket, const struct pace *pace) {
+    weft_ns depth = (pace->burst - 1) * NS_PER_S / pace->rate;
     return bucket->ready > depth ? bucket->ready - depth : 0;
 }
 
@@ -259,15 +314,16 @@ bool dialer_next_dial(struct dialer *dialer, const struct router *router, weft_n
     if (now < dialer->dial_check_at) {
         return false;
     }
-    struct attempt *attempt = attempt_free(dialer);
+    const struct pace *pace = dialer_is_hurried(dialer, now) ? &pace_hurried : &pace_usual;
+    struct attempt *attempt = attempt_free(dialer, pace);
     weft_ns next = time_after(now, RECHECK_NS);
-    weft_ns ready_at = bucket_ready_at(&dialer->bucket);
+    weft_ns ready_at = bucket_ready_at(&dialer->bucket, pace);
     if (attempt == NULL || ready_at > now) {
         dialer->dial_check_at = attempt == NULL ? next : ready_at;
         return false;
     }
     struct target *target = dialer_choose(dialer, router, now, &next);
-    if (target == NULL || !bucket_take(&dialer->bucket, 1, DIAL_RATE, DIAL_BURST, now)) {
+    if (target == NULL || !bucket_take(&dialer->bucket, 1, pace->rate, pace->burst, now)) {
         dialer->dial_check_at = next;
         return false;
     }

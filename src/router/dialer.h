@@ -12,7 +12,12 @@
  *
  * Back-off: 250 ms doubling to 30 s, with jitter, reset when a link has lived 10 s. A seed is never
  * given up; a learned address is forgotten with its peer's record.
- * Bounds: candidates_max addresses; at most 4 dials under way; at most 20 dials a second; among
+ * While a mesh forms, half the degree is dialled at once and the rest in turns of 2 s, for the
+ * others dial too. A node that lost several links at once, a quarter of what it had, is in another
+ * case: others did too, and the mesh hangs together by what is left. For 3 s its turns are short.
+ *
+ * Bounds: candidates_max addresses; at most 4 dials under way; at most 20 dials a second, and
+ * for 3 s after such a fall 8 under way, 16 at once and 40 a second after; among
  * learned candidates at most 2 links per IPv4 /24 or IPv6 /48 unless configured or local (loopback,
  * private): a cap against sybils (T19). Learned addresses that are not literals are left out.
  *
@@ -78,8 +83,13 @@ void dialer_link_down(struct dialer *dialer, struct link_id link, bool is_delibe
 /* How far a linked peer is; favours near ones when trimming. */
 void dialer_cost(struct dialer *dialer, struct link_id link, uint32_t cost_us);
 
-/* Whether a link that `peer` dialled may stay: below links_max always; at it, a newcomer (one that
- * has no other two-way link in the graph) is admitted, and the most dispensable link is trimmed. */
+/* Whether most links were lost at once, seconds ago: the mesh fell, and all make new links now. */
+bool dialer_is_hurried(const struct dialer *dialer, weft_ns now);
+
+/* Whether a link that `peer` dialled may stay. Not, with discovery on, if we have as many as are
+ * borne and the peer has half of its own without us: it finds another. Below links_max otherwise
+ * always; at it, a newcomer (one that has no other two-way link in the graph) is admitted, and the
+ * most dispensable link is trimmed. */
 bool dialer_admit(struct dialer *dialer, const struct router *router,
                   const struct weft_peer_id *peer);
 

@@ -10,7 +10,7 @@
 #include "router/candidates.h"
 #include "router/dialer.h"
 
-#define DIALER_DIALS_MAX 4
+#define DIALER_DIALS_MAX 8
 /* Links beyond the degree that are borne before trimming down to it. */
 #define DIALER_SLACK 4
 
@@ -30,10 +30,13 @@ struct dialer {
     struct bucket bucket;
     weft_ns dial_check_at;
     weft_ns trim_check_at;
-    weft_ns probe_at;     /* 0 before the first question */
-    weft_ns unhurried_at; /* when the next links of the second half may be dialled */
-    size_t turn_left;     /* how many of them still in this turn */
-    size_t trim_run;      /* links trimmed without a pause */
+    weft_ns probe_at;    /* 0 before the first question */
+    weft_ns turn_at;     /* when the next links of the second half may be dialled */
+    weft_ns fall_at;     /* when links began to be lost that were all lost within FALL_NS */
+    size_t fall_from;    /* how many there were before */
+    weft_ns hurry_until; /* most links were lost in an instant: turns are short */
+    size_t turn_left;    /* how many of them still in this turn */
+    size_t trim_run;     /* links trimmed without a pause */
     bool is_trimming;
 };
 

@@ -170,6 +170,80 @@ Test(dialer, dials_half_its_degree_at_once_and_the_rest_unhurried) {
     fixture_fini(&f);
 }
 
+/* Takes a dial and has it answered; when. */
+static weft_ns dial_answered(struct fixture *f) {
+    struct dial dial;
+    cr_assert(fixture_wait_dial(f, &dial));
+    cr_assert(dial.is_peer_known);
+    struct link_id link = {.value = ++f->link_last};
+    dialer_link_up(f->dialer, link, &dial.peer, dial.token, f->now);
+    return f->now;
+}
+
+/* Eight links to peers that nobody can dial, which have lasted, and candidates enough. */
+static void settled_init(struct fixture *f, struct link_id links[8]) {
+    fixture_init(f, true);
+    for (uint64_t i = 0; i < 8; i++) {
+        links[i] = fixture_link_up(f, 101 + i, 0);
+    }
+    f->now += 60 * NS_PER_S;
+    for (uint64_t i = 1; i <= 30; i++) {
+        fixture_learn_apart(f, i);
+    }
+}
+
+Test(dialer, who_lost_most_links_at_once_has_new_ones_within_two_seconds) {
+    struct fixture f;
+    struct link_id links[8];
+    struct dial dial;
+    settled_init(&f, links);
+    for (size_t i = 0; i < 6; i++) {
+        f.now += 50 * NS_PER_MS;
+        dialer_link_down(f.dialer, links[i], false, f.now);
+    }
+    weft_ns fell = f.now;
+    cr_expect(dialer_is_hurried(f.dialer, f.now));
+    for (size_t i = 0; i < 6; i++) {
+        cr_expect_leq(dial_answered(&f) - fell, 2 * NS_PER_S, "dial %zu", i);
+    }
+    cr_expect_not(fixture_next(&f, &dial), "and no more than it wants");
+    f.now += 3 * NS_PER_S;
+    cr_expect_not(dialer_is_hurried(f.dialer, f.now));
+    fixture_fini(&f);
+}
+
+Test(dialer, who_loses_links_one_by_one_or_on_purpose_is_in_no_hurry) {
+    struct fixture f;
+    struct link_id links[8];
+    settled_init(&f, links);
+    for (size_t i = 0; i < 6; i++) {
+        f.now += 1100 * NS_PER_MS;
+        dialer_link_down(f.dialer, links[i], false, f.now);
+        cr_expect_not(dialer_is_hurried(f.dialer, f.now));
+    }
+    fixture_fini(&f);
+    settled_init(&f, links);
+    for (size_t i = 0; i < 6; i++) {
+        dialer_link_down(f.dialer, links[i], true, f.now);
+        cr_expect_not(dialer_is_hurried(f.dialer, f.now));
+    }
+    fixture_fini(&f);
+}
+
+Test(dialer, a_dial_that_failed_does_not_use_up_a_turn) {
+    struct fixture f;
+    struct link_id links[8];
+    struct dial dial;
+    settled_init(&f, links);
+    dialer_link_down(f.dialer, links[0], false, f.now);
+    cr_assert(fixture_wait_dial(&f, &dial));
+    weft_ns dialled = f.now;
+    dialer_failed(f.dialer, dial.token, "refused", f.now);
+    cr_assert(fixture_wait_dial(&f, &dial));
+    cr_expect_leq(f.now - dialled, 100 * NS_PER_MS);
+    fixture_fini(&f);
+}
+
 Test(dialer, tries_each_address_of_a_peer_before_it_backs_off) {
     struct fixture f;
     struct dial dial;

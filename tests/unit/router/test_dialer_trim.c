@@ -29,6 +29,34 @@ Test(dialer_trim, admits_beyond_the_bound_newcomers_only_and_few) {
     fixture_fini(&f);
 }
 
+Test(dialer_trim, admits_above_what_is_borne_only_who_lacks_links) {
+    struct fixture f;
+    fixture_init(&f, true);
+    fixture_ring(&f, 20);
+    struct weft_peer_id well_off = graph_id(3);
+    struct weft_peer_id stranger = graph_id(500);
+    for (uint64_t i = 1; i <= 12; i++) {
+        cr_expect(dialer_admit(f.dialer, f.router, &well_off), "at %u", (unsigned)i);
+        fixture_link_up(&f, 1000 + i, 0);
+    }
+    cr_expect_not(dialer_admit(f.dialer, f.router, &well_off), "nine others link to it");
+    cr_expect(dialer_admit(f.dialer, f.router, &stranger));
+    fixture_fini(&f);
+}
+
+Test(dialer_trim, without_discovery_admits_up_to_the_bound) {
+    struct fixture f;
+    fixture_init(&f, false);
+    fixture_ring(&f, 20);
+    struct weft_peer_id well_off = graph_id(3);
+    for (uint64_t i = 1; i <= 64; i++) {
+        cr_expect(dialer_admit(f.dialer, f.router, &well_off));
+        fixture_link_up(&f, 1000 + i, 0);
+    }
+    cr_expect_not(dialer_admit(f.dialer, f.router, &well_off));
+    fixture_fini(&f);
+}
+
 static bool trim(struct fixture *f, struct link_id *out) {
     return dialer_next_trim(f->dialer, f->router, f->now, out);
 }
