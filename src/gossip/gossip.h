@@ -24,9 +24,10 @@
  * from ours for 300 ms with nothing pending either way; with a random one every 60 s. Of two ends
  * the one with the smaller id begins, the other 700 ms later if that one has not. At most 4 links
  * at a time are given everything they lack; the others get 256 records a round, which is enough to
- * find other neighbours. A node with more than 24 links, through which many join, gives all it has
- * to one a second and to the others a sample of 64 records, whose owners can tell the rest; and of
- * what others publish its neighbours together push about 12 copies to it. A reconciliation counts
+ * find other neighbours. A node with more than 24 links, through which many
+ * join, gives all it has to two, then to one in five seconds, and to the others a sample of 16
+ * records, whose owners can tell the rest; it pushes to six neighbours, and of what others publish
+ * its neighbours together push about four copies to it. A reconciliation counts
  * as running until digests agree or for 5 s after the last SYNC frame: while it does, an older
  * version that comes is answered with ours, and of the records taken only the first 64, or a
  * quarter of what we hold, are pushed on (a newcomer must not tell the mesh what the mesh told it).

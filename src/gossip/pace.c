@@ -6,8 +6,8 @@
 #include "gossip/internal.h"
 
 /* Of each record a crowded node hears from so many neighbours on average, and from none once in
- * e^12: then a reconciliation finds it. */
-#define CROWD_COPIES 12
+ * e^4: then a reconciliation finds it. */
+#define CROWD_COPIES 4
 /* How many links neighbours have is asked so often. */
 #define DEGREES_NS (2 * NS_PER_S)
 

@@ -19,10 +19,12 @@
 
 /* Of a larger set than this a crowded node gives each newcomer a sample of that many records ... */
 #define SAMPLE_OF 256
-#define SAMPLE_RECORDS 64
-/* ... and complete states at this rate: thousands that join through one seed tell each other. */
+#define SAMPLE_RECORDS 16
+/* ... and complete states at this rate, one in five seconds and two at once: thousands that join
+ * through one seed tell each other. */
+#define CROWD_BULK_COST 5
 #define CROWD_BULK_RATE 1
-#define CROWD_BULK_BURST 4
+#define CROWD_BULK_BURST 10
 
 bool reconcile_is_running(const struct gossip_link *link, weft_ns now) {
     return link->sync_until > now;
@@ -181,7 +183,7 @@ static void give(void *ctx, struct record *record) {
 static bool must_sample(const struct gossip *gossip, weft_ns now) {
     struct bucket bulks = gossip->bulks;
     return gossip->link_count > CROWD_LINKS && recordset_live_count(gossip->set) > SAMPLE_OF &&
-           !bucket_take(&bulks, 1, CROWD_BULK_RATE, CROWD_BULK_BURST, now);
+           !bucket_take(&bulks, CROWD_BULK_COST, CROWD_BULK_RATE, CROWD_BULK_BURST, now);
 }
 
 /* Gives the sample, or accounts for a complete state. */
@@ -192,7 +194,7 @@ static void giving_end(struct giving *giving, weft_ns now) {
         (void)spread_pend(gossip, giving->link, giving->slots[i], PEND_BULK);
     }
     if (!giving->is_sample && giving->seen > SAMPLE_RECORDS) {
-        (void)bucket_take(&gossip->bulks, 1, CROWD_BULK_RATE, CROWD_BULK_BURST, now);
+        (void)bucket_take(&gossip->bulks, CROWD_BULK_COST, CROWD_BULK_RATE, CROWD_BULK_BURST, now);
     }
 }
 

@@ -8,7 +8,8 @@
 
 #include "base/check.h"
 
-#define FAN_OUT_MIN 4 /* in a mesh of one or two, and while it forms */
+#define FAN_OUT_MIN 4   /* in a mesh of one or two, and while it forms */
+#define FAN_OUT_CROWD 6 /* of a node through which many join: they have others, or soon will */
 
 /* min(2 log2(n), ...) rounded up, of the owners we know to be live or our neighbours, if more. */
 static size_t fan_out(const struct gossip *gossip) {
@@ -18,7 +19,9 @@ static size_t fan_out(const struct gossip *gossip) {
     while (((size_t)1 << bits) < peers) {
         bits++;
     }
-    return 2 * bits > FAN_OUT_MIN ? 2 * bits : FAN_OUT_MIN;
+    size_t wanted = 2 * bits > FAN_OUT_MIN ? 2 * bits : FAN_OUT_MIN;
+    bool is_crowded = gossip->link_count > CROWD_LINKS && wanted > FAN_OUT_CROWD;
+    return is_crowded ? FAN_OUT_CROWD : wanted;
 }
 
 /* Weighs the candidates; returns how many there are. */
