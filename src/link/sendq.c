@@ -245,7 +245,7 @@ static bool is_datagram(const struct frame *frame) {
 
 /* Whether a datagram would wait so long that it is better lost now. */
 static bool is_late(struct sendq *queue, uint32_t label, size_t bytes, weft_ns now) {
-    if (queue->bytes[WIRE_CLASS_STREAM] + bytes > SENDQ_DATAGRAM_BYTES_MAX) {
+    if (queue->datagram_bytes + bytes > SENDQ_DATAGRAM_BYTES_MAX) {
         return true;
     }
     uint32_t index = queue->buckets == NULL ? NONE : flow_find(queue, label);
@@ -311,6 +311,7 @@ enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame 
     list_append(queue, list, index);
     queue->bytes[class] += bytes + SENDQ_ITEM_BYTES;
     queue->frame_bytes += frame->len;
+    queue->datagram_bytes += is_datagram(frame) ? bytes : 0;
     queue->count++;
     return WEFT_OK;
 }
@@ -340,6 +341,7 @@ static struct sendq_item take(struct sendq *queue, enum wire_class class, weft_n
                                                         : list_take(queue, &queue->fifo[class]);
     queue->bytes[class] -= item_bytes(&item) + SENDQ_ITEM_BYTES;
     queue->frame_bytes -= item.frame->len;
+    queue->datagram_bytes -= is_datagram(item.frame) ? item_bytes(&item) : 0;
     queue->count--;
     return item;
 }

@@ -12,8 +12,8 @@
  * in FQ-CoDel (RFC 8290), so that a thin flow is not blamed for a fat one's queue.
  *
  * Datagrams (WIRE_CARRIER_DATAGRAM) stand in the round too but have little use for a long queue:
- * one is refused where its flow has 256 KiB or has waited 100 ms, and where it would take more than
- * half of the class.
+ * one is refused where its flow has 1 MiB or has waited 100 ms, and where all datagrams together
+ * would take more than half of the class.
  *
  * Bounds in bytes per class; every item is charged SENDQ_ITEM_BYTES more than its frames, so that
  * tiny frames are bounded in memory too. At the bound a push is refused. All storage is one pool
@@ -34,7 +34,7 @@
 #define SENDQ_FLOWS_MAX 1024 /* beyond, flows share: bounds the pool at 48 KiB */
 #define SENDQ_TARGET ((weft_ns)5000000)                       /* CoDel's 5 ms */
 #define SENDQ_DATAGRAM_BYTES_MAX (SENDQ_STREAM_BYTES_MAX / 2) /* streams always have the rest */
-#define SENDQ_DATAGRAM_FLOW_BYTES_MAX ((size_t)256 * 1024)    /* 20 ms at 100 Mbit/s */
+#define SENDQ_DATAGRAM_FLOW_BYTES_MAX ((size_t)1 << 20)       /* 100 ms at 80 Mbit/s */
 #define SENDQ_DATAGRAM_WAIT_MAX ((weft_ns)100000000) /* of the flow's first: it gets too little */
 #define SENDQ_INTERVAL ((weft_ns)100000000)          /* CoDel's 100 ms: a long round trip */
 
@@ -66,7 +66,8 @@ struct sendq {
     struct sendq_list fifo[2]; /* control, message: items */
     struct sendq_list round;   /* flows that have something to send */
     size_t bytes[WIRE_CLASS_COUNT];
-    size_t frame_bytes; /* of all items without payloads: what records must hold */
+    size_t datagram_bytes; /* of those among them that are datagrams */
+    size_t frame_bytes;    /* of all items without payloads: what records must hold */
     size_t count;
 };
 
