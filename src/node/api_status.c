@@ -95,12 +95,12 @@ static json_t *datagrams_of(const struct core_status *status) {
                      (json_int_t)counters->received, "dropped", (json_int_t)counters->dropped);
 }
 
-static json_t *dropped_of(const struct core_status *status) {
-    return json_pack("{s:I,s:I,s:I,s:I}", "no_route",
-                     (json_int_t)status->frames_dropped[CORE_DROP_NO_ROUTE], "no_hops",
-                     (json_int_t)status->frames_dropped[CORE_DROP_NO_HOPS], "no_room",
-                     (json_int_t)status->frames_dropped[CORE_DROP_NO_ROOM], "memory",
-                     (json_int_t)status->frames_dropped[CORE_DROP_MEMORY]);
+static json_t *dropped_of(const struct node *node, const struct core_status *status) {
+    uint64_t no_room = status->frames_dropped[CORE_DROP_NO_ROOM] + node->frames_refused;
+    return json_pack(
+        "{s:I,s:I,s:I,s:I}", "no_route", (json_int_t)status->frames_dropped[CORE_DROP_NO_ROUTE],
+        "no_hops", (json_int_t)status->frames_dropped[CORE_DROP_NO_HOPS], "no_room",
+        (json_int_t)no_room, "memory", (json_int_t)status->frames_dropped[CORE_DROP_MEMORY]);
 }
 
 static json_t *identity_of(struct node *node, const struct core_status *status) {
@@ -128,7 +128,7 @@ void api_get_status(const struct api_request *request) {
         request->control->path, "state", node->is_ephemeral ? NULL : node->config.state, "sandbox",
         node->sandbox[0] != '\0' ? node->sandbox : NULL, "degree", (json_int_t)node->config.degree,
         "problems", problems_of(node), "culprits", culprits_of(node), "forwarded",
-        (json_int_t)status.frames_forwarded, "dropped", dropped_of(&status), "connections",
+        (json_int_t)status.frames_forwarded, "dropped", dropped_of(node, &status), "connections",
         (json_int_t)proxy_connection_count(node->proxy));
     if (json_object_update(answer, rest) != 0 || json_object_update(answer, more) != 0) {
         json_decref(answer);

@@ -182,8 +182,9 @@ struct node {
     size_t address_count;
 
     uint64_t link_next;
-    struct map *links;    /* link id -> struct tcp, as long as the core may name it */
-    struct timers timers; /* of struct tcp */
+    struct map *links;       /* link id -> struct tcp, as long as the core may name it */
+    struct timers timers;    /* of struct tcp */
+    uint64_t frames_refused; /* by links whose queues were full for them */
     size_t tcp_count;
     struct tcp *dirty;
     struct tcp *dead;

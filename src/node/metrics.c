@@ -92,13 +92,16 @@ static void add_host(struct evbuffer *out, struct node *node) {
     ADD(out, metrics);
 }
 
-static void add_drops(struct evbuffer *out, const struct core_status *status) {
+static void add_drops(struct evbuffer *out, const struct node *node,
+                      const struct core_status *status) {
     static const char *const reasons[] = {"no_route", "no_hops", "no_room", "memory"};
     (void)evbuffer_add_printf(out, "# HELP weft_frames_dropped_total Frames dropped.\n"
                                    "# TYPE weft_frames_dropped_total counter\n");
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        uint64_t refused = i == CORE_DROP_NO_ROOM ? node->frames_refused : 0;
+        uint64_t dropped = status->frames_dropped[i] + refused;
         (void)evbuffer_add_printf(out, "weft_frames_dropped_total{reason=\"%s\"} %llu\n",
-                                  reasons[i], (unsigned long long)status->frames_dropped[i]);
+                                  reasons[i], (unsigned long long)dropped);
     }
 }
 
@@ -114,7 +117,7 @@ void api_get_metrics(const struct api_request *request) {
     add_streams(out, &status.streams);
     add_datagrams(out, &status.datagrams);
     add_host(out, request->node);
-    add_drops(out, &status);
+    add_drops(out, request->node, &status);
     (void)evhttp_add_header(evhttp_request_get_output_headers(request->http), "Content-Type",
                             "text/plain; version=0.0.4");
     evhttp_send_reply(request->http, HTTP_OK, NULL, out);

@@ -18,8 +18,9 @@ static void perform_send(struct node *node, struct action *action) {
         tcp_close(tcp, WIRE_CLOSE_SLOW, "you do not read");
         return;
     }
-    /* Else a refusal is the link's to count: the core was told the room and kept to it, or lost a
-     * race. */
+    /* Else the core was told the room and kept to it, or lost a race, or it is a datagram that
+     * would have to wait. */
+    node->frames_refused += err == WEFT_ERR_FULL ? 1 : 0;
     tcp_mark_dirty(tcp);
 }
 
