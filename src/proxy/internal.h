@@ -29,9 +29,9 @@ struct udp_flow;
 /* Endpoints of one service that are tried: more than a node has instances of it. */
 #define PROXY_ENDPOINTS_MAX 16
 
-/* Flows of datagrams in the tables: the mesh bounds those that live; twice as many, since it tells
- * a little later of those that ended. */
-#define PROXY_FLOWS_MAX 65536
+/* Flows of datagrams in the tables: twice what the mesh may be configured to keep alive, since it
+ * tells a little later of those that ended. */
+#define PROXY_FLOWS_MAX 131072
 
 /* Flows in order of use, idle longest first. */
 struct udp_list {

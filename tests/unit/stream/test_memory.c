@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "harness.h"
+#include "stream/datagrams.h"
 #include "support/failing_alloc.h"
 
 static struct net net;
@@ -50,4 +51,50 @@ Test(memory, each_failure_is_survived) {
         nth++;
     }
     cr_assert_gt(nth, 40);
+}
+
+static size_t take_datagrams(unsigned index) {
+    struct datagram_event event;
+    size_t count = 0;
+    while (datagrams_next_event(net.nodes[index].streams, &event)) {
+        count += event.kind == DATAGRAM_EVENT_DATA ? 1 : 0;
+        frame_unref(event.payload);
+    }
+    return count;
+}
+
+/* Sends with the nth allocation failing, then once more without; whether one failed. */
+static bool send_with_failure(uint64_t nth) {
+    const struct datagram_service service = {span_of_text("default"), span_of_text("dns")};
+    const struct identity *peer = &net.nodes[1].identity;
+    struct flow_id flow = {0};
+    net_init(&net, 3, 2);
+    failing_alloc_arm(nth);
+    for (size_t i = 0; i < 3; i++) {
+        if (datagrams_open(net.nodes[0].streams, &peer->id, &peer->key, &service, net.now, &flow) ==
+            WEFT_OK) {
+            datagrams_send(net.nodes[0].streams, flow, span_of_text("question"), net.now);
+        }
+        net_run(&net, net.now + 20 * NS_PER_MS);
+        (void)take_datagrams(1);
+    }
+    bool has_failed = failing_alloc_disarm();
+    net_run(&net, net.now + 10 * NS_PER_S);
+    (void)take_datagrams(1);
+    cr_assert_eq(
+        datagrams_open(net.nodes[0].streams, &peer->id, &peer->key, &service, net.now, &flow),
+        WEFT_OK);
+    datagrams_send(net.nodes[0].streams, flow, span_of_text("question"), net.now);
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_eq(take_datagrams(1), 1, "allocation %llu", (unsigned long long)nth);
+    net_fini(&net);
+    return has_failed;
+}
+
+Test(memory, datagrams_are_lost_when_it_is_short_and_flows_work_again) {
+    uint64_t nth = 1;
+    while (send_with_failure(nth)) {
+        nth++;
+    }
+    cr_assert_gt(nth, 20);
 }
