@@ -17,6 +17,7 @@
  *   broadcast SEQUENCE INCARNATION CHANNEL PAYLOAD [SEED]     body HEX: signed
  *   phantoms COUNT MS BATCH                     peer records of invented nodes: sent COUNT
  *   opens COUNT MS SERVICE                      streams opened and reset at once: sent COUNT
+ *   flows COUNT MS SERVICE                      flows of one datagram each: sent COUNT
  *   knock HOST PORT PREFIX MS                   connections with garbage, from PREFIX.1 to .250
  *   hangup
  */
@@ -28,12 +29,13 @@
 #include <unistd.h>
 
 #include "hostile/insider.h"
-#include "stream/streams.h"
+#include "stream/datagrams.h"
 
 #define WORDS_MAX 9
 #define LINE_MAX_BYTES ((size_t)1 << 20)
 #define OPEN_AT_ONCE 64
 #define CALM_TURNS 20
+#define FLOWS_MAX 1000000
 #define CALM_MS 50
 
 struct attacker {
@@ -334,6 +336,7 @@ static bool streams_ready(struct attacker *attacker, struct span secret) {
     config.psk = attacker->session_psk;
     config.incarnation = 1;
     config.instance = 7;
+    config.flows_max = FLOWS_MAX; /* so that none of ours is ended */
     attacker->insider.on_frame = hear_packet;
     attacker->insider.ctx = attacker;
     return streams_new(&config, &attacker->streams) == WEFT_OK;
@@ -414,6 +417,47 @@ static void do_opens(struct attacker *attacker) {
     (void)printf("sent %llu\n", (unsigned long long)sent);
 }
 
+static uint64_t flow_some(struct attacker *attacker, const struct datagram_service *service) {
+    struct insider *insider = &attacker->insider;
+    struct datagram_event event;
+    struct flow_id flow;
+    uint64_t count = 0;
+    while (count < OPEN_AT_ONCE &&
+           datagrams_open(attacker->streams, &insider->victim, &insider->victim_key, service,
+                          insider_now(), &flow) == WEFT_OK) {
+        datagrams_send(attacker->streams, flow, span_of_text("x"), insider_now());
+        count++;
+    }
+    streams_pump(attacker);
+    while (datagrams_next_event(attacker->streams, &event)) {
+        frame_unref(event.payload);
+    }
+    return count;
+}
+
+/* flows COUNT MS SERVICE SECRET */
+static void do_flows(struct attacker *attacker) {
+    struct insider *insider = &attacker->insider;
+    uint64_t count = number(attacker, 1);
+    weft_ns end = insider_now() + number(attacker, 2) * 1000000;
+    uint64_t sent = 0;
+    if (!streams_ready(attacker, hex(attacker, 4, 0))) {
+        (void)printf("down no streams\n");
+        return;
+    }
+    const struct datagram_service service = {.name_space = span_of_text("default"),
+                                             .name = span_of_text(attacker->words[3])};
+    streams_route(attacker->streams, &insider->victim, STREAM_ROUTE_CHANGED, insider_now());
+    while (sent < count && insider_now() < end && !insider->is_down) {
+        sent += flow_some(attacker, &service);
+    }
+    for (unsigned i = 0; i < CALM_TURNS && !insider->is_down; i++) {
+        streams_pump(attacker);
+        (void)insider_listen(insider, CALM_MS);
+    }
+    (void)printf("sent %llu\n", (unsigned long long)sent);
+}
+
 /* ---- outside ---- */
 
 static bool knock_once(const struct sockaddr_in *here, const struct sockaddr_in *there) {
@@ -472,6 +516,7 @@ static const struct command {
     {"record", 7, do_record},
     {"broadcast", 5, do_broadcast},
     {"phantoms", 4, do_phantoms},
+    {"flows", 5, do_flows},
     {"opens", 5, do_opens},
     {"knock", 5, do_knock},
     {"hangup", 1, do_hangup},

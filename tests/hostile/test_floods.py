@@ -3,10 +3,12 @@
 """An insider that keeps to the layout and sends far too much of it: what it costs is bounded, and
 the honest nodes go on as before."""
 
+import contextlib
 import os
 import socket
 import socketserver
 import struct
+import threading
 
 import hostile
 from hostile import (
@@ -152,6 +154,66 @@ class Floods(HostileTest):
         with socket.create_connection((host, port), hostile.harness.PATIENCE) as honest:
             self.assertEqual(honest.recv(1), b"")
         self.assertGreater(len(accepted), before, "honest streams get through")
+
+    def udp_echo(self):
+        """A UDP service that answers with what it gets; its address."""
+        service = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        service.bind(("127.0.0.1", 0))
+
+        def run():
+            data, source = service.recvfrom(65536)
+            while data != b"stop":
+                service.sendto(data, source)
+                data, source = service.recvfrom(65536)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+
+        def end():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                other.sendto(b"stop", service.getsockname())
+            thread.join()
+            service.close()
+
+        self.addCleanup(end)
+        return "127.0.0.1:%d" % service.getsockname()[1]
+
+    def ask_udp(self, address):
+        """One exchange, tried as often as a client would."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(1)
+            for number in range(20):
+                client.sendto(b"%d" % number, hostile.split_address(address))
+                with contextlib.suppress(TimeoutError):
+                    return client.recv(100)
+        raise AssertionError("no answer")
+
+    def test_a_flood_of_flows_costs_what_it_may(self):
+        """T15: each is a socket at the victim; its own give way, not those of others."""
+        a, b, c = self.mesh("--service", f"echo/udp={self.udp_echo()}")
+        attacker = self.announced(a)
+        b.wait_reach("attacker")
+        b.wait_service("echo")
+        address = b.api("POST", "/v1/forwards", {"service": "echo/udp"})["address"]
+        self.ask_udp(address)
+        with self.undisturbed(a, b, c, grows=96 * MIB):
+            said = attacker.say("flows", 100000, 3000, "echo", attacker.secret)
+            self.assertGreater(int(said.split()[1]), 5000)
+            self.ask_udp(address)
+        datagrams = a.get("status")["datagrams"]
+        print(f"of {said.split()[1]} flows {datagrams}")
+        self.assertLessEqual(datagrams["flows"], 8192 // 4 + 2)
+        self.assertLessEqual(len(os.listdir(f"/proc/{a.process.pid}/fd")), 8192 // 4 + 100)
+        self.assertEqual(b.get("forwards")[0]["failed"], 0)
+
+    def test_flows_to_what_is_not_offered_leave_nothing(self):
+        a, b, c = self.mesh("--service", f"echo/udp={self.udp_echo()}")
+        attacker = self.announced(a)
+        b.wait_reach("attacker")
+        with self.undisturbed(a, b, c, grows=48 * MIB):
+            said = attacker.say("flows", 20000, 2000, "nothing", attacker.secret)
+            self.assertGreater(int(said.split()[1]), 1000)
+        a.wait(lambda: a.get("status")["datagrams"]["flows"] == 0, "no flow to be left")
 
     def test_a_peer_that_does_not_read_is_let_go(self):
         """T14, T16: it asks without end and never reads; the others do not wait for it."""
