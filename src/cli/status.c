@@ -104,7 +104,8 @@ static void print_counts(FILE *out, const json_t *status, const char *title, con
     (void)fputc('\n', out);
 }
 
-static void print_numbers(FILE *out, const json_t *status) {
+/* How many rows it took. */
+static size_t print_numbers(FILE *out, const json_t *status) {
     static const struct counted links[] = {{"established", "established", true},
                                            {"connecting", "connecting", false},
                                            {"failed", "failed", false},
@@ -118,7 +119,17 @@ static void print_numbers(FILE *out, const json_t *status) {
     print_counts(out, status, "links", "links", links);
     print_counts(out, status, "peers", "peers", peers);
     (void)fprintf(out, "%-10s%.0f known\n", "services", field_number(status, "services"));
+    static const struct counted datagrams[] = {{"flows", "flows", true},
+                                               {"sent", "sent", false},
+                                               {"received", "received", false},
+                                               {"dropped", "dropped", false},
+                                               {NULL, NULL, false}};
     print_counts(out, status, "streams", "streams", streams);
+    if (field_number(json_object_get(status, "datagrams"), "opened") == 0) {
+        return 4;
+    }
+    print_counts(out, status, "datagrams", "datagrams", datagrams);
+    return 5;
 }
 
 /* What does not fit is counted. One row is kept for saying so. */
@@ -184,7 +195,7 @@ size_t status_print(FILE *out, const json_t *status, const struct status_space *
     print_who(out, status, space);
     print_what(out, status, space);
     (void)fputc('\n', out);
-    print_numbers(out, status);
-    room.rows -= 7;
-    return 7 + print_trouble(out, status, &room);
+    size_t used = 3 + print_numbers(out, status);
+    room.rows -= used;
+    return used + print_trouble(out, status, &room);
 }
