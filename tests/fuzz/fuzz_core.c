@@ -47,6 +47,7 @@ struct play {
     uint64_t dial;
     size_t stream_count;
     struct stream_id streams[STREAMS_MAX];
+    struct flow_id flow; /* the last one opened */
     uint64_t versions;
 };
 
@@ -112,6 +113,19 @@ static void on_stream(struct play *play, const struct stream_event *event) {
     }
 }
 
+/* Who comes in is greeted once; answers are only looked at. */
+static void on_datagram(struct play *play, const struct datagram_event *event) {
+    struct weft_peer_id peer;
+    struct datagram_service service;
+    if (event->kind == DATAGRAM_EVENT_INCOMING &&
+        datagrams_look(core_streams(play->core), event->flow, &peer, &service)) {
+        fuzz_touch(service.name);
+        core_datagram_send(play->core, event->flow, span_of_text("welcome"), play->now);
+    } else if (event->kind == DATAGRAM_EVENT_DATA) {
+        fuzz_touch(frame_view(event->payload));
+    }
+}
+
 /* What is sent must be a whole frame; what is closed or sent on must be a link that is up. */
 static void check_send(const struct play *play, const struct action *action) {
     struct wire_reader reader = wire_reader_of(frame_view(action->frame));
@@ -143,6 +157,8 @@ static void perform(struct play *play, const struct action *action) {
     case ACTION_FORGET_RECORD:
     case ACTION_SAVE_INCARNATION:
     case ACTION_DATAGRAM:
+        on_datagram(play, &action->datagram_event);
+        break;
     case ACTION_PONG:
     case ACTION_LEFT:
         break;
@@ -403,9 +419,19 @@ static void wait(struct play *play) {
 
 static void offer(struct play *play) {
     const struct wire_endpoint endpoint = {.address = span_of_text("127.0.0.1:80"), .weight = 1};
-    const struct core_offer offered = {
+    struct core_offer offered = {
         .protocol = WIRE_PROTOCOL_TCP, .endpoints = &endpoint, .endpoint_count = 1};
     (void)!core_offer(play->core, "default", "web", &offered, play->now);
+    offered.protocol = WIRE_PROTOCOL_UDP;
+    (void)!core_offer(play->core, "default", "web", &offered, play->now);
+}
+
+/* To whoever offers it, perhaps ourselves; the flow before it ends. */
+static void open_flow(struct play *play) {
+    core_datagram_end(play->core, play->flow, WIRE_RESET_APPLICATION, play->now);
+    if (core_datagram_open(play->core, "default", "web", play->now, &play->flow) == WEFT_OK) {
+        core_datagram_send(play->core, play->flow, span_of_text("hello"), play->now);
+    }
 }
 
 static void open_stream(struct play *play) {
@@ -446,6 +472,7 @@ static void call(struct play *play) {
         break;
     case 2:
         open_stream(play);
+        open_flow(play);
         break;
     case 3:
         (void)!core_ping(core, peer, 1, play->now);
