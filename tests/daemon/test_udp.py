@@ -126,6 +126,28 @@ class Udp(WeftTest):
         path = a.api("POST", "/v1/trace", {"target": "echo/udp"})["path"]
         self.assertEqual([hop["name"] for hop in path], ["a", "r", "b"])
 
+    def test_another_relay_takes_over(self):
+        server = Server(self)
+        relays = [self.node("r1", "--discovery", "off")]
+        relays.append(self.node("r2", "--discovery", "off", secret=relays[0].secret))
+        sites = [
+            self.join(name, relays[0], "--seed", relays[1].address, "--discovery", "off", *flags)
+            for name, flags in (
+                ("a", ("--forward", "echo/udp=0")),
+                ("b", ("--service", f"echo/udp={server.address}")),
+            )
+        ]
+        for site in sites:
+            site.wait_links(2)
+        sites[0].wait_service("echo")
+        address = sites[0].forward_address("echo")
+        with self.client() as client:
+            self.assertEqual(self.ask(client, address, b"one"), b"one")
+            path = sites[0].api("POST", "/v1/trace", {"target": "echo/udp"})["path"]
+            {relay.name: relay for relay in relays}[path[1]["name"]].kill()
+            self.assertEqual(self.ask(client, address, b"two"), b"two")
+        self.assertEqual(len(server.sources), 1, "the same flow")
+
     def test_on_the_same_node(self):
         server = Server(self)
         a = self.node("a", "--service", f"echo/udp={server.address}", "--forward", "echo/udp=0")
@@ -170,9 +192,8 @@ class Udp(WeftTest):
         with self.client() as answered, self.client() as mute:
             self.ask(answered, address, b"hello")
             mute.sendto(b"mute", place(address))
-            b.wait(lambda: b.get("forwards")[0]["connections"] == 2, "both flows")
-            b.wait(lambda: b.get("forwards")[0]["connections"] == 1, "the mute one to end")
-            b.wait(lambda: b.get("forwards")[0]["connections"] == 0, "the other to end")
+            b.wait(lambda: b.get("forwards")[0]["accepted"] == 2, "both flows")
+            b.wait(lambda: b.get("forwards")[0]["connections"] == 0, "both to end")
             a.wait(lambda: a.get("status")["datagrams"]["flows"] == 0, "no flow there either")
             self.assertEqual(self.ask(answered, address, b"again"), b"again")
         self.assertEqual(b.get("forwards")[0]["failed"], 0)
