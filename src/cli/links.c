@@ -47,6 +47,18 @@ static void add_traffic(struct table *table, const json_t *link, const json_t *b
     table_add(table, format_bytes(field_number(link, "queue_bytes")).text);
 }
 
+/* "on trial, 12 s left" while a link is up but counts for no path yet. */
+static void add_state(struct table *table, const json_t *link, const char *state, bool is_up) {
+    if (!is_up || field_is_null(link, "trial_s")) {
+        table_add_styled(table, is_up ? STYLE_GOOD : STYLE_WARN, state);
+        return;
+    }
+    char line[64];
+    (void)snprintf(line, sizeof(line), "on trial, %s left",
+                   format_duration(field_number(link, "trial_s") + 0.999).text);
+    table_add_styled(table, STYLE_WARN, line);
+}
+
 /* Why there is no link, and when it is tried again. */
 static void add_error(struct table *table, const json_t *link) {
     const char *error = field_text(link, "error");
@@ -68,7 +80,7 @@ static void add_link(struct table *table, const json_t *link, const json_t *befo
     table_add(table, label_of(field_text(link, "name"), field_text(link, "peer")).text);
     table_add(table, field_text(link, "address"));
     table_add(table, field_text(link, "direction"));
-    table_add_styled(table, is_up ? STYLE_GOOD : STYLE_WARN, state);
+    add_state(table, link, state, is_up);
     if (is_up) {
         add_traffic(table, link, before, seconds);
     } else {

@@ -196,6 +196,7 @@ struct core_link_view {
     const char *remote;
     enum link_role role;
     weft_ns up_since;
+    weft_ns trial_until; /* the mesh is not told of it before (router/damping.h); 0: it counts */
     bool has_rtt;
     uint32_t rtt_us;
     uint32_t cost_us;
@@ -226,6 +227,17 @@ WEFT_MUST_CHECK enum weft_err core_resolve_peer(const struct core *core, const c
 size_t core_trace_path(struct core *core, const struct weft_peer_id *peer, struct weft_peer_id *out,
                        size_t max);
 bool core_target_at(const struct core *core, size_t index, struct dialer_target *out);
+
+/* A peer that no path leads to, and that was lost so often that links to it are on trial for long
+ * (router/damping.h). */
+struct core_damped {
+    struct weft_peer_id peer;
+    uint32_t losses;     /* each within ten minutes of the one before */
+    weft_ns lost_at;     /* the last time */
+    weft_ns trial_until; /* of our link to it; 0: there is none, or it counts */
+};
+/* Returns how many of at most `max`. */
+size_t core_damped(const struct core *core, struct core_damped *out, size_t max);
 
 /* Walks the records of others that are kept: what a store that followed every SAVE_RECORD and
  * FORGET_RECORD holds. `each` must not call into the core; it may take references. */

@@ -78,3 +78,22 @@ void core_trials_review(struct core *core) {
     }
     core->trial_count = count;
 }
+
+size_t core_damped(const struct core *core, struct core_damped *out, size_t max) {
+    size_t count = 0;
+    for (size_t i = 0; i < core->damping.count && count < max; i++) {
+        const struct damping_entry *entry = &core->damping.entries[i];
+        if (damping_trial(&core->damping, &entry->peer, core->now) < DAMPING_LONG_NS ||
+            router_reaches(core->router, &entry->peer)) {
+            continue;
+        }
+        const struct core_link *link = core_neighbour(core, &entry->peer);
+        out[count++] = (struct core_damped){
+            .peer = entry->peer,
+            .losses = entry->losses,
+            .lost_at = entry->at,
+            .trial_until = link != NULL ? link->trial_until : 0,
+        };
+    }
+    return count;
+}

@@ -30,11 +30,14 @@ static void link_row(void *ctx, const struct core_link_view *view) {
                             view->name, "address", view->remote, "direction",
                             view->role == LINK_DIALLED ? "out" : "in", "state", "established",
                             "since_s", api_seconds(time_since(view->up_since, table->now)));
-    json_t *rest =
-        json_pack("{s:o,s:I,s:I,s:I,s:s,s:n}", "rtt_ms",
-                  view->has_rtt ? api_ms(view->rtt_us * NS_PER_US) : json_null(), "tx_bytes",
-                  (json_int_t)count.bytes_out, "rx_bytes", (json_int_t)count.bytes_in,
-                  "queue_bytes", (json_int_t)count.queued_bytes, "error", "", "retry_s");
+    json_t *trial_s = view->trial_until > table->now
+                          ? api_seconds(time_since(table->now, view->trial_until))
+                          : json_null();
+    json_t *rest = json_pack(
+        "{s:o,s:I,s:I,s:I,s:s,s:n,s:o}", "rtt_ms",
+        view->has_rtt ? api_ms(view->rtt_us * NS_PER_US) : json_null(), "tx_bytes",
+        (json_int_t)count.bytes_out, "rx_bytes", (json_int_t)count.bytes_in, "queue_bytes",
+        (json_int_t)count.queued_bytes, "error", "", "retry_s", "trial_s", trial_s);
     (void)json_object_update(row, rest);
     json_decref(rest);
     (void)json_array_append_new(table->rows, row);
@@ -51,8 +54,8 @@ static json_t *target_row(const struct table *table, const struct dialer_target 
                             "address", target->endpoint, "direction", "out", "state",
                             target->is_dialling ? "connecting" : "waiting", "since_s");
     json_t *rest =
-        json_pack("{s:n,s:i,s:i,s:i,s:s,s:o,s:b,s:I}", "rtt_ms", "tx_bytes", 0, "rx_bytes", 0,
-                  "queue_bytes", 0, "error", target->error, "retry_s", retry_s, "seed",
+        json_pack("{s:n,s:i,s:i,s:i,s:s,s:o,s:n,s:b,s:I}", "rtt_ms", "tx_bytes", 0, "rx_bytes", 0,
+                  "queue_bytes", 0, "error", target->error, "retry_s", retry_s, "trial_s", "seed",
                   target->is_seed ? 1 : 0, "tries", (json_int_t)target->failure_count);
     (void)json_object_update(row, rest);
     json_decref(rest);

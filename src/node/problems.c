@@ -9,6 +9,11 @@
 #include "node/internal.h"
 
 #define TARGETS_LOOKED_AT 256
+#define DAMPED_LOOKED_AT 64
+
+/* What the mesh needs at most to hear of a new link; one that nobody counts after that is on trial
+ * at its other end. */
+#define LINK_COUNTED_NS (5 * NS_PER_S)
 
 struct problem_list {
     struct problem *out;
@@ -98,6 +103,70 @@ static void add_targets(struct node *node, struct problem_list *list) {
     }
 }
 
+static double seconds_between(weft_ns from, weft_ns to) {
+    return (double)time_since(from, to) / (double)NS_PER_S;
+}
+
+static void note_oldest(void *ctx, const struct core_link_view *view) {
+    weft_ns *since = ctx;
+    *since = time_min(*since, view->up_since);
+}
+
+/* We may be the one that comes and goes: nobody tells us so, but no link of ours leads anywhere. */
+static void add_own_trial(struct node *node, const struct core_status *status,
+                          struct problem_list *list) {
+    weft_ns since = WEFT_NEVER;
+    weft_ns now = node_clock();
+    core_each_link(node->core, note_oldest, &since);
+    bool is_shunned = status->links > 0 && status->peers_reachable == 0 && !status->is_leaving &&
+                      time_since(since, now) > LINK_COUNTED_NS;
+    struct problem *problem = is_shunned ? take(list) : NULL;
+    if (problem == NULL) {
+        return;
+    }
+    SAY(problem->what, "links are up, but no peer counts its own to this node");
+    SAY(problem->cause,
+        "this node was lost repeatedly, as they see it; a link that lasts %d s counts",
+        (int)(DAMPING_LONG_NS / NS_PER_S));
+    SAY(problem->next, "the oldest has lasted %.0f s; what breaks them is the thing to mend",
+        seconds_between(since, now));
+}
+
+static void say_damped(const struct core_damped *damped, weft_ns now, struct problem *problem) {
+    SAY(problem->cause,
+        "was lost %u times, each within %d minutes of the one before, last %.0f s ago; its links "
+        "count again after lasting %d s",
+        (unsigned)damped->losses, (int)(DAMPING_MEMORY_NS / NS_PER_S / 60),
+        seconds_between(damped->lost_at, now), (int)(DAMPING_LONG_NS / NS_PER_S));
+    if (damped->trial_until != 0) {
+        SAY(problem->next, "in reach in %.0f s if the link to it lasts",
+            seconds_between(now, damped->trial_until));
+    } else {
+        SAY(problem->next, "no link to it from here; in reach when one of anybody's has lasted");
+    }
+}
+
+static void add_damped(struct node *node, struct problem_list *list) {
+    struct core_damped damped[DAMPED_LOOKED_AT];
+    struct core_peer_view view;
+    size_t count = core_damped(node->core, damped, DAMPED_LOOKED_AT);
+    for (size_t i = 0; i < count; i++) {
+        char id[WEFT_PEER_ID_TEXT];
+        struct problem *problem = take(list);
+        if (problem == NULL) {
+            return;
+        }
+        weft_peer_id_format(&damped[i].peer, id);
+        if (core_find_peer(node->core, &damped[i].peer, &view)) {
+            SAY(problem->what, "%.*s (%s) comes and goes", (int)view.body.name.len,
+                (const char *)view.body.name.data, id);
+        } else {
+            SAY(problem->what, "%s comes and goes", id);
+        }
+        say_damped(&damped[i], node_clock(), problem);
+    }
+}
+
 /* What the providers of a service are for whoever connects to its forward now. */
 enum offer { OFFER_NONE, OFFER_STALE, OFFER_FRESH };
 
@@ -166,7 +235,9 @@ size_t node_problems(struct node *node, struct problem *out, size_t max) {
     add_clone(&status, &list);
     add_isolation(&status, core_target_at(node->core, 0, &target), &list);
     add_store(node, &list);
+    add_own_trial(node, &status, &list);
     add_targets(node, &list);
+    add_damped(node, &list);
     add_forwards(node, &list);
     core_each_peer(node->core, add_clash, &list);
     return list.count;

@@ -29,7 +29,7 @@ class Api(WeftTest):
         links = b.wait(lambda: both_states(b.get("links")), "a link up and one waiting")
         for row in links:
             for key in ("peer", "name", "address", "direction", "state", "since_s", "rtt_ms",
-                        "tx_bytes", "rx_bytes", "queue_bytes", "error", "retry_s"):  # fmt: skip
+                        "tx_bytes", "rx_bytes", "queue_bytes", "error", "retry_s", "trial_s"):  # fmt: skip
                 self.assertIn(key, row)
         for row in b.get("peers"):
             for key in ("id", "name", "reachable", "hops", "cost_ms", "next_hop", "links",

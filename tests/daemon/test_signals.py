@@ -57,6 +57,39 @@ class Reload(WeftTest):
         a.wait_event("reloaded")
 
 
+class Flaps(WeftTest):
+    def test_who_comes_and_goes_is_named_and_so_are_its_links(self):
+        """Everybody loses d twice: the others see that and when, and d that nobody counts it."""
+        a = self.node("a", "--heartbeat", "fast")
+        others = [self.node(name, "--heartbeat", "fast", "--seed", a.address, secret=a.secret)
+                  for name in "bcd"]  # fmt: skip
+        d = others[-1]
+        for node in (a, *others):
+            node.wait_links(3)
+        for _ in range(2):
+            a.wait_reach("b", "c", "d")
+            d.signal(signal.SIGSTOP)
+            try:
+                a.wait(lambda: not self.reaches(a, "d"), "d to be lost")
+            finally:
+                d.signal(signal.SIGCONT)
+        problem = a.wait(lambda: self.problem(a, "d ("), "d to be named")
+        self.assertIn("comes and goes", problem["what"])
+        self.assertRegex(problem["cause"], "was lost 2 times, .* last [0-9]+ s ago; its links count")
+        row = a.wait(lambda: [r for r in a.get("links") if r["trial_s"] is not None], "a trial")[0]
+        self.assertEqual((row["name"], row["state"]), ("d", "established"))
+        self.assertTrue(0 < row["trial_s"] <= 30, row)
+        self.assertRegex(self.problem(a, "d (")["next"], "in reach in [0-9]+ s if")
+        self.assertEqual(a.get("status")["verdict"], "degraded")
+        d.wait(lambda: self.problem(d, "no peer counts"), "d to see why it is alone")
+
+    def reaches(self, node, name):
+        return any(row["name"] == name and row["reachable"] for row in node.get("peers"))
+
+    def problem(self, node, what):
+        return next((p for p in node.get("status")["problems"] if what in p["what"]), None)
+
+
 class Hung(harness.Node):
     """A daemon to which SIGHUP was sent before its first instruction, held back until it looks."""
 

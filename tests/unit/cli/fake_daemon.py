@@ -29,7 +29,7 @@ STATUS = {
 LINKS = [
     {"peer": "b" * 26, "name": "relay-1", "address": "192.0.2.1:9338", "direction": "out",
      "state": "established", "since_s": 100.0, "rtt_ms": 1.25, "tx_bytes": 1500000,
-     "rx_bytes": 2000, "queue_bytes": 0, "error": "", "retry_s": None},
+     "rx_bytes": 2000, "queue_bytes": 0, "error": "", "retry_s": None, "trial_s": None},
     {"peer": "", "name": "", "address": "relay-2:9338", "direction": "out", "state": "waiting",
      "since_s": None, "rtt_ms": None, "tx_bytes": 0, "rx_bytes": 0, "queue_bytes": 0,
      "error": "connection refused", "retry_s": 11.2},

@@ -261,6 +261,11 @@ class WithDaemon(Case):
             self.assertEqual(lines[1][:end].rsplit("  ", 1)[1], value)
         self.assertTrue(all(line == line.rstrip() for line in lines))
 
+    def test_a_link_on_trial_is_shown_so(self):
+        row = {**self.daemon.answers[("GET", "/v1/links")][1][0], "trial_s": 11.2}
+        self.answer("GET", "/v1/links", 200, [row])
+        self.assertIn(" on trial, 12 s left ", self.weft("links").stdout)
+
     def test_peers_routes_services_forwards(self):
         peers = self.weft("peers").stdout
         self.assertRegex(peers, r"site-a +a{26} +yes +0 .* this node")
