@@ -20,7 +20,7 @@ static size_t least(size_t a, size_t b) {
 
 static struct span behind(struct span bytes, size_t len) {
     ASSERT(len <= bytes.len);
-    return span_of(bytes.data + len, bytes.len - len);
+    return len == 0 ? bytes : span_of(bytes.data + len, bytes.len - len); /* an empty one is NULL */
 }
 
 static size_t common_begin(struct span a, struct span b) {
