@@ -204,8 +204,10 @@ static bool next_control(struct session *session, weft_ns now, struct stream_pac
     return out->frame != NULL;
 }
 
+/* Relays tell flows apart by this alone, so it must differ between the first streams of any two
+ * pairs of nodes too. */
 static uint32_t flow_of(const struct stream *stream) {
-    return (uint32_t)(stream->wire_id * FLOW_FACTOR >> 32);
+    return (uint32_t)((stream->wire_id ^ stream->session->number) * FLOW_FACTOR >> 32);
 }
 
 /* An OPEN or an ack that waits goes with the bytes for free. */
