@@ -18,6 +18,8 @@
 /* By appetite: what may go with an OPEN; a packet; as many as one read gains by. */
 static const uint32_t BLOCK_BYTES[] = {WIRE_OPEN_CREDIT, DATA_BYTES_MAX, 4 * DATA_BYTES_MAX};
 #define APPETITE_MAX 2
+#define SHARE_DIVISOR 8
+#define SHARE_MIN ((size_t)16384)
 #define COPIED_MIN 4096 /* small writes that follow each other share a block */
 #define KEPT_MIN                                                                                   \
     1024 /* a block that a read left nearly empty is cut down to this or what it holds */
@@ -35,11 +37,24 @@ static size_t total_room(const struct streams *streams) {
     return streams->send_bytes >= total ? 0 : (size_t)(total - streams->send_bytes);
 }
 
+/* What one stream may hold: less, the fuller the common memory is, so that there is always some
+ * left for who comes later or writes less (dynamic thresholds, Choudhury and Hahne 1998). */
+static size_t own_max(const struct streams *streams) {
+    size_t share = total_room(streams) / SHARE_DIVISOR;
+    share = share < SHARE_MIN ? SHARE_MIN : share;
+    return smaller(share, streams->config.send_bytes_max);
+}
+
 size_t buffer_room(const struct streams *streams, const struct send_side *send) {
     uint64_t kept = send->end - send->acked;
-    size_t own_max = streams->config.send_bytes_max;
-    size_t own = kept >= own_max ? 0 : own_max - (size_t)kept;
+    size_t most = own_max(streams);
+    size_t own = kept >= most ? 0 : most - (size_t)kept;
     return smaller(own, total_room(streams) + tail_room(send));
+}
+
+size_t buffer_worth_waking(const struct streams *streams) {
+    size_t half = own_max(streams) / 2;
+    return half == 0 ? 1 : smaller(half, DATA_BYTES_MAX);
 }
 
 static struct send_chunk *chunk_new(struct streams *streams, size_t size) {

@@ -10,6 +10,10 @@
 /* How many bytes fit now: within the stream's own bound and that of all streams together. */
 size_t buffer_room(const struct streams *streams, const struct send_side *send);
 
+/* The room that wakes a writer: a full packet, if there is that much for one. A stream that holds
+ * nothing has more. */
+size_t buffer_worth_waking(const struct streams *streams);
+
 /* Where the next bytes go, *len of them at most; NULL when there is no room, or no memory. The next
  * call of this module on this stream is buffer_written or buffer_fini. */
 uint8_t *buffer_space(struct streams *streams, struct send_side *send, size_t *len);

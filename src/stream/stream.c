@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "stream/buffer.h"
 #include "stream/receive.h"
 #include "stream/send.h"
 #include "stream/session.h"
@@ -17,7 +18,6 @@
 #define PROBE_SHIFT_MAX 3                  /* after 1 s, 2 s, 4 s, then every 8 s */
 #define SILENCE_MIN NS_PER_S
 #define SILENCE_MAX (4 * NS_PER_S)
-#define ROOM_WORTH_WAKING DATA_BYTES_MAX /* a writer is woken for a whole packet */
 #define EVENT_BIT(kind) ((uint16_t)(1U << (kind)))
 
 struct stream *stream_of(const struct streams *streams, struct stream_id id) {
@@ -129,15 +129,8 @@ void stream_leave(struct stream *stream) {
     stream->due = 0;
 }
 
-/* The room that wakes a writer: a full packet, if buffers are that large. */
-static size_t room_worth_waking(const struct streams *streams) {
-    size_t worth = streams->config.send_bytes_max / 2;
-    worth = worth > ROOM_WORTH_WAKING ? ROOM_WORTH_WAKING : worth;
-    return worth == 0 ? 1 : worth;
-}
-
 void stream_offer_room(struct streams *streams, struct stream *stream) {
-    if (stream->send.wants_writable && send_room(streams, stream) >= room_worth_waking(streams)) {
+    if (stream->send.wants_writable && send_room(streams, stream) >= buffer_worth_waking(streams)) {
         stream->send.wants_writable = false;
         list_remove(&stream->starved_link);
         stream_raise(streams, stream, STREAM_EVENT_WRITABLE);
@@ -146,7 +139,7 @@ void stream_offer_room(struct streams *streams, struct stream *stream) {
 
 void streams_feed_starved(struct streams *streams) {
     struct list *link = list_first(&streams->starved);
-    while (link != NULL && streams->send_bytes + room_worth_waking(streams) <=
+    while (link != NULL && streams->send_bytes + buffer_worth_waking(streams) <=
                                streams->config.send_bytes_total_max) {
         struct stream *stream = LIST_OWNER(link, struct stream, starved_link);
         stream_offer_room(streams, stream);

@@ -276,3 +276,22 @@ Test(flow, all_send_buffers_together_have_a_bound) {
     cr_assert(net_settle(&net, NS_PER_S));
     net_fini(&net);
 }
+
+/* Sixty-five streams once held all of the common memory, and each byte that was acknowledged went
+ * to one of them again. */
+Test(flow, who_writes_late_finds_room_beside_those_who_hoard) {
+    net_init(&net, 12, 2);
+    net.nodes[0].config.send_bytes_total_max = 2000000;
+    net.nodes[0].config.send_bytes_max = 200000;
+    net_restart(&net, 0, 60);
+    net.may_fall_short = true;
+    net.channels[0][1].delay = net.channels[1][0].delay = 10 * NS_PER_MS;
+    for (unsigned i = 0; i < 40; i++) {
+        (void)net_open(&net, 0, 1, 100000000);
+    }
+    net_run(&net, net.now + NS_PER_S);
+    struct end *late = net_open(&net, 0, 1, 10000);
+    net_run(&net, net.now + 100 * NS_PER_MS);
+    cr_assert_eq(net_far_end(&net, late)->read, 10000);
+    net_fini(&net);
+}
