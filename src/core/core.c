@@ -28,6 +28,7 @@ void core_config_defaults(struct core_config *config) {
         .flow_unanswered = 30 * NS_PER_S,
         .fade_after = 86400 * NS_PER_S,
         .peers_max = PEERS_MAX_DEFAULT,
+        .buffer_bytes = (size_t)512 * 1024 * 1024,
     };
 }
 
@@ -123,6 +124,8 @@ static enum weft_err make_streams(struct core *core) {
     config.flows_max_per_peer = core->config.flows_max / FLOWS_SHARE;
     config.flow_idle = core->config.flow_idle;
     config.flow_unanswered = core->config.flow_unanswered;
+    config.receive_bytes_max = core->config.buffer_bytes / 2;
+    config.send_bytes_total_max = core->config.buffer_bytes / 2;
     return streams_new(&config, &core->streams);
 }
 

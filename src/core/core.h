@@ -48,12 +48,13 @@ struct core_config {
     weft_ns flow_unanswered; /* ... and while datagrams went only one way */
     weft_ns fade_after;
     size_t peers_max;
+    size_t buffer_bytes;       /* what streams may keep: half to send, half received and not read */
     struct record_pool *pool;  /* shared by all cores of a process (gossip/pool.h); NULL: none */
     struct graph_pool *graphs; /* likewise (router/pool.h) */
 };
 
 /* 1 s heartbeats, degree 8, 512 links, discovery on, 60 s hold, 8,192 flows, 120 and 30 s, 24 h
- * fade, 16,384 peers. */
+ * fade, 16,384 peers, 512 MiB of buffers. */
 void core_config_defaults(struct core_config *config);
 
 WEFT_MUST_CHECK enum weft_err core_new(const struct core_config *config, weft_ns now,

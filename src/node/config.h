@@ -99,6 +99,7 @@ struct config {
     uint32_t flows_max;      /* of datagrams: 16 .. 65,536 */
     weft_ns flow_idle;       /* a flow ends after such a silence: 1 s .. 24 h */
     weft_ns flow_unanswered; /* and sooner while nobody answered */
+    uint32_t buffers_mib;    /* for streams; 0: nobody said, and the host decides (node/memory.h) */
     bool wants_help;         /* --help was given: nothing else was checked */
     bool wants_version;      /* --version likewise */
 };

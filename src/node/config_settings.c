@@ -20,6 +20,8 @@
 #define FLOWS_MAX 65536 /* what the proxy's tables hold */
 #define SILENCE_MIN NS_PER_S
 #define SILENCE_MAX (UINT64_C(86400) * NS_PER_S)
+#define BUFFERS_MIB_MIN 8 /* below, a handful of streams would wait for each other */
+#define BUFFERS_MIB_MAX 65536
 
 enum weft_err config_fail(struct config_loader *loader, const char *format, ...) {
     char reason[CONFIG_TEXT_BYTES - sizeof loader->origin - 2];
@@ -389,6 +391,15 @@ static enum weft_err apply_flow_unanswered(struct config_loader *loader, const c
     return set_silence(&loader->config->flow_unanswered, value);
 }
 
+static enum weft_err apply_buffers(struct config_loader *loader, const char *value) {
+    uint64_t mib = 0;
+    if (!config_parse_number(value, BUFFERS_MIB_MIN, BUFFERS_MIB_MAX, &mib)) {
+        return WEFT_ERR_INVALID;
+    }
+    loader->config->buffers_mib = (uint32_t)mib;
+    return WEFT_OK;
+}
+
 static const struct config_setting settings[] = {
     {"name", "name", "WEFT_NAME", CONFIG_SCALAR,
      "1 to 63 letters, digits, '-', '_' or '.', beginning with a letter, a digit or '_'",
@@ -434,6 +445,8 @@ static const struct config_setting settings[] = {
      "a duration from 1s to 24h such as 30s", apply_flow_unanswered},
     {"limits.peers", NULL, "WEFT_LIMITS_PEERS", CONFIG_SCALAR, "a number from 1 to 1000000",
      apply_peers_max},
+    {"limits.buffers", NULL, "WEFT_LIMITS_BUFFERS", CONFIG_SCALAR,
+     "a number of MiB from 8 to 65536", apply_buffers},
 };
 
 size_t config_setting_count(void) {

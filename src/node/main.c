@@ -22,6 +22,7 @@
 
 #include "base/check.h"
 #include "base/time.h"
+#include "node/memory.h"
 #include "node/node.h"
 #include "node/notify.h"
 #include "node/sandbox.h"
@@ -47,6 +48,7 @@ struct program {
     struct node *node;
     struct event *signals[SIGNALS_MAX];
     size_t signal_count;
+    uint32_t buffers_mib; /* measured */
     struct notify notify;
     struct event *beat;
     struct event *heap_timer;
@@ -87,6 +89,13 @@ static void on_stop(evutil_socket_t number, short what, void *arg) {
     node_leave(program->node, LEAVE_PATIENCE);
 }
 
+/* By the memory there was at the start, unless the operator said. */
+static void measure_buffers(const struct program *program, struct config *config) {
+    if (config->buffers_mib == 0) {
+        config->buffers_mib = program->buffers_mib;
+    }
+}
+
 static void reload(struct program *program) {
     struct config config;
     struct config_error error;
@@ -94,6 +103,7 @@ static void reload(struct program *program) {
         node_reload_refused(program->node, error.text);
         return;
     }
+    measure_buffers(program, &config);
     node_reload(program->node, &config);
 }
 
@@ -193,6 +203,8 @@ static void say_sandbox(const struct program *program, unsigned parts) {
 static int start(struct program *program, struct config *config) {
     char error[NODE_TEXT_BYTES];
     bool is_sandboxed = config->is_sandboxed;
+    program->buffers_mib = memory_buffers_mib(memory_limit());
+    measure_buffers(program, config);
     struct node_options options = {.config = config, .log = stderr};
     enum weft_err err = is_sandboxed ? statedir_make(config->state, error) : WEFT_OK;
     if (err != WEFT_OK) {

@@ -74,6 +74,9 @@ static enum weft_err make_core(struct node *node) {
     config.flows_max = node->config.flows_max;
     config.flow_idle = node->config.flow_idle;
     config.flow_unanswered = node->config.flow_unanswered;
+    if (node->config.buffers_mib > 0) {
+        config.buffer_bytes = (size_t)node->config.buffers_mib * 1024 * 1024;
+    }
     return core_new(&config, node_clock(), &node->core);
 }
 

@@ -77,7 +77,8 @@ static void name_the_rest(struct node *node, const struct config *before) {
     warn_unless(node, before->is_sandboxed == now->is_sandboxed, "sandbox");
     warn_unless(node,
                 before->links_max == now->links_max && before->streams_max == now->streams_max &&
-                    before->peers_max == now->peers_max && before->flows_max == now->flows_max,
+                    before->peers_max == now->peers_max && before->flows_max == now->flows_max &&
+                    before->buffers_mib == now->buffers_mib,
                 "limits");
     warn_unless(node,
                 before->flow_idle == now->flow_idle &&

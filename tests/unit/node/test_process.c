@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "node/memory.h"
 #include "node/notify.h"
 #include "node/sandbox.h"
 
@@ -246,6 +247,44 @@ Test(process, the_parts_in_force_are_told_by_name) {
     cr_assert_str_eq(text, "files");
     sandbox_text(0, text);
     cr_assert_str_eq(text, "none");
+}
+
+/* Memory. */
+
+static void make_group(const char *path, const char *file, const char *limit) {
+    char whole[192];
+    (void)snprintf(whole, sizeof whole, "%s/%s", folder, path);
+    cr_assert(mkdir(whole, 0700) == 0 || errno == EEXIST);
+    (void)snprintf(whole, sizeof whole, "%s/%s/%s", folder, path, file);
+    write_file(whole, limit);
+}
+
+Test(process, the_least_limit_along_a_cgroup_counts) {
+    make_group("a", "memory.max", "max\n");
+    make_group("a/b", "memory.max", "100000000\n");
+    make_group("a/b/c", "memory.max", "200000000\n");
+    cr_assert_eq(memory_cgroup_limit(folder, "0::/a/b/c\n"), 100000000);
+    cr_assert_eq(memory_cgroup_limit(folder, "0::/a\n"), UINT64_MAX);
+    cr_assert_eq(memory_cgroup_limit(folder, "0::/gone/gone\n"), UINT64_MAX);
+    cr_assert_eq(memory_cgroup_limit(folder, "0::/\n"), UINT64_MAX);
+    for (const char *const *line = (const char *const[]){"", "0", "0:", "0::", "1:cpu:/a/b", NULL};
+         *line != NULL; line++) {
+        cr_assert_eq(memory_cgroup_limit(folder, *line), UINT64_MAX, "%s", *line);
+    }
+}
+
+Test(process, version_1_of_cgroups_and_a_path_of_the_hosts_are_understood) {
+    make_group("memory", "memory.limit_in_bytes", "50000000\n");
+    cr_assert_eq(memory_cgroup_limit(folder, "4:memory:/docker/0123\n"), 50000000);
+    cr_assert_eq(memory_cgroup_limit(folder, "4:memory:/\n"), 50000000);
+}
+
+Test(process, buffers_take_half_of_what_there_is) {
+    const uint64_t mib = 1024 * 1024;
+    cr_assert_eq(memory_buffers_mib(48 * mib), 24);
+    cr_assert_eq(memory_buffers_mib(10 * mib), 8);
+    cr_assert_eq(memory_buffers_mib(UINT64_MAX), 512);
+    cr_assert_gt(memory_limit(), mib);
 }
 
 /* The service manager. */
