@@ -49,6 +49,7 @@ class Cgroup:
     """A memory limit for what is started under it: version 2 where the machine has it, else 1."""
 
     def __init__(self, test, limit):
+        self.test = test
         root = pathlib.Path("/sys/fs/cgroup")
         is_one = (root / "memory/cgroup.procs").exists()
         name = f"weft-hosts-{os.getpid()}-{next(Space.numbers)}"
@@ -64,6 +65,8 @@ class Cgroup:
         self.command = ["sh", "-c", f'echo $$ >{self.folder}/cgroup.procs; exec "$@"', "sh"]
 
     def remove(self):
+        for node in self.test.processes:
+            node.end()  # a group with a process in it stays
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
