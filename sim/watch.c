@@ -124,20 +124,31 @@ void watch_records_sent(struct checks *checks, uint32_t node, struct span body) 
     }
 }
 
+/* A node and a frame of deltas that it sends. */
+struct deltas_sent {
+    struct checks *checks;
+    uint32_t node;
+    struct span body;
+};
+
 /* What a delta makes of a record of ours is the present one: it was made of that just now. */
-void watch_deltas_sent(struct checks *checks, uint32_t node, struct span body) {
-    const struct weft_peer_id *self = world_id(checks->world, node);
-    const struct recordset *set = core_records(world_core(checks->world, node));
-    struct wire_reader reader = wire_reader_of(body);
+static void own_delta_sent(void *ctx, struct record *record, bool is_live) {
+    const struct deltas_sent *sent = ctx;
+    struct wire_reader reader = wire_reader_of(sent->body);
     struct wire_delta delta;
-    if (!check_is_honest(checks, node)) {
-        return;
-    }
+    (void)is_live;
     while (wire_reader_more(&reader) && wire_deltas_next(&reader, &delta) == WEFT_OK) {
-        const struct record *record = recordset_at(set, recordset_named(set, delta.name, 0));
-        if (record != NULL && weft_peer_id_equal(&record->owner, self)) {
-            own_sent(checks, node, record->encoded);
+        if (memcmp(delta.name, record->place, sizeof delta.name) == 0) {
+            own_sent(sent->checks, sent->node, record->encoded);
         }
+    }
+}
+
+void watch_deltas_sent(struct checks *checks, uint32_t node, struct span body) {
+    struct deltas_sent sent = {checks, node, body};
+    if (check_is_honest(checks, node)) {
+        recordset_each_of(core_records(world_core(checks->world, node)),
+                          world_id(checks->world, node), own_delta_sent, &sent);
     }
 }
 
