@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Records in chains by a keyed hash of their signature; the whole encoding decides. Genuine
- * messages of other kinds in a table of hashes, where a newer one takes an older one's place.
+ * messages of other kinds in a table of hashes, where a newer one takes an older one's place,
+ * and so do deltas.
  */
 #include "gossip/pool.h"
 
@@ -9,14 +10,28 @@
 
 #include "base/check.h"
 #include "base/mix.h"
+#include "gossip/delta.h"
 
 #define BUCKETS_FIRST 256              /* doubled when there are more records */
 #define OWNERS_MAX ((uint32_t)1 << 22) /* that any of the sets has heard of */
 #define GENUINE_ROWS 4096 /* of broadcasts: what 10,000 nodes have in flight at a time */
+/* Of what 10,000 nodes change within seconds; no memory is taken when a row is filled, so that
+ * where memory is short all goes as without a pool. */
+#define DELTA_ROWS 16384
+#define DELTA_ROW_BYTES 190 /* one link changed takes 85 */
 #define GENUINE_DOMAIN "weft genuine 1"
 
 struct genuine {
     uint8_t hash[32]; /* zero: a free row */
+};
+
+/* What changed between two records, known by their fingerprints. */
+struct delta_row {
+    uint8_t record[32];
+    uint8_t base[32];
+    bool is_set;
+    uint16_t len; /* 0: it goes whole */
+    uint8_t bytes[DELTA_ROW_BYTES];
 };
 
 struct record_pool {
@@ -28,6 +43,7 @@ struct record_pool {
     size_t count_max;
     uint64_t spared;
     struct genuine genuine[GENUINE_ROWS];
+    struct delta_row deltas[DELTA_ROWS];
     uint8_t scratch[RECORD_POOL_SCRATCH_BYTES];
 };
 
@@ -166,6 +182,48 @@ struct record *record_pool_share(struct record_pool *pool, struct record *record
     known = record_ref(known); /* it may be the same one */
     record_unref(record);
     return known;
+}
+
+static struct delta_row *delta_row_of(const struct record *base, const struct record *record) {
+    struct record_pool *pool = record->pool;
+    return &pool->deltas[(record->pool_hash ^ base->pool_hash) % DELTA_ROWS];
+}
+
+static bool is_delta_of(const struct delta_row *row, const struct record *base,
+                        const struct record *record) {
+    return row->is_set && memcmp(row->record, record->fingerprint, sizeof row->record) == 0 &&
+           memcmp(row->base, base->fingerprint, sizeof row->base) == 0;
+}
+
+/* In the place of what was in the row. Long ones are rare and made each time. */
+static void remember_delta(struct delta_row *row, const struct record *base,
+                           const struct record *record, struct span bytes) {
+    if (bytes.len > sizeof row->bytes) {
+        return;
+    }
+    row->is_set = true;
+    memcpy(row->record, record->fingerprint, sizeof row->record);
+    memcpy(row->base, base->fingerprint, sizeof row->base);
+    row->len = (uint16_t)bytes.len;
+    if (bytes.len > 0) {
+        memcpy(row->bytes, bytes.data, bytes.len);
+    }
+}
+
+bool record_pool_delta(struct wire_writer *writer, const struct record *base,
+                       const struct record *record) {
+    if (record->pool == NULL || base->pool != record->pool) {
+        return delta_write(writer, base, record);
+    }
+    struct delta_row *row = delta_row_of(base, record);
+    if (is_delta_of(row, base, record)) {
+        wire_write_bytes(writer, span_of(row->bytes, row->len));
+        return row->len > 0;
+    }
+    size_t before = writer->len;
+    bool is_delta = delta_write(writer, base, record);
+    remember_delta(row, base, record, span_of(writer->data + before, writer->len - before));
+    return is_delta;
 }
 
 void record_pool_leave(struct record *record) {

@@ -33,6 +33,11 @@ struct record *record_pool_find(const struct record_pool *pool, struct span enco
  * record of this encoding. `pool` may be NULL. */
 struct record *record_pool_share(struct record_pool *pool, struct record *record);
 
+/* As delta_write. Of records that are in a pool what came out lately is remembered: all who pass a
+ * change on tell of it alike. */
+bool record_pool_delta(struct wire_writer *writer, const struct record *base,
+                       const struct record *record);
+
 /* For record_unref: the record's last reference goes. */
 void record_pool_leave(struct record *record);
 

@@ -228,7 +228,7 @@ struct item {
 
 static void item_of(struct item *item, const struct record *record, const struct record *base) {
     item->delta = wire_writer_of(item->bytes, sizeof item->bytes);
-    bool is_delta = base != NULL && delta_write(&item->delta, base, record);
+    bool is_delta = base != NULL && record_pool_delta(&item->delta, base, record);
     item->kind = is_delta ? WIRE_DELTAS : WIRE_RECORDS;
     item->whole = record->encoded;
 }

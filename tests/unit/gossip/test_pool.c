@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 
+#include "gossip/delta.h"
 #include "net.h"
 
 #define SERVICE 2
@@ -99,6 +100,37 @@ Test(record_pool, shares_what_was_signed_here) {
     record_unref(own);
     record_unref(own);
     cr_assert_eq(record_pool_count(pool), 0);
+    record_pool_free(pool);
+}
+
+Test(record_pool, tells_what_changed_as_without_it) {
+    struct record_pool *pool = new_pool(10);
+    struct identity identity;
+    struct record *versions[4];
+    char body[200];
+    kit_identity(1, &identity);
+    memset(body, 'a', sizeof body);
+    body[sizeof body - 1] = '\0';
+    for (uint64_t i = 0; i < 3; i++) {
+        body[20 * i] = 'b';
+        versions[i] = record_pool_share(pool, kit_signed(&identity, 9, "k", 1, i + 1, body));
+    }
+    body[0] = 'c'; /* another third version, of a key that lives twice: both stay apart */
+    versions[3] = record_pool_share(pool, kit_signed(&identity, 9, "k", 1, 3, body));
+    for (int i = 0; i < 3 * 4 * 4; i++) { /* thrice, each of each */
+        struct record *base = versions[i % 4];
+        struct record *record = versions[i / 4 % 4];
+        uint8_t bytes[2][DELTA_BYTES_MAX];
+        struct wire_writer made = wire_writer_of(bytes[0], DELTA_BYTES_MAX);
+        struct wire_writer known = wire_writer_of(bytes[1], DELTA_BYTES_MAX);
+        bool is_delta = delta_write(&made, base, record);
+        cr_assert_eq(is_delta, base->version < record->version);
+        cr_assert_eq(record_pool_delta(&known, base, record), is_delta);
+        cr_assert(span_equal(wire_writer_view(&known), wire_writer_view(&made)), "round %d", i);
+    }
+    for (int i = 0; i < 4; i++) {
+        record_unref(versions[i]);
+    }
     record_pool_free(pool);
 }
 
