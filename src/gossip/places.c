@@ -59,14 +59,56 @@ static const uint8_t *place_at(const struct bucket_of_places *bucket, const stru
     return slots[bucket->slots[index]].record->place;
 }
 
+static bool is_below(const struct bucket_of_places *bucket, const struct slot *slots, size_t index,
+                     const uint8_t place[32]) {
+    const uint8_t *there = place_at(bucket, slots, index);
+    uint64_t heads[2];
+    memcpy(&heads[0], there, sizeof heads[0]);
+    memcpy(&heads[1], place, sizeof heads[1]);
+    return heads[0] != heads[1] ? be64toh(heads[0]) < be64toh(heads[1])
+                                : memcmp(there, place, 32) < 0;
+}
+
+/* Where a place would be if those of the bucket lay evenly. */
+static size_t bucket_guess(const struct bucket_of_places *bucket, const uint8_t place[32]) {
+    uint64_t head;
+    memcpy(&head, place, sizeof head);
+    uint64_t share = be64toh(head) << 8 >> 32; /* the first byte is the bucket's */
+    return (size_t)(share * bucket->count >> 32);
+}
+
+/* Places are hashes, so one is near where it would be if they lay evenly: steps from there double,
+ * so that who makes places lie unevenly has us search no more than twice as long as by halving. The
+ * index looked for is in low .. high then. */
+static void bucket_window(const struct bucket_of_places *bucket, const struct slot *slots,
+                          const uint8_t place[32], size_t *low, size_t *high) {
+    size_t step = 1;
+    *low = bucket_guess(bucket, place);
+    *high = *low;
+    if (*low < bucket->count && is_below(bucket, slots, *low, place)) {
+        do {
+            *low = *high + 1;
+            *high = bucket->count - *low > step ? *low + step : bucket->count;
+            step *= 2;
+        } while (*high < bucket->count && is_below(bucket, slots, *high, place));
+        return;
+    }
+    while (*low > 0 && !is_below(bucket, slots, *low - 1, place)) {
+        *high = *low - 1;
+        *low = *high > step ? *high - step : 0;
+        step *= 2;
+    }
+}
+
 /* The index of the first slot whose place is not below `place`. */
 static size_t bucket_lower(const struct bucket_of_places *bucket, const struct slot *slots,
                            const uint8_t place[32]) {
-    size_t low = 0;
-    size_t high = bucket->count;
+    size_t low;
+    size_t high;
+    bucket_window(bucket, slots, place, &low, &high);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (memcmp(place_at(bucket, slots, middle), place, 32) < 0) {
+        if (is_below(bucket, slots, middle, place)) {
             low = middle + 1;
         } else {
             high = middle;
@@ -221,8 +263,8 @@ static void bucket_each(const struct bucket_of_places *bucket, const struct slot
     size_t from = depth > 2 ? range_lower(bucket, slots, prefix) : 0;
     for (size_t i = from; i < bucket->count; i++) {
         const struct slot *slot = &slots[bucket->slots[i]];
-        if (!is_in_range(slot->record->place, prefix, depth)) {
-            return;
+        if (depth > 2 && !is_in_range(slot->record->place, prefix, depth)) {
+            return; /* else the range has the whole bucket */
         }
         if (slot->is_counted) {
             each(ctx, slot->record);

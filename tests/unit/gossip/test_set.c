@@ -10,6 +10,7 @@
 
 #include <criterion/criterion.h>
 
+#include "gossip/places.h"
 #include "gossip/pool.h"
 #include "kit.h"
 
@@ -543,4 +544,56 @@ Test(set, one_with_many_records_is_found_by_key_and_goes_at_once) {
     recordset_drop_owner(set, &id, ignore, NULL);
     cr_assert_eq(recordset_count(set), 0);
     recordset_free(set);
+}
+
+#define PLACES 600
+
+/* Draws places of one bucket: evenly, or most of them crowded at either end, some alike at first.
+ */
+static void draw_place(struct rng *rng, int how, uint8_t place[32]) {
+    memset(place, how == 2 && rng_below(rng, 40) > 0 ? 0xff : 0, 32);
+    place[0] = 7;
+    for (int i = how == 0 || rng_below(rng, 40) == 0 ? 1 : 4; i < (how == 0 ? 32 : 10); i++) {
+        place[i] = (uint8_t)rng_next(rng);
+    }
+}
+
+static int by_place(const void *a, const void *b) {
+    return memcmp(a, b, 32);
+}
+
+static void find_places(struct rng *rng, int how) {
+    static struct record records[PLACES];
+    static struct slot slots[PLACES];
+    uint8_t sorted[PLACES][32];
+    struct places places = {0};
+    for (uint32_t i = 0; i < PLACES; i++) {
+        draw_place(rng, how, records[i].place);
+        slots[i] = (struct slot){.record = &records[i]};
+        cr_assert(places_add(&places, slots, i));
+        memcpy(sorted[i], records[i].place, 32);
+    }
+    qsort(sorted, PLACES, 32, by_place);
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint32_t at = places.buckets[7].slots[i];
+        cr_assert_arr_eq(records[at].place, sorted[i], 32, "how %d, place %u", how, i);
+        cr_assert_eq(places_find(&places, slots, records[i].place), i);
+        uint8_t other[32];
+        draw_place(rng, how, other);
+        if (bsearch(other, sorted, PLACES, 32, by_place) == NULL) {
+            cr_assert_eq(places_find(&places, slots, other), SLOT_NONE);
+        }
+    }
+    places_fini(&places);
+}
+
+Test(places, are_found_however_they_lie) {
+    struct rng rng;
+    uint8_t seed[32] = {0};
+    uint64_t number = kit_seed();
+    memcpy(seed, &number, sizeof number);
+    rng_init(&rng, seed);
+    for (int how = 0; how < 3; how++) {
+        find_places(&rng, how);
+    }
 }
