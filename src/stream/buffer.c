@@ -19,7 +19,6 @@
 static const uint32_t BLOCK_BYTES[] = {WIRE_OPEN_CREDIT, DATA_BYTES_MAX, 4 * DATA_BYTES_MAX};
 #define APPETITE_MAX 2
 #define SHARE_DIVISOR 8
-#define SHARE_MIN ((size_t)16384)
 #define COPIED_MIN 4096 /* small writes that follow each other share a block */
 #define KEPT_MIN                                                                                   \
     1024 /* a block that a read left nearly empty is cut down to this or what it holds */
@@ -37,19 +36,27 @@ static size_t total_room(const struct streams *streams) {
     return streams->send_bytes >= total ? 0 : (size_t)(total - streams->send_bytes);
 }
 
-/* What one stream may hold: less, the fuller the common memory is, so that there is always some
- * left for who comes later or writes less (dynamic thresholds, Choudhury and Hahne 1998). */
+/* What the blocks of one stream may take: less, the fuller the common memory is, so that there is
+ * always some left for who comes later or writes less (dynamic thresholds, Choudhury and Hahne
+ * 1998). It falls with the square of what is left: an eighth of that each would leave readers that
+ * stall one after another 1/5000 of the memory at the 64th, this leaves 1/9. */
 static size_t own_max(const struct streams *streams) {
-    size_t share = total_room(streams) / SHARE_DIVISOR;
-    share = share < SHARE_MIN ? SHARE_MIN : share;
+    uint64_t left = total_room(streams);
+    uint64_t total = streams->config.send_bytes_total_max;
+    size_t share = (size_t)(left / SHARE_DIVISOR * (left / 256) / (total / 256 + 1));
+    share = share == 0 ? smaller(1, (size_t)left) : share;
     return smaller(share, streams->config.send_bytes_max);
 }
 
-size_t buffer_room(const struct streams *streams, const struct send_side *send) {
-    uint64_t kept = send->end - send->acked;
+/* How large the stream's next block may be; 0 rather than a sliver. */
+static size_t block_room(const struct streams *streams, const struct send_side *send) {
     size_t most = own_max(streams);
-    size_t own = kept >= most ? 0 : most - (size_t)kept;
-    return smaller(own, total_room(streams) + tail_room(send));
+    size_t room = send->held >= most ? 0 : most - send->held;
+    return room < buffer_worth_waking(streams) ? 0 : room;
+}
+
+size_t buffer_room(const struct streams *streams, const struct send_side *send) {
+    return block_room(streams, send) + tail_room(send);
 }
 
 size_t buffer_worth_waking(const struct streams *streams) {
@@ -57,20 +64,21 @@ size_t buffer_worth_waking(const struct streams *streams) {
     return half == 0 ? 1 : smaller(half, DATA_BYTES_MAX);
 }
 
-static struct send_chunk *chunk_new(struct streams *streams, size_t size) {
-    size = smaller(size, total_room(streams));
+static struct send_chunk *chunk_new(struct streams *streams, struct send_side *send, size_t size) {
     struct send_chunk *chunk = size == 0 ? NULL : malloc(sizeof *chunk + size);
     if (chunk != NULL) {
         *chunk = (struct send_chunk){.size = (uint32_t)size};
         streams->send_bytes += size;
+        send->held += size;
     }
     return chunk;
 }
 
-static void chunk_free(struct streams *streams, struct send_chunk *chunk) {
+static void chunk_free(struct streams *streams, struct send_side *send, struct send_chunk *chunk) {
     if (chunk != NULL) {
-        ASSERT(streams->send_bytes >= chunk->size);
+        ASSERT(streams->send_bytes >= chunk->size && send->held >= chunk->size);
         streams->send_bytes -= chunk->size;
+        send->held -= chunk->size;
         free(chunk);
     }
 }
@@ -85,24 +93,24 @@ static void chunk_append(struct send_side *send, struct send_chunk *chunk) {
     send->tail = chunk;
 }
 
-/* The block that the next bytes go to; NULL when out of memory. */
+/* The block that the next bytes go to; NULL when there is no room, or no memory. */
 static struct send_chunk *chunk_for_space(struct streams *streams, struct send_side *send) {
-    size_t wish = BLOCK_BYTES[send->appetite];
-    if (tail_room(send) >= wish / 2) {
+    size_t half = (own_max(streams) + 1) / 2; /* one is filled while the other travels */
+    size_t wish = smaller(BLOCK_BYTES[send->appetite], half);
+    if (tail_room(send) > 0 && tail_room(send) >= wish / 2) {
         return send->tail;
     }
-    send->spare = chunk_new(streams, wish);
+    send->spare = chunk_new(streams, send, smaller(wish, block_room(streams, send)));
     return send->spare != NULL || tail_room(send) == 0 ? send->spare : send->tail;
 }
 
 uint8_t *buffer_space(struct streams *streams, struct send_side *send, size_t *len) {
     ASSERT(send->spare == NULL && send->offered == 0);
-    size_t room = buffer_room(streams, send);
-    struct send_chunk *chunk = room == 0 ? NULL : chunk_for_space(streams, send);
+    struct send_chunk *chunk = chunk_for_space(streams, send);
     if (chunk == NULL) {
         return NULL;
     }
-    send->offered = (uint32_t)smaller(room, chunk->size - chunk->len);
+    send->offered = chunk->size - chunk->len;
     *len = send->offered;
     return chunk->bytes + chunk->len;
 }
@@ -119,7 +127,8 @@ static void learn(struct send_side *send, size_t len) {
 
 /* Most reads of a request or an answer leave most of the block empty: what they hold until it is
  * acknowledged should not cost 16 KiB. */
-static struct send_chunk *cut_down(struct streams *streams, struct send_chunk *chunk, size_t len) {
+static struct send_chunk *cut_down(struct streams *streams, struct send_side *send,
+                                   struct send_chunk *chunk, size_t len) {
     size_t size = len < KEPT_MIN ? KEPT_MIN : len;
     if (size > chunk->size / 2) {
         return chunk;
@@ -129,6 +138,7 @@ static struct send_chunk *cut_down(struct streams *streams, struct send_chunk *c
         return chunk;
     }
     streams->send_bytes -= cut->size - size;
+    send->held -= cut->size - size;
     cut->size = (uint32_t)size;
     return cut;
 }
@@ -138,25 +148,26 @@ void buffer_written(struct streams *streams, struct send_side *send, size_t len)
     struct send_chunk *spare = send->spare;
     send->spare = NULL;
     if (len == 0) {
-        chunk_free(streams, spare);
+        chunk_free(streams, send, spare);
         send->offered = 0;
         return;
     }
     learn(send, len);
     if (spare != NULL) {
-        chunk_append(send, cut_down(streams, spare, len));
+        chunk_append(send, cut_down(streams, send, spare, len));
     }
     send->tail->len += (uint32_t)len;
     send->end += len;
     send->offered = 0;
 }
 
-/* A block to copy `want` bytes to; behind a backlog, which will leave in full packets, a full one.
- */
-static bool add_chunk(struct streams *streams, struct send_side *send, size_t want) {
+/* A block to copy `want` bytes to; behind a backlog, which will leave in full packets, a full one,
+ * unless that is more than `most`. */
+static bool add_chunk(struct streams *streams, struct send_side *send, size_t want, size_t most) {
     bool is_first = send->tail == NULL && want < DATA_BYTES_MAX;
     size_t least = want < COPIED_MIN ? COPIED_MIN : want;
-    struct send_chunk *chunk = chunk_new(streams, is_first ? least : DATA_BYTES_MAX);
+    struct send_chunk *chunk =
+        chunk_new(streams, send, smaller(is_first ? least : DATA_BYTES_MAX, most));
     if (chunk != NULL) {
         chunk_append(send, chunk);
     }
@@ -164,10 +175,11 @@ static bool add_chunk(struct streams *streams, struct send_side *send, size_t wa
 }
 
 size_t buffer_write(struct streams *streams, struct send_side *send, struct span bytes) {
-    size_t room = smaller(buffer_room(streams, send), bytes.len);
+    size_t most = buffer_room(streams, send);
+    size_t room = smaller(most, bytes.len);
     size_t taken = 0;
     while (taken < room) {
-        if (tail_room(send) == 0 && !add_chunk(streams, send, room - taken)) {
+        if (tail_room(send) == 0 && !add_chunk(streams, send, room - taken, most - taken)) {
             break;
         }
         size_t len = smaller(tail_room(send), room - taken);
@@ -187,7 +199,7 @@ void buffer_free_acked(struct streams *streams, struct send_side *send) {
         if (send->cursor == chunk) {
             send->cursor = NULL;
         }
-        chunk_free(streams, chunk);
+        chunk_free(streams, send, chunk);
     }
     if (send->head == NULL) {
         send->tail = NULL;
@@ -195,11 +207,11 @@ void buffer_free_acked(struct streams *streams, struct send_side *send) {
 }
 
 void buffer_fini(struct streams *streams, struct send_side *send) {
-    chunk_free(streams, send->spare);
+    chunk_free(streams, send, send->spare);
     while (send->head != NULL) {
         struct send_chunk *chunk = send->head;
         send->head = chunk->next;
-        chunk_free(streams, chunk);
+        chunk_free(streams, send, chunk);
     }
     send->spare = NULL;
     send->tail = NULL;

@@ -101,6 +101,7 @@ struct send_side {
     struct send_chunk *tail;
     struct send_chunk *cursor; /* the block of `next`, or NULL: look from the head */
     struct send_chunk *spare;  /* lent to be read into; not yet behind the tail */
+    size_t held;               /* what the blocks take, however little of them is left to send */
     uint32_t offered;          /* how much of it, or of the tail, was lent; 0: nothing is */
     uint8_t appetite;          /* how large the blocks are that reads fill */
     struct ring segments;

@@ -81,7 +81,7 @@ class Cgroup:
 
 class Memory(HostTest):
     LIMIT = 48 * MEBIBYTE
-    READERS = 24
+    READERS = 64
 
     def endless(self, listener):
         """Sends to whoever connects, as much as they take."""
@@ -101,7 +101,7 @@ class Memory(HostTest):
         self.addCleanup(listener.close)
 
     def test_stalled_readers_fit_into_a_small_machine(self):
-        """Two dozen readers that stop, and a service that does not: what both daemons keep for them stays
+        """Readers that stop, and a service that does not: what both daemons keep for them stays
         within what their cgroups allow, and one more reader is served."""
         wan = self.switch("wan")
         b = self.host("b", wan=(wan, "10.9.0.2/24"))

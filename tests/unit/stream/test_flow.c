@@ -295,3 +295,30 @@ Test(flow, who_writes_late_finds_room_beside_those_who_hoard) {
     cr_assert_eq(net_far_end(&net, late)->read, 10000);
     net_fini(&net);
 }
+
+/* Whole blocks of which the far end had taken a part once filled the common memory, with 64 stalled
+ * readers those of a node with 12 MiB. Opened one by one, each takes as much as it ever may. */
+static void serve_beside(unsigned count, uint64_t least) {
+    net_init(&net, 13, 2);
+    net.may_fall_short = true;
+    net.nodes[1].answer_bytes = 8000000;
+    net.nodes[1].config.send_bytes_total_max = (size_t)12 * 1024 * 1024;
+    net.nodes[1].config.receive_bytes_max = (size_t)12 * 1024 * 1024;
+    net_restart(&net, 1, 61);
+    net.channels[0][1].delay = net.channels[1][0].delay = NS_PER_MS;
+    for (unsigned i = 0; i < count; i++) {
+        net_open(&net, 0, 1, 0)->read_at_most = 1;
+        net_run(&net, net.now + 50 * NS_PER_MS);
+    }
+    struct end *late = net_open(&net, 0, 1, 0);
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_geq(late->read, least, "%llu bytes beside %u", (unsigned long long)late->read, count);
+    net_fini(&net);
+}
+
+Test(flow, stalled_readers_leave_room_in_the_common_buffers) {
+    serve_beside(3, 8000000);
+    serve_beside(24, 2000000);
+    serve_beside(64, 2000000);
+    serve_beside(400, 50000);
+}
