@@ -17,6 +17,11 @@
 #define HEARD_NS NS_PER_S     /* do not begin while the other side is at it */
 #define RETRY_NS (100 * NS_PER_MS)
 
+/* Records of our own that a new neighbour is told before anything is compared, in one frame: by the
+ * first its routes find the link, and if this is our next life, those of the former one end with
+ * that record, so the services of this one must be there. */
+#define OWN_AT_ONCE_MAX 32
+
 /* Of a larger set than this a crowded node gives each newcomer a sample of that many records ... */
 #define SAMPLE_OF 256
 #define SAMPLE_RECORDS 16
@@ -61,16 +66,28 @@ static void begin(struct gossip *gossip, struct gossip_link *link, weft_ns now) 
     sync_send(gossip, link, output_end(&making));
 }
 
+struct own_words {
+    struct gossip *gossip;
+    struct gossip_link *link;
+    size_t count;
+};
+
+static void pend_own(void *ctx, struct record *record, bool is_live) {
+    struct own_words *words = ctx;
+    if (is_live && words->count < OWN_AT_ONCE_MAX) {
+        words->count++;
+        (void)spread_pend(words->gossip, words->link, recordset_slot_of(words->gossip->set, record),
+                          PEND_WHOLE);
+    }
+}
+
 void reconcile_link_up(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
     if (recordset_is_live(gossip->set, &link->peer)) {
         return; /* another way to one whom the mesh has: if sets differ, heartbeats show it */
     }
     bool is_return = recordset_stale_count(gossip->set) > STALE_MANY;
-    struct record *own = recordset_find(gossip->set, WIRE_RECORD_PEER, &gossip->config.identity->id,
-                                        span_of(NULL, 0));
-    if (own != NULL) { /* so that routes find the link before anything else is compared */
-        (void)spread_pend(gossip, link, recordset_slot_of(gossip->set, own), PEND_WHOLE);
-    }
+    struct own_words words = {.gossip = gossip, .link = link};
+    recordset_each_of(gossip->set, &gossip->config.identity->id, pend_own, &words);
     weft_ns wait = (is_return ? STALE_WAIT_NS : 0) + (is_first(gossip, link) ? 0 : YIELD_NS);
     arm_sync(gossip, link, time_after(now, wait));
     if (wait == 0) {

@@ -203,6 +203,27 @@ Test(gossip_net, a_restarted_nodes_old_services_vanish_everywhere) {
     net_free(net);
 }
 
+/* Its former life's services end with the first record of the next life. Had that come alone, the
+ * service would be unknown until sets are compared, and who asks for it then would be refused. */
+Test(gossip_net, a_restarted_node_brings_its_services_along) {
+    struct net *net = net_new(9, 3);
+    net_wire(net, 1);
+    net_publish(net, 1, "default/web", "x");
+    net_run(net, 5 * NS_PER_S);
+    net_stop(net, 1);
+    net_start(net, 1, 2);
+    net_publish(net, 1, "default/web", "x");
+    net_join(net, 1, 0);
+    const struct recordset *set = gossip_records(net->nodes[0].gossip);
+    const struct weft_peer_id *id = &net->nodes[1].identity.id;
+    for (size_t i = 0; i < 100 && recordset_incarnation(set, id) < 2; i++) {
+        net_run(net, NS_PER_MS);
+    }
+    cr_assert_eq(recordset_incarnation(set, id), 2);
+    cr_assert_not_null(recordset_find(set, WIRE_RECORD_SERVICE, id, span_of_text("default/web")));
+    net_free(net);
+}
+
 Test(gossip_net, a_node_that_forgot_its_incarnation_is_raised_above_its_former_life) {
     struct net *net = net_new(10, 10);
     net_wire(net, 5);
