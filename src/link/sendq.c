@@ -18,7 +18,7 @@ struct sendq_flow {
     uint32_t deficit; /* bytes it may send before the round moves on */
     struct sendq_list items;
     uint32_t chain_next; /* in the bucket, or in the list of free flows */
-    uint32_t round_next;
+    uint32_t turn_next; /* in the list of fresh flows or in the round */
     weft_ns mark_at; /* when its wait will have stood for SENDQ_INTERVAL; 0: it does not stand */
 };
 
@@ -32,7 +32,7 @@ static const struct sendq_list EMPTY = {.head = NONE, .tail = NONE};
 
 void sendq_init(struct sendq *queue, const struct hash_key *key) {
     *queue = (struct sendq){
-        .key = *key, .item_free = NONE, .flow_free = NONE, .fifo = {EMPTY, EMPTY}, .round = EMPTY};
+        .key = *key, .item_free = NONE, .flow_free = NONE, .fifo = {EMPTY, EMPTY}, .fresh = EMPTY, .round = EMPTY};
 }
 
 void sendq_fini(struct sendq *queue) {
@@ -119,26 +119,34 @@ static struct sendq_item list_take(struct sendq *queue, struct sendq_list *list)
     return item;
 }
 
-/* ---- the round of flows ---- */
+/* ---- whose turn it is ---- */
 
-static void round_append(struct sendq *queue, uint32_t index) {
-    queue->flows[index].round_next = NONE;
-    if (queue->round.tail == NONE) {
-        queue->round.head = index;
+static void turn_append(struct sendq *queue, struct sendq_list *list, uint32_t index) {
+    queue->flows[index].turn_next = NONE;
+    if (list->tail == NONE) {
+        list->head = index;
     } else {
-        queue->flows[queue->round.tail].round_next = index;
+        queue->flows[list->tail].turn_next = index;
     }
-    queue->round.tail = index;
+    list->tail = index;
 }
 
-static uint32_t round_take(struct sendq *queue) {
-    ASSERT(queue->round.head != NONE);
-    uint32_t index = queue->round.head;
-    queue->round.head = queue->flows[index].round_next;
-    if (queue->round.head == NONE) {
-        queue->round.tail = NONE;
+static uint32_t turn_take(struct sendq *queue, struct sendq_list *list) {
+    ASSERT(list->head != NONE);
+    uint32_t index = list->head;
+    list->head = queue->flows[index].turn_next;
+    if (list->head == NONE) {
+        list->tail = NONE;
     }
     return index;
+}
+
+/* The list whose head goes next. The round has its turn at the latest when fresh flows had a
+ * quantum: labels are the senders' to choose, and a new one for each packet is always fresh. */
+static struct sendq_list *turn_of(struct sendq *queue) {
+    bool is_fresh = queue->fresh.head != NONE &&
+                    (queue->round.head == NONE || queue->fresh_bytes < SENDQ_QUANTUM);
+    return is_fresh ? &queue->fresh : &queue->round;
 }
 
 static uint32_t *bucket_of(struct sendq *queue, uint32_t label) {
@@ -154,7 +162,7 @@ static uint32_t flow_find(struct sendq *queue, uint32_t label) {
     return index;
 }
 
-/* A new flow at the end of the round; there is a free one. */
+/* A new flow behind the other fresh ones; there is a free one. */
 static uint32_t flow_add(struct sendq *queue, uint32_t label) {
     uint32_t index = queue->flow_free;
     uint32_t *bucket = bucket_of(queue, label);
@@ -163,13 +171,13 @@ static uint32_t flow_add(struct sendq *queue, uint32_t label) {
         .label = label, .deficit = SENDQ_QUANTUM, .items = EMPTY, .chain_next = *bucket};
     *bucket = index;
     queue->flow_count++;
-    round_append(queue, index);
+    turn_append(queue, &queue->fresh, index);
     return index;
 }
 
-/* The flow at the head of the round has nothing left and leaves. */
-static void flow_remove_head(struct sendq *queue) {
-    uint32_t index = round_take(queue);
+/* The flow at the head of a list has nothing left and leaves. */
+static void flow_remove_head(struct sendq *queue, struct sendq_list *list) {
+    uint32_t index = turn_take(queue, list);
     uint32_t *place = bucket_of(queue, queue->flows[index].label);
     while (*place != index) {
         place = &queue->flows[*place].chain_next;
@@ -181,7 +189,7 @@ static void flow_remove_head(struct sendq *queue) {
 }
 
 /* The flow's queue, made if need be; NONE when out of memory. With all flows taken, a new label
- * shares the queue of the last flow in the round: it may then wait longer than is fair. */
+ * shares the queue of the last flow: it may then wait longer than is fair. */
 static uint32_t flow_of(struct sendq *queue, uint32_t label) {
     if (!buckets_make(queue)) {
         return NONE;
@@ -191,7 +199,7 @@ static uint32_t flow_of(struct sendq *queue, uint32_t label) {
         return index;
     }
     if (queue->flow_count >= SENDQ_FLOWS_MAX) {
-        return queue->round.tail;
+        return queue->round.tail != NONE ? queue->round.tail : queue->fresh.tail;
     }
     if (queue->flow_free == NONE && !flows_grow(queue)) {
         return NONE;
@@ -199,16 +207,30 @@ static uint32_t flow_of(struct sendq *queue, uint32_t label) {
     return flow_add(queue, label);
 }
 
-/* Turns the round until the flow at its head may send its first item. */
-static struct sendq_flow *round_turn(struct sendq *queue) {
+/* Turns the round until the flow whose turn it is may send its first item. */
+static struct sendq_flow *next_flow(struct sendq *queue) {
     for (;;) {
-        struct sendq_flow *flow = &queue->flows[queue->round.head];
-        size_t bytes = item_bytes(&queue->items[flow->items.head]);
-        if (bytes <= flow->deficit) {
+        struct sendq_list *list = turn_of(queue);
+        struct sendq_flow *flow = &queue->flows[list->head];
+        if (flow->items.head == NONE) {
+            flow_remove_head(queue, list);
+            continue;
+        }
+        if (item_bytes(&queue->items[flow->items.head]) <= flow->deficit) {
             return flow;
         }
         flow->deficit += SENDQ_QUANTUM;
-        round_append(queue, round_take(queue));
+        turn_append(queue, &queue->round, turn_take(queue, list));
+    }
+}
+
+/* A fresh flow that has nothing left goes through the round once, where others wait: with its next
+ * item it would else be ahead of them again. */
+static void flow_emptied(struct sendq *queue, struct sendq_list *list) {
+    if (list == &queue->fresh && queue->round.head != NONE) {
+        turn_append(queue, &queue->round, turn_take(queue, list));
+    } else {
+        flow_remove_head(queue, list);
     }
 }
 
@@ -225,13 +247,15 @@ static bool flow_judge(struct sendq_flow *flow, weft_ns wait, weft_ns now) {
 }
 
 static struct sendq_item flow_take(struct sendq *queue, weft_ns now, bool *is_congested) {
-    struct sendq_flow *flow = round_turn(queue);
+    struct sendq_flow *flow = next_flow(queue);
+    struct sendq_list *list = turn_of(queue);
     struct sendq_item item = list_take(queue, &flow->items);
     flow->deficit -= (uint32_t)item_bytes(&item);
+    queue->fresh_bytes = list == &queue->fresh ? queue->fresh_bytes + item_bytes(&item) : 0;
     weft_ns wait = now > item.since ? now - item.since : 0;
     *is_congested = flow_judge(flow, wait, now);
     if (flow->items.head == NONE) {
-        flow_remove_head(queue);
+        flow_emptied(queue, list);
     }
     return item;
 }
@@ -249,7 +273,7 @@ static bool is_late(struct sendq *queue, uint32_t label, size_t bytes, weft_ns n
         return true;
     }
     uint32_t index = queue->buckets == NULL ? NONE : flow_find(queue, label);
-    if (index == NONE) {
+    if (index == NONE || queue->flows[index].items.head == NONE) {
         return false;
     }
     const struct sendq_flow *flow = &queue->flows[index];
@@ -331,7 +355,7 @@ const struct sendq_item *sendq_peek(struct sendq *queue) {
     }
     enum wire_class class = class_first(queue);
     uint32_t index =
-        class == WIRE_CLASS_STREAM ? round_turn(queue)->items.head : queue->fifo[class].head;
+        class == WIRE_CLASS_STREAM ? next_flow(queue)->items.head : queue->fifo[class].head;
     return &queue->items[index];
 }
 

@@ -5,7 +5,13 @@
  *
  *    control  -> [a b c]                              first in, first out
  *    message  -> [d e]                                first in, first out
- *    stream   -> flow 7 [f g] -> flow 9 [h] -> ...    a round; an empty flow leaves it
+ *    stream   -> flow 4 [i] -> ...                    fresh flows, until they had a quantum
+ *             -> flow 7 [f g] -> flow 9 [h] -> ...    then the round; an empty flow leaves it
+ *
+ * A flow that had nothing waiting is fresh and goes ahead of the round, as in FQ-CoDel (RFC 8290):
+ * what an echo says does not wait for a packet of every bulk stream. Once it sent a quantum, or has
+ * nothing left, it goes to the end of the round. Fresh flows together may send a quantum before
+ * the round sends a packet, so however many labels someone makes up, nobody starves.
  *
  * A flow whose data has stood for over 5 ms during 100 ms gets congestion marks until its wait is
  * short again (after CoDel, Nichols and Jacobson 2012; marks instead of drops). Judged per flow as
@@ -64,7 +70,9 @@ struct sendq {
     uint32_t flow_count;
     uint32_t *buckets;         /* label -> flow, chained */
     struct sendq_list fifo[2]; /* control, message: items */
-    struct sendq_list round;   /* flows that have something to send */
+    struct sendq_list fresh;   /* flows that came since, and go first */
+    struct sendq_list round;   /* flows that take turns; one that was fresh may be empty */
+    size_t fresh_bytes;        /* sent by fresh flows since the round sent */
     size_t bytes[WIRE_CLASS_COUNT];
     size_t datagram_bytes; /* of those among them that are datagrams */
     size_t frame_bytes;    /* of all items without payloads: what records must hold */

@@ -151,6 +151,56 @@ Test(link_sendq, a_thin_flow_waits_one_round_at_most) {
     cr_assert_leq(before, 20);
 }
 
+static void push_bulk(uint32_t flows, int packets, uint16_t len) {
+    for (int i = 0; i < packets; i++) {
+        for (uint32_t flow = 0; flow < flows; flow++) {
+            cr_assert_eq(push_carrier(flow, len, NOW), WEFT_OK);
+        }
+    }
+}
+
+Test(link_sendq, a_flow_that_had_nothing_waiting_goes_first) {
+    push_bulk(4, 10, 60000);
+    for (int i = 0; i < 6; i++) {
+        (void)pop(NOW, NULL);
+    }
+    cr_assert_eq(push_carrier(99, 100, NOW), WEFT_OK);
+    cr_assert_eq(pop(NOW, NULL), 99);
+}
+
+Test(link_sendq, a_flow_that_went_first_then_waits_a_round) {
+    push_bulk(4, 10, 16000);
+    for (int i = 0; i < 6; i++) {
+        (void)pop(NOW, NULL);
+    }
+    cr_assert_eq(push_carrier(99, 100, NOW), WEFT_OK);
+    cr_assert_eq(pop(NOW, NULL), 99);
+    cr_assert_eq(push_carrier(99, 100, NOW), WEFT_OK);
+    size_t before = 0;
+    while (pop(NOW, NULL) != 99) {
+        before++;
+    }
+    cr_assert(before > 0 && before <= 8, "%zu", before);
+}
+
+/* Who gives each of its packets a label of its own is always fresh. */
+Test(link_sendq, fresh_flows_without_end_starve_nobody) {
+    push_bulk(1, 20, 60000);
+    (void)pop(NOW, NULL);
+    size_t others = 0;
+    uint32_t label = 100;
+    for (int i = 0; i < 10; i++) {
+        for (uint32_t flow = label; flow != 0;) {
+            for (int k = 0; k < 2; k++) {
+                cr_assert_eq(push_carrier(label++, 1000, NOW), WEFT_OK);
+            }
+            flow = pop(NOW, NULL);
+            others += flow != 0 ? 1 : 0;
+        }
+    }
+    cr_assert_leq(others, 10 * 17, "a quantum for each packet of the round: %zu", others);
+}
+
 /* Against a naive model: each flow comes out in its own order, nothing is lost or made up. */
 Test(link_sendq, keeps_each_flow_in_order_over_random_operations) {
     for (uint8_t seed = 0; seed < 20; seed++) {
