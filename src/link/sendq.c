@@ -18,7 +18,7 @@ struct sendq_flow {
     uint32_t deficit; /* bytes it may send before the round moves on */
     struct sendq_list items;
     uint32_t chain_next; /* in the bucket, or in the list of free flows */
-    uint32_t turn_next; /* in the list of fresh flows or in the round */
+    uint32_t turn_next;  /* in the list of fresh flows or in the round */
     weft_ns mark_at; /* when its wait will have stood for SENDQ_INTERVAL; 0: it does not stand */
 };
 
@@ -31,8 +31,12 @@ static const size_t BYTES_MAX[WIRE_CLASS_COUNT] = {
 static const struct sendq_list EMPTY = {.head = NONE, .tail = NONE};
 
 void sendq_init(struct sendq *queue, const struct hash_key *key) {
-    *queue = (struct sendq){
-        .key = *key, .item_free = NONE, .flow_free = NONE, .fifo = {EMPTY, EMPTY}, .fresh = EMPTY, .round = EMPTY};
+    *queue = (struct sendq){.key = *key,
+                            .item_free = NONE,
+                            .flow_free = NONE,
+                            .fifo = {EMPTY, EMPTY},
+                            .fresh = EMPTY,
+                            .round = EMPTY};
 }
 
 void sendq_fini(struct sendq *queue) {

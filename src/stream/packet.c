@@ -318,6 +318,22 @@ static bool next_open(struct session *session, weft_ns now, struct stream_packet
     return false;
 }
 
+/* A packet of a stream that has little to say; one that found too much of that under way, or has
+ * more to say by now, takes its turn among the others. */
+static bool next_thin(struct session *session, weft_ns now, struct stream_packet *out) {
+    struct list *link;
+    while ((link = list_first(&session->thin)) != NULL) {
+        struct stream *stream = LIST_OWNER(link, struct stream, data_link);
+        list_remove(link);
+        if (!window_has_thin_room(session) || !send_is_thin(&stream->send)) {
+            list_push(&session->data, link);
+        } else if (build_data(session, stream, now, out)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool next_data(struct session *session, weft_ns now, struct stream_packet *out) {
     struct list *link;
     while (window_has_room(session) && (link = list_first(&session->data)) != NULL) {
@@ -349,15 +365,15 @@ static bool next_datagrams(struct session *session, weft_ns now, struct stream_p
 static bool next_in_turn(struct session *session, weft_ns now, struct stream_packet *out) {
     session->is_datagrams_turn = !session->is_datagrams_turn;
     return (session->is_datagrams_turn && next_datagrams(session, now, out)) ||
-           next_probe(session, now, out) || next_data(session, now, out) ||
-           next_datagrams(session, now, out);
+           next_probe(session, now, out) || next_thin(session, now, out) ||
+           next_data(session, now, out) || next_datagrams(session, now, out);
 }
 
 static bool has_work(const struct session *session) {
     return !list_is_empty(&session->opens) || !list_is_empty(&session->control) ||
-           !list_is_empty(&session->data) || !list_is_empty(&session->probes) ||
-           !list_is_empty(&session->flows_ready) || session->messages.count > 0 ||
-           session->pings.count > 0 || session->is_wanted;
+           !list_is_empty(&session->thin) || !list_is_empty(&session->data) ||
+           !list_is_empty(&session->probes) || !list_is_empty(&session->flows_ready) ||
+           session->messages.count > 0 || session->pings.count > 0 || session->is_wanted;
 }
 
 bool packet_next(struct session *session, weft_ns now, struct stream_packet *out) {

@@ -288,7 +288,7 @@ static void stream_probe_answered(struct session *session, uint32_t index, uint3
     uint32_t lost_before = stream->send.lost_count;
     send_lose_before(stream, stream->probe_order);
     if (stream->send.lost_count > lost_before) {
-        window_cut(session, stream->probe_order);
+        window_cut(session, stream->probe_order, WINDOW_CUT_LOSS);
     }
     stream_queue(stream);
 }

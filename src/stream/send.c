@@ -71,6 +71,10 @@ bool send_has_work(const struct send_side *send) {
     return send->lost_count > 0 || has_new(send);
 }
 
+bool send_is_thin(const struct send_side *send) {
+    return send->end - send->acked <= THIN_BYTES_MAX;
+}
+
 bool send_is_waiting(const struct send_side *send) {
     return send->segments.count > 0 || send->next < send->end;
 }
@@ -96,7 +100,7 @@ static struct send_chunk *find_cursor(struct send_side *send) {
 }
 
 /* The segment that begins at `next`; not yet in the ring. */
-static struct segment new_segment(struct send_side *send) {
+static struct segment new_segment(struct send_side *send, size_t bytes_max) {
     struct segment segment = {.start = send->next, .state = SEGMENT_IN_FLIGHT};
     uint64_t end = send->next;
     if (send->next < send->end) {
@@ -106,16 +110,16 @@ static struct segment new_segment(struct send_side *send) {
     }
     bool is_bound = segment.chunk != NULL && !DEFECT(CREDIT_IGNORED);
     end = end > send->credit && is_bound ? send->credit : end;
-    segment.len = (uint32_t)smaller((size_t)(end - send->next), DATA_BYTES_MAX);
+    segment.len = (uint32_t)smaller((size_t)(end - send->next), bytes_max);
     segment.has_fin = send->is_finished && send->next + segment.len == send->end;
     return segment;
 }
 
-static bool take_new(struct send_side *send, struct segment *out) {
+static bool take_new(struct send_side *send, size_t bytes_max, struct segment *out) {
     if (!has_new(send)) {
         return false;
     }
-    *out = new_segment(send);
+    *out = new_segment(send, bytes_max);
     return true;
 }
 
@@ -124,6 +128,8 @@ static void stamp(const struct stream *stream, struct segment *segment, weft_ns 
     segment->order = stream->session->order_next;
     segment->sent_at = now;
     segment->is_early = stream->state == STREAM_STATE_OPENING;
+    segment->is_thin =
+        !segment->is_early && send_is_thin(&stream->send) && window_has_thin_room(stream->session);
     if (now < stream->session->unsettled_until) {
         stream->session->epoch_order = segment->order + 1;
     }
@@ -149,7 +155,7 @@ bool send_take(struct streams *streams, struct stream *stream, weft_ns now, stru
                struct span *bytes) {
     struct send_side *send = &stream->send;
     if (!take_lost(streams, stream, now, out)) {
-        if (!take_new(send, out)) {
+        if (!take_new(send, window_packet_bytes(stream->session), out)) {
             return false;
         }
         stamp(stream, out, now);
@@ -303,7 +309,7 @@ static void lose_proven(struct stream *stream, uint64_t order, weft_ns now) {
         }
     }
     if (has_lost) {
-        window_cut(stream->session, order);
+        window_cut(stream->session, order, WINDOW_CUT_LOSS);
     }
 }
 
@@ -313,7 +319,7 @@ static void take_marks(struct stream *stream, uint32_t marks) {
         return; /* none, or an older ack */
     }
     stream->send.marks = marks;
-    window_cut(stream->session, stream->session->acked_order);
+    window_cut(stream->session, stream->session->acked_order, WINDOW_CUT_MARK);
 }
 
 enum weft_err send_ack(struct streams *streams, struct stream *stream,

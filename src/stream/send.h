@@ -31,6 +31,9 @@ uint8_t *send_space(struct streams *streams, struct stream *stream, size_t *len)
 /* Whether a packet could be built now, but for the peer's window. */
 bool send_has_work(const struct send_side *send);
 
+/* Whether so little is unacknowledged that it may go ahead of other streams. */
+bool send_is_thin(const struct send_side *send);
+
 /* Whether an answer is awaited: bytes on their way, or credit for those that wait. */
 bool send_is_waiting(const struct send_side *send);
 

@@ -30,6 +30,7 @@ static void init_lists(struct session *session) {
     list_init(&session->control);
     list_init(&session->opens);
     list_init(&session->delayed);
+    list_init(&session->thin);
     list_init(&session->data);
     list_init(&session->probes);
     list_init(&session->flows_in);

@@ -7,7 +7,8 @@
  * stream |                                      |  control: streams that owe a small part
  *        +-- slots: stream_id -> stream         |  delayed: streams whose ack may wait 5 ms
  *        +-- ready: sessions with output        |  data:    streams with bytes to send, in turn
- *        +-- events: streams with events        |  probes:  streams that were silent too long
+ *        +-- events: streams with events        |  thin:    likewise, of little: they go first
+ *                                               |  probes:  streams that were silent too long
  */
 #ifndef STREAM_STATE_H
 #define STREAM_STATE_H
@@ -23,7 +24,8 @@
 
 /* Bytes of one DATA part: whole packets of this size fit a carrier, whose limit is 65,535. */
 #define DATA_BYTES_MAX 61440
-#define SEGMENTS_MAX 1024 /* unacknowledged packets of one stream: bounds bookkeeping */
+#define THIN_BYTES_MAX 16384 /* a stream with no more unacknowledged is thin: a TLS record */
+#define SEGMENTS_MAX 1024    /* unacknowledged packets of one stream: bounds bookkeeping */
 #define MESSAGE_BYTES_MAX ((size_t)48 * 1024)
 #define MESSAGE_QUEUE_BYTES_MAX ((size_t)1024 * 1024)
 #define RESETS_MAX 256     /* unanswered resets kept per peer; the far end's probe finds the rest */
@@ -94,6 +96,7 @@ struct segment {
     bool has_fin;
     bool is_resent; /* an ack may then mean the first copy: proves nothing, times nothing */
     bool is_early;  /* left before the accept: its ack waits for the service's connect */
+    bool is_thin;   /* counted apart, as its stream has little under way */
 };
 
 struct send_side {
@@ -289,6 +292,7 @@ struct session {
     struct list control;
     struct list opens; /* streams that owe an OPEN, perhaps with their first bytes */
     struct list delayed;
+    struct list thin; /* streams that have little to send: ahead of those in data */
     struct list data;
     struct list probes;
     struct map *by_wire_id;
@@ -318,6 +322,7 @@ struct session {
     uint64_t window_bytes;
     uint64_t in_flight_bytes;
     uint64_t early_bytes; /* likewise, of streams not accepted when they left */
+    uint64_t thin_bytes;  /* likewise, of streams that have little under way */
     uint64_t cut_order;   /* marks on packets before this one were answered already */
     uint64_t acked_order;
     bool is_slow_start;

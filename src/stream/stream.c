@@ -222,7 +222,9 @@ void stream_acked(struct stream *stream) {
 void stream_queue(struct stream *stream) {
     bool may_send = stream->state == STREAM_STATE_OPEN || stream->state == STREAM_STATE_OPENING;
     if (may_send && send_has_work(&stream->send)) {
-        list_push(&stream->session->data, &stream->data_link);
+        struct session *session = stream->session;
+        bool is_thin = stream->state == STREAM_STATE_OPEN && send_is_thin(&stream->send);
+        list_push(is_thin ? &session->thin : &session->data, &stream->data_link);
         session_wake(stream->session);
     }
 }

@@ -6,7 +6,9 @@
 
 #include "base/check.h"
 
-#define PACKET_BYTES 65536 /* what a round trip adds once the path's limit was met */
+#define PACKET_TIME NS_PER_MS
+#define PACKET_BYTES_MIN 16384 /* below, headers and work for each packet begin to count */
+#define PACKET_BYTES 65536     /* what a round trip adds once the path's limit was met */
 
 void window_init(struct session *session) {
     session->window_bytes = WINDOW_BYTES_FIRST;
@@ -21,8 +23,24 @@ bool window_has_early_room(const struct session *session) {
     return window_has_room(session) && session->early_bytes < session->window_bytes / 2;
 }
 
+bool window_has_thin_room(const struct session *session) {
+    return session->thin_bytes < session->window_bytes / 4;
+}
+
+size_t window_packet_bytes(const struct session *session) {
+    if (session->rtt == 0) {
+        return DATA_BYTES_MAX;
+    }
+    uint64_t bytes = session->window_bytes * PACKET_TIME / session->rtt;
+    bytes = bytes < PACKET_BYTES_MIN ? PACKET_BYTES_MIN : bytes;
+    return bytes < DATA_BYTES_MAX ? (size_t)bytes : DATA_BYTES_MAX;
+}
+
 /* Where a segment is counted. */
 static uint64_t *counter_of(struct session *session, const struct segment *segment) {
+    if (segment->is_thin) {
+        return &session->thin_bytes;
+    }
     return segment->is_early ? &session->early_bytes : &session->in_flight_bytes;
 }
 
@@ -44,14 +62,14 @@ static void grow(struct session *session, uint64_t bytes) {
 
 void window_arrived(struct session *session, const struct segment *segment, bool is_timed,
                     weft_ns now) {
-    if (!segment->is_early) {
+    if (!segment->is_early && !segment->is_thin) {
         grow(session, window_cost(segment));
     }
     window_forget(session, segment);
     if (segment->is_resent) {
         return;
     }
-    if (segment->order > session->acked_order) {
+    if (!segment->is_thin && segment->order > session->acked_order) {
         session->acked_order = segment->order;
     }
     if (is_timed && !segment->is_early) {
@@ -65,12 +83,12 @@ void window_forget(struct session *session, const struct segment *segment) {
     *counter -= window_cost(segment);
 }
 
-void window_cut(struct session *session, uint64_t order) {
+void window_cut(struct session *session, uint64_t order, unsigned percent) {
     if (order < session->cut_order) {
         return;
     }
     session->is_slow_start = false;
-    session->window_bytes = session->window_bytes * 7 / 10;
+    session->window_bytes = session->window_bytes - session->window_bytes * percent / 100;
     if (session->window_bytes < WINDOW_BYTES_MIN) {
         session->window_bytes = WINDOW_BYTES_MIN;
     }

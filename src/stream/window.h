@@ -2,8 +2,8 @@
  *
  * Congestion: how many bytes may be on their way to one peer, all streams together. Doubles each
  * round trip until the first mark or proven loss, then adds a packet a round trip; a mark takes
- * 30 % off, at most once a round trip. Losses of a dead path do not count: they say nothing of
- * the next one. Relays mark before they drop, so a loss is rare.
+ * 15 % off, a loss 30 %, at most once a round trip. Losses of a dead path do not count: they say
+ * nothing of the next one. Relays mark before they drop, so a loss is rare.
  */
 #ifndef STREAM_WINDOW_H
 #define STREAM_WINDOW_H
@@ -30,6 +30,15 @@ bool window_has_room(const struct session *session);
  * that move. Beyond the bound an OPEN goes without bytes. */
 bool window_has_early_room(const struct session *session);
 
+/* Whether a packet of a thin stream may leave ahead of the others, and beyond a full window. Those
+ * are counted apart, up to a quarter of it, so that an echo does not wait until bulk makes room and
+ * however many there are leave bulk its own. Beyond the bound they take their turn. */
+bool window_has_thin_room(const struct session *session);
+
+/* How many bytes the next packet takes. What leaves in 1 ms, as whatever comes behind a packet
+ * waits for the whole of it at each link on the way: 60 KiB are 5 ms at 100 Mbit/s. */
+size_t window_packet_bytes(const struct session *session);
+
 void window_sent(struct session *session, const struct segment *segment);
 
 /* A segment arrived. Not timed: the ack may be the answer to a probe instead of to the segment. */
@@ -39,8 +48,11 @@ void window_arrived(struct session *session, const struct segment *segment, bool
 /* A segment is not on its way any more: lost, or its stream ended. */
 void window_forget(struct session *session, const struct segment *segment);
 
-/* A relay marked, or a loss was proven by packet `order`. */
-void window_cut(struct session *session, uint64_t order);
+/* A relay marked, or a loss was proven, by packet `order`: takes so much off. A mark comes while
+ * the queue is still short, so that less is enough and a long path stays full (RFC 8511). */
+#define WINDOW_CUT_MARK 15
+#define WINDOW_CUT_LOSS 30
+void window_cut(struct session *session, uint64_t order, unsigned percent);
 
 /* Takes one measured round trip into the smoothed one. */
 void window_measure(struct session *session, weft_ns rtt);
