@@ -31,12 +31,17 @@ static bool reserve(struct link_table *table) {
     }
     size_t size = table->size == 0 ? SIZE_FIRST : 2 * table->size;
     struct link_id *ids = realloc(table->ids, size * sizeof *ids);
-    table->ids = ids != NULL ? ids : table->ids;
+    if (ids == NULL) {
+        return false;
+    }
+    table->ids = ids;
     void **items = realloc(table->items, size * sizeof(void *));
-    table->items = items != NULL ? items : table->items;
-    bool has_both = ids != NULL && items != NULL;
-    table->size = has_both ? size : table->size;
-    return has_both;
+    if (items == NULL) {
+        return false;
+    }
+    table->items = items;
+    table->size = size;
+    return true;
 }
 
 enum weft_err link_table_add(struct link_table *table, struct link_id id, void *item) {

@@ -76,12 +76,17 @@ static bool numbers_reserve(struct peer_table *table) {
     uint32_t size = table->size + table->size / 4 + SIZE_FIRST;
     size = size < table->count_max ? size : table->count_max;
     struct weft_peer_id *ids = realloc(table->ids, size * sizeof *ids);
-    table->ids = ids != NULL ? ids : table->ids;
+    if (ids == NULL) {
+        return false;
+    }
+    table->ids = ids;
     uint32_t *numbers = realloc(table->free_numbers, size * sizeof *numbers);
-    table->free_numbers = numbers != NULL ? numbers : table->free_numbers;
-    bool has_both = ids != NULL && numbers != NULL;
-    table->size = has_both ? size : table->size;
-    return has_both;
+    if (numbers == NULL) {
+        return false;
+    }
+    table->free_numbers = numbers;
+    table->size = size;
+    return true;
 }
 
 uint32_t peer_table_take(struct peer_table *table, const struct weft_peer_id *id) {

@@ -139,11 +139,17 @@ static bool learned_reserve(struct candidates *candidates) {
     }
     size_t size = candidates->learned_size + candidates->learned_size / 2 + LEARNED_FIRST;
     struct target **learned = realloc(candidates->learned, size * sizeof(struct target *));
-    candidates->learned = learned != NULL ? learned : candidates->learned;
+    if (learned == NULL) {
+        return false;
+    }
+    candidates->learned = learned;
     uint64_t *heads = realloc(candidates->heads, size * sizeof(uint64_t));
-    candidates->heads = heads != NULL ? heads : candidates->heads;
-    candidates->learned_size = learned != NULL && heads != NULL ? size : candidates->learned_size;
-    return learned != NULL && heads != NULL;
+    if (heads == NULL) {
+        return false;
+    }
+    candidates->heads = heads;
+    candidates->learned_size = size;
+    return true;
 }
 
 static bool learned_append(struct candidates *candidates, struct target *target) {
