@@ -251,6 +251,9 @@ void tcp_free_all(struct node *node);
 size_t tcp_address_bytes(const struct sockaddr *address, uint8_t out[16]);
 void tcp_address_text(const struct sockaddr *address, char out[WEFT_ENDPOINT_MAX + 1]);
 
+/* tcp_options.c: asks the kernel for what suits a link. */
+void tcp_set_options(const struct node *node, int fd);
+
 /* perform.c */
 void node_perform(struct node *node, struct action *action);
 

@@ -9,7 +9,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/uio.h>
@@ -17,11 +16,6 @@
 
 #include "node/internal.h"
 
-#ifndef TCP_RTO_MIN_US
-#define TCP_RTO_MIN_US 45 /* older headers do not have it; older kernels refuse it */
-#endif
-#define NOTSENT_LOWAT (128 * 1024)
-#define USER_TIMEOUT_BEATS 4 /* a backstop behind the heartbeats' three */
 #define LINGER NS_PER_S
 #define SPANS_MAX 64                   /* of one sendmsg */
 #define WRITE_BUDGET ((size_t)2 << 20) /* bytes one socket may write before others get a turn */
@@ -444,28 +438,6 @@ void tcp_address_text(const struct sockaddr *address, char out[WEFT_ENDPOINT_MAX
                    (unsigned)ntohs(port));
 }
 
-/* A time-out of TCP comes a round trip and 200 ms after what was lost left, the third twice as
- * late: too late for who takes 750 ms of silence for death. Where beats are short it is asked for
- * 50 ms, which no delayed acknowledgement of Linux (40 ms) outlasts. Linux since 6.15; elsewhere
- * some links at 1 % loss are given up and made again (docs/simulation.md, B4). */
-static void hurry_repeats(const struct node *node, int fd) {
-    const int rto_min_us = 50000;
-    if (node->config.heartbeat < NS_PER_S) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_RTO_MIN_US, &rto_min_us, sizeof(rto_min_us));
-    }
-}
-
-static void set_options(const struct node *node, int fd) {
-    const int one = 1;
-    const int lowat = NOTSENT_LOWAT;
-    const unsigned timeout_ms =
-        (unsigned)(USER_TIMEOUT_BEATS * node->config.heartbeat / NS_PER_MS) + 1000;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
-    hurry_repeats(node, fd);
-}
-
 /* Fills in all that can fail; tcp_free takes what was built. */
 static enum weft_err build(struct tcp *tcp, const struct tcp_source *source) {
     struct node *node = tcp->node;
@@ -498,7 +470,7 @@ enum weft_err tcp_start(struct node *node, const struct tcp_source *source) {
     tcp->is_settled = source->role == LINK_DIALLED; /* the guard counts those who knock */
     tcp->address_len = tcp_address_bytes(source->remote, tcp->address);
     tcp_address_text(source->remote, tcp->remote);
-    set_options(node, source->fd);
+    tcp_set_options(node, source->fd);
     enum weft_err err = build(tcp, source);
     if (err != WEFT_OK) {
         tcp_free(tcp);
