@@ -92,7 +92,9 @@ const struct command cli_commands[] = {
     {"routes", "routes", "the next hop to every node",
      "Only nodes that can be reached have a route.", NULL, 0, 0, cmd_routes},
     {"services", "services", "every service of the mesh, and who offers it",
-     "An endpoint is fresh while its node is in the mesh, stale when it was only heard of before.",
+     "An endpoint is fresh while its node is in the mesh, stale when it was only heard of before: "
+     "its\n"
+     "node is gone, or restarted a moment ago.",
      NULL, 0, 0, cmd_services},
     {"service", "service add NAME=HOST:PORT\nservice remove NAME[=HOST:PORT]",
      "offer a service to the mesh, or withdraw it",

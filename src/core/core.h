@@ -130,8 +130,8 @@ WEFT_MUST_CHECK enum weft_err core_withdraw(struct core *core, const char *name_
 
 /* One node that offers a service. */
 enum service_state {
-    SERVICE_FRESH, /* its node is reachable now */
-    SERVICE_STALE, /* its node is not; this is what it said last */
+    SERVICE_FRESH, /* its node is reachable and says so in its present life */
+    SERVICE_STALE, /* it is not, or restarted a moment ago: this is what it said last */
 };
 struct core_provider {
     struct weft_peer_id peer;

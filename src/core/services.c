@@ -109,6 +109,13 @@ void core_services_free(struct core *core) {
     map_free(core->services);
 }
 
+/* Whether it is the word of a former life, kept until the present one has had time to say it again.
+ */
+static bool is_former(const struct core *core, const struct record *record) {
+    return record->incarnation <
+           recordset_incarnation(gossip_records(core->gossip), &record->owner);
+}
+
 static struct core_provider provider_of(const struct core *core, const struct record *record) {
     struct router_path path = router_path_to(core->router, &record->owner);
     struct core_provider provider = {
@@ -119,7 +126,8 @@ static struct core_provider provider_of(const struct core *core, const struct re
     provider.absence = provider.is_self ? 0
                                         : recordset_absence(gossip_records(core->gossip),
                                                             &record->owner, core->now);
-    provider.state = provider.is_self || path.is_reachable ? SERVICE_FRESH : SERVICE_STALE;
+    bool is_fresh = provider.is_self || (path.is_reachable && !is_former(core, record));
+    provider.state = is_fresh ? SERVICE_FRESH : SERVICE_STALE;
     enum weft_err err = wire_service_body_decode(record->body, &provider.body);
     ASSERT(err == WEFT_OK); /* it decoded when it entered the registry */
     return provider;

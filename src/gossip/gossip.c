@@ -68,6 +68,7 @@ static void gossip_init(struct gossip *gossip, const struct gossip_config *confi
     chain_init(&gossip->ready_message);
     chain_init(&gossip->gappy);
     ring_init(&gossip->events, sizeof(struct gossip_event), EVENTS_MAX);
+    ring_init(&gossip->formers, sizeof(struct former), FORMERS_MAX);
     host_random(config->host, seed, sizeof seed);
     rng_init(&gossip->rng, seed);
 }
@@ -135,6 +136,7 @@ void gossip_free(struct gossip *gossip) {
         record_unref(event.record);
     }
     ring_fini(&gossip->events);
+    ring_fini(&gossip->formers);
     links_free(gossip);
     broadcast_free(gossip);
     channels_free(gossip->channels);
@@ -372,7 +374,7 @@ void gossip_tick(struct gossip *gossip, weft_ns now) {
     if (gossip->past.size > 0) {
         gossip_arm(gossip, time_after(gossip->past.changed_at, PAST_IDLE_NS));
     }
-    gossip_fade(gossip, now);
+    lives_tick(gossip, now);
 }
 
 weft_ns gossip_deadline(const struct gossip *gossip) {

@@ -13,15 +13,6 @@
  * between two halves must pass on what the other half wrote. */
 #define PASS_ON_MIN 64
 
-static void tell_faded(void *ctx, struct record *record) {
-    struct gossip *gossip = ctx;
-    size_t slot = recordset_slot_of(gossip->set, record);
-    if (slot != SIZE_MAX) {
-        bits_clear(&gossip->news, slot);
-    }
-    (void)gossip_tell(gossip, GOSSIP_FADED, record);
-}
-
 static void tell_evicted(struct gossip *gossip) {
     struct record *record;
     while ((record = recordset_next_evicted(gossip->set)) != NULL) {
@@ -54,16 +45,6 @@ static void pass_on(struct gossip *gossip, struct record *record, struct gossip_
     }
 }
 
-/* A new peer record may begin a new life: what is left of the former goes, what waited may go on.
- */
-static void settle_life(struct gossip *gossip, struct record *record, uint64_t incarnation_before,
-                        weft_ns now) {
-    if (record->kind == WIRE_RECORD_PEER && record->incarnation != incarnation_before) {
-        recordset_drop_former(gossip->set, &record->owner, tell_faded, gossip);
-        spread_news(gossip, &record->owner, now);
-    }
-}
-
 /* Makes the event that was told in advance mean nothing. */
 static void untell_last(struct gossip *gossip) {
     struct gossip_event *event = ring_at(&gossip->events, gossip->events.count - 1);
@@ -84,7 +65,7 @@ static void keep_past(struct gossip *gossip, size_t slot, struct record *old,
     record_unref(old);
 }
 
-enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
+static enum recordset_verdict take(struct gossip *gossip, struct record *record,
                                    struct gossip_link *from, weft_ns now) {
     uint64_t before = recordset_incarnation(gossip->set, &record->owner);
     /* Told first, because a record in the set that nobody was told of would stay unknown for good.
@@ -106,9 +87,18 @@ enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
     notes_came(gossip, record, now);
     tell_evicted(gossip);
     pass_on(gossip, record, from, now);
-    settle_life(gossip, record, before, now);
+    lives_changed(gossip, record, before, now);
     if (!recordset_is_live(gossip->set, &record->owner)) {
         gossip_arm(gossip, time_after(now, gossip->config.fade_after));
+    }
+    return verdict;
+}
+
+enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
+                                   struct gossip_link *from, weft_ns now) {
+    enum recordset_verdict verdict = take(gossip, record, from, now);
+    if (verdict == RECORDSET_REFUSED && lives_make_room(gossip, &record->owner)) {
+        verdict = take(gossip, record, from, now);
     }
     return verdict;
 }
@@ -296,17 +286,4 @@ enum weft_err gossip_load(struct gossip *gossip, struct span encoded, weft_ns ab
     }
     record_unref(record);
     return err;
-}
-
-void gossip_fade(struct gossip *gossip, weft_ns now) {
-    weft_ns since;
-    struct weft_peer_id owner;
-    while (recordset_gone_since(gossip->set, &since, &owner)) {
-        weft_ns due = time_after(since, gossip->config.fade_after);
-        if (due > now || !gossip_has_event_room(gossip)) {
-            gossip_arm(gossip, due > now ? due : time_after(now, NS_PER_S));
-            return;
-        }
-        recordset_drop_owner(gossip->set, &owner, tell_faded, gossip);
-    }
 }

@@ -4,6 +4,7 @@
  *
  *   gossip.c     life cycle, links, dispatch, events, time
  *   hear.c       records that neighbours sent, or the store
+ *   lives.c      what is left of former lives, and of owners that are gone
  *   deltas.c     the same as what changed (delta.c, past.c)
  *   notes.c      what neighbours have; asking for it
  *   own.c        records of ours: publishing, raising, clones
@@ -45,6 +46,7 @@
 #define BULK_LINKS_MAX 4       /* ... or all of them to so many links at a time (T17) */
 #define CROWD_LINKS 24         /* a node with more is crowded: it hears and gives less of each */
 #define CULPRITS_MAX 64        /* neighbours whose last naming is remembered */
+#define FORMERS_MAX 1024       /* lives begun lately; beyond, the earliest one's former goes */
 #define REPEATS_MAX 1024       /* hashes of relayed channel gossip */
 #define SURROGATE_QUEUE_MAX 16 /* frames of one channel without gossiper waiting for a link */
 #define WINDOW 1024            /* sequence numbers remembered per source */
@@ -159,6 +161,13 @@ struct recent {
     struct frame *frame;
 };
 
+/* An owner that began a life; what is left of those before it goes when it is due. */
+struct former {
+    struct weft_peer_id owner;
+    uint64_t incarnation;
+    weft_ns due;
+};
+
 struct culprit {
     struct weft_peer_id peer;
     weft_ns at;
@@ -172,9 +181,10 @@ struct gossip {
     struct rng rng;
     struct ring events; /* struct gossip_event */
     weft_ns deadline;
-    weft_ns changed_at; /* when the live part last changed */
-    struct bits news;   /* slots of records not passed on yet because their owner was not live */
-    struct past past;   /* what deltas are made from */
+    weft_ns changed_at;  /* when the live part last changed */
+    struct bits news;    /* slots of records not passed on yet because their owner was not live */
+    struct ring formers; /* struct former */
+    struct past past;    /* what deltas are made from */
     struct missing *missing; /* MISSING_MAX; NULL until something is */
     size_t missing_count;
 
@@ -197,7 +207,8 @@ struct gossip {
     struct bucket bulks; /* complete states that a crowded node may give */
 
     uint64_t incarnation;
-    bool owes_raise; /* memory was short in the middle of one */
+    weft_ns joined_at; /* first link of this life; 0: none yet */
+    bool owes_raise;   /* memory was short in the middle of one */
     struct bucket raises;
     weft_ns raised_at; /* because of another instance's record; 0: never */
     uint64_t raised_for;
@@ -236,11 +247,18 @@ enum weft_err gossip_hear_records(struct gossip *gossip, struct gossip_link *lin
 /* Puts a verified record in, tells of it, passes it on to all but `from` (may be NULL). */
 enum recordset_verdict gossip_take(struct gossip *gossip, struct record *record,
                                    struct gossip_link *from, weft_ns now);
-void gossip_fade(struct gossip *gossip, weft_ns now);
-
 /* Hears one encoded record, whole or made from a delta. */
 enum weft_err gossip_hear_record(struct gossip *gossip, struct gossip_link *link,
                                  struct span encoded, weft_ns now);
+
+/* lives.c */
+/* A record came in: if it is the first peer record of another life than the one before, what is
+ * left of that goes in a while, and what waited for it is passed on. */
+void lives_changed(struct gossip *gossip, const struct record *record, uint64_t incarnation_before,
+                   weft_ns now);
+/* Drops at once what is left of an owner's former lives; whether there was any. */
+bool lives_make_room(struct gossip *gossip, const struct weft_peer_id *owner);
+void lives_tick(struct gossip *gossip, weft_ns now);
 
 /* deltas.c */
 enum weft_err gossip_hear_deltas(struct gossip *gossip, struct gossip_link *link, struct span body,

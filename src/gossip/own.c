@@ -122,6 +122,7 @@ static enum weft_err begin_life(struct gossip *gossip, uint64_t incarnation, wef
     }
     gossip->incarnation = incarnation;
     gossip->sequence = 0;
+    gossip->joined_at = 0;
     (void)gossip_tell(gossip, GOSSIP_OWN, NULL);
     move_all(gossip, now);
     return WEFT_OK;

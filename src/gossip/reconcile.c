@@ -18,9 +18,10 @@
 #define RETRY_NS (100 * NS_PER_MS)
 
 /* Records of our own that a new neighbour is told before anything is compared, in one frame: by the
- * first its routes find the link, and if this is our next life, those of the former one end with
- * that record, so the services of this one must be there. */
+ * first its routes find the link. While a life is young they are told to those too who are in the
+ * mesh already: these may know nothing of it but that it began. */
 #define OWN_AT_ONCE_MAX 32
+#define YOUNG_NS (5 * NS_PER_S)
 
 /* Of a larger set than this a crowded node gives each newcomer a sample of that many records ... */
 #define SAMPLE_OF 256
@@ -69,25 +70,35 @@ static void begin(struct gossip *gossip, struct gossip_link *link, weft_ns now) 
 struct own_words {
     struct gossip *gossip;
     struct gossip_link *link;
+    bool has_peer; /* the neighbour hears of our peer record's change anyhow */
     size_t count;
 };
 
 static void pend_own(void *ctx, struct record *record, bool is_live) {
     struct own_words *words = ctx;
-    if (is_live && words->count < OWN_AT_ONCE_MAX) {
+    bool is_told = words->has_peer && record->kind == WIRE_RECORD_PEER;
+    if (is_live && !is_told && words->count < OWN_AT_ONCE_MAX) {
         words->count++;
         (void)spread_pend(words->gossip, words->link, recordset_slot_of(words->gossip->set, record),
                           PEND_WHOLE);
     }
 }
 
+static bool is_young(struct gossip *gossip, weft_ns now) {
+    gossip->joined_at = gossip->joined_at == 0 ? now : gossip->joined_at;
+    return time_since(gossip->joined_at, now) < YOUNG_NS;
+}
+
 void reconcile_link_up(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
-    if (recordset_is_live(gossip->set, &link->peer)) {
+    bool is_live = recordset_is_live(gossip->set, &link->peer);
+    struct own_words words = {.gossip = gossip, .link = link, .has_peer = is_live};
+    if (is_young(gossip, now) || !is_live) {
+        recordset_each_of(gossip->set, &gossip->config.identity->id, pend_own, &words);
+    }
+    if (is_live) {
         return; /* another way to one whom the mesh has: if sets differ, heartbeats show it */
     }
     bool is_return = recordset_stale_count(gossip->set) > STALE_MANY;
-    struct own_words words = {.gossip = gossip, .link = link};
-    recordset_each_of(gossip->set, &gossip->config.identity->id, pend_own, &words);
     weft_ns wait = (is_return ? STALE_WAIT_NS : 0) + (is_first(gossip, link) ? 0 : YIELD_NS);
     arm_sync(gossip, link, time_after(now, wait));
     if (wait == 0) {

@@ -298,9 +298,11 @@ size_t recordset_named(const struct recordset *set, const uint8_t name[WIRE_NOTE
     return slot != SLOT_NONE ? slot : SIZE_MAX;
 }
 
-/* Drops the owner's records that are of an incarnation below `incarnation`; all if it is 0. */
-static void drop_records(struct recordset *set, struct owner *owner, uint64_t incarnation,
-                         void (*each)(void *ctx, struct record *record), void *ctx) {
+/* Drops the owner's records that are of an incarnation below `incarnation`, all if it is 0; returns
+ * how many. */
+static size_t drop_records(struct recordset *set, struct owner *owner, uint64_t incarnation,
+                           void (*each)(void *ctx, struct record *record), void *ctx) {
+    size_t dropped = 0;
     uint32_t last = owner->tail;
     uint32_t next = last != SLOT_NONE ? set->slots[last].next : SLOT_NONE;
     for (uint32_t slot = next; slot != SLOT_NONE; slot = next) {
@@ -311,8 +313,10 @@ static void drop_records(struct recordset *set, struct owner *owner, uint64_t in
             each(ctx, record);
             slot_unlink(set, owner, slot);
             record_unref(slot_give(set, slot));
+            dropped++;
         }
     }
+    return dropped;
 }
 
 void recordset_drop_owner(struct recordset *set, const struct weft_peer_id *id,
@@ -321,17 +325,18 @@ void recordset_drop_owner(struct recordset *set, const struct weft_peer_id *id,
     if (!index_find(set, id, &owner) || owner.state == SLOT_LIVE) {
         return;
     }
-    drop_records(set, &owner, 0, each, ctx);
+    (void)drop_records(set, &owner, 0, each, ctx);
     owner_drop_idle(set, &owner);
     strangers_trim(&set->strangers);
 }
 
-void recordset_drop_former(struct recordset *set, const struct weft_peer_id *id,
-                           void (*each)(void *ctx, struct record *record), void *ctx) {
+size_t recordset_drop_former(struct recordset *set, const struct weft_peer_id *id,
+                             uint64_t incarnation, void (*each)(void *ctx, struct record *record),
+                             void *ctx) {
     struct owner owner;
-    if (index_find(set, id, &owner) && owner_incarnation(set, &owner) != 0) {
-        drop_records(set, &owner, owner_incarnation(set, &owner), each, ctx);
-    }
+    uint64_t present = index_find(set, id, &owner) ? owner_incarnation(set, &owner) : 0;
+    uint64_t bound = incarnation < present ? incarnation : present;
+    return bound != 0 ? drop_records(set, &owner, bound, each, ctx) : 0;
 }
 
 void recordset_each(const struct recordset *set,

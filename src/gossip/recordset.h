@@ -16,8 +16,9 @@
  *
  * Former lives. The incarnation of an owner's PEER record is its present life. A record of another
  * kind counts only while its incarnation equals that one; one of an older incarnation is refused as
- * older when it arrives and dropped (recordset_drop_former) when a newer peer record does. One of a
- * newer incarnation is kept and counts once the peer record that belongs to it is there.
+ * older when it arrives and dropped (recordset_drop_former) some time after a newer peer record
+ * came. One of a newer incarnation is kept and counts once the peer record that belongs to it is
+ * there.
  *
  * Tombstones are records like any other: they count, they are given to neighbours, and they go with
  * their incarnation or when their owner fades. An owner whose tombstones take half of
@@ -164,10 +165,11 @@ bool recordset_is_stranger(const struct recordset *set, const struct weft_peer_i
 /* The incarnation of the owner's peer record; 0 if there is none. */
 uint64_t recordset_incarnation(const struct recordset *set, const struct weft_peer_id *owner);
 
-/* Drops the owner's records that are older than its peer record's incarnation, peer record itself
- * excepted; each is handed to `each` first. */
-void recordset_drop_former(struct recordset *set, const struct weft_peer_id *owner,
-                           void (*each)(void *ctx, struct record *record), void *ctx);
+/* Drops the owner's records of incarnations below `incarnation`, or below its peer record's if that
+ * is less, peer record itself excepted; each is handed to `each` first. Returns how many. */
+size_t recordset_drop_former(struct recordset *set, const struct weft_peer_id *owner,
+                             uint64_t incarnation, void (*each)(void *ctx, struct record *record),
+                             void *ctx);
 
 /* Drops all records of an owner that is not live; each dropped one is handed to `each` first. */
 void recordset_drop_owner(struct recordset *set, const struct weft_peer_id *owner,

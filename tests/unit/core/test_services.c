@@ -213,6 +213,9 @@ Test(core_services, no_news_of_a_former_life_survives) {
     mesh_start(mesh, SITE_B); /* offers nothing in this life */
     cr_assert(mesh_run_until(mesh, mesh_is_settled, 5 * NS_PER_S));
     mesh_run(mesh, NS_PER_S);
+    cr_assert_eq(providers_at(mesh, SITE_A, &state), 1, "it may yet say so again");
+    cr_assert_eq(state, SERVICE_STALE);
+    mesh_run(mesh, 6 * NS_PER_S);
     for (size_t i = 0; i < 5; i++) {
         cr_assert_eq(providers_at(mesh, i, &state), 0, "node %zu believes it", i);
     }

@@ -196,31 +196,147 @@ Test(gossip_net, a_restarted_nodes_old_services_vanish_everywhere) {
     cr_assert_eq(live_count(net, 0), 9);
     net_start(net, 4, 2);
     net_join(net, 4, 3);
-    net_run(net, 5 * NS_PER_S);
+    net_run(net, 6 * NS_PER_S);
     cr_assert(net_is_equal(net));
     cr_assert_eq(live_count(net, 0), 10);
     cr_assert_eq(recordset_count(gossip_records(net->nodes[7].gossip)), 10);
     net_free(net);
 }
 
-/* Its former life's services end with the first record of the next life. Had that come alone, the
- * service would be unknown until sets are compared, and who asks for it then would be refused. */
-Test(gossip_net, a_restarted_node_brings_its_services_along) {
-    struct net *net = net_new(9, 3);
-    net_wire(net, 1);
-    net_publish(net, 1, "default/web", "x");
-    net_run(net, 5 * NS_PER_S);
-    net_stop(net, 1);
-    net_start(net, 1, 2);
-    net_publish(net, 1, "default/web", "x");
-    net_join(net, 1, 0);
-    const struct recordset *set = gossip_records(net->nodes[0].gossip);
-    const struct weft_peer_id *id = &net->nodes[1].identity.id;
-    for (size_t i = 0; i < 100 && recordset_incarnation(set, id) < 2; i++) {
-        net_run(net, NS_PER_MS);
+static bool knows_service(const struct net *net, size_t at, size_t owner, const char *key) {
+    return recordset_find(gossip_records(net->nodes[at].gossip), WIRE_RECORD_SERVICE,
+                          &net->nodes[owner].identity.id, span_of_text(key)) != NULL;
+}
+
+static size_t count_knowing(const struct net *net, size_t owner, const char *key) {
+    size_t count = 0;
+    for (size_t i = 0; i < net->count; i++) {
+        count += knows_service(net, i, owner, key) ? 1 : 0;
     }
-    cr_assert_eq(recordset_incarnation(set, id), 2);
-    cr_assert_not_null(recordset_find(set, WIRE_RECORD_SERVICE, id, span_of_text("default/web")));
+    return count;
+}
+
+/* Changes without end, so that news go as notes where they may. */
+static void make_busy(struct net *net, size_t at) {
+    for (char body = 'a'; body < 'a' + 12; body++) {
+        char text[] = {body, 0};
+        net_publish(net, at, "busy/box", text);
+        net_run(net, 20 * NS_PER_MS);
+    }
+}
+
+/* What a node says of itself changes with its links: here its name does. */
+static void tell_peer(struct net *net, size_t at, const char *name) {
+    uint8_t body[512];
+    size_t len = kit_peer_body(body, sizeof body, net->nodes[at].instance, name);
+    cr_assert_eq(gossip_publish(net->nodes[at].gossip, WIRE_RECORD_PEER, span_of(NULL, 0),
+                                span_of(body, len), net->now),
+                 WEFT_OK);
+    net_run(net, 0);
+}
+
+static void load_record(void *ctx, struct record *record, bool is_live) {
+    (void)is_live;
+    cr_assert_eq(gossip_load(ctx, record->encoded, 0, 0), WEFT_OK);
+}
+
+/* Starts a node again with what another knew: its store. */
+static void start_again(struct net *net, size_t at, uint64_t incarnation, size_t other) {
+    net_start(net, at, incarnation);
+    recordset_each(gossip_records(net->nodes[other].gossip), load_record, net->nodes[at].gossip);
+}
+
+/* The first peer record of the next life may come alone: by another way than its services, or to a
+ * neighbour that is told nothing when the link comes up, since it is in the mesh already. Who asks
+ * for a service meanwhile is not to be refused. */
+static void check_restart(struct net *net, size_t victim, size_t first, size_t second) {
+    net_publish(net, victim, "default/web", "x");
+    net_publish(net, victim, "default/old", "x");
+    net_run(net, 5 * NS_PER_S);
+    make_busy(net, second);
+    net_stop(net, victim);
+    start_again(net, victim, 2, first);
+    net_publish(net, victim, "default/web", "x");
+    net_publish(net, victim, "default/new", "x");
+    net_join(net, victim, first);
+    tell_peer(net, victim, "linked");
+    net_run(net, NS_PER_MS);
+    net_join(net, victim, second);
+    tell_peer(net, victim, "linked-twice");
+    for (size_t ms = 0; ms < 8000; ms++) {
+        net_run(net, NS_PER_MS);
+        size_t web = count_knowing(net, victim, "default/web");
+        cr_assert_eq(web, net->count, "%zu know it after %zu ms", web, ms);
+        cr_assert(ms < 500 || count_knowing(net, victim, "default/new") == net->count);
+    }
+    cr_assert(net_is_equal(net));
+    cr_assert_eq(count_knowing(net, victim, "default/old"), 0);
+}
+
+Test(gossip_net, a_service_is_known_all_the_while_its_node_restarts) {
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct net *net = net_new(seed, 3);
+        net_wire(net, 0);
+        check_restart(net, 1, seed % 2 * 2, 2 - seed % 2 * 2);
+        net_free(net);
+    }
+}
+
+Test(gossip_net, a_service_is_known_at_a_distance_all_the_while_its_node_restarts) {
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct net *net = net_new(seed, 10);
+        net_wire(net, 2);
+        check_restart(net, 4, 3, 5);
+        net_free(net);
+    }
+}
+
+/* Each life waits for its own records: those of the one before last are not kept by the last. */
+Test(gossip_net, a_node_that_restarts_again_and_again_keeps_its_service_and_nothing_else) {
+    struct net *net = net_new(9, 6);
+    net_wire(net, 2);
+    net_publish(net, 1, "default/web", "x");
+    net_publish(net, 1, "default/old", "x");
+    net_run(net, 5 * NS_PER_S);
+    for (uint64_t life = 2; life < 12; life++) {
+        net_stop(net, 1);
+        start_again(net, 1, life, 0);
+        net_publish(net, 1, "default/web", "x");
+        net_join(net, 1, 0);
+        net_join(net, 1, 2);
+        tell_peer(net, 1, "linked");
+        for (size_t ms = 0; ms < 1000; ms++) {
+            net_run(net, NS_PER_MS);
+            cr_assert_eq(count_knowing(net, 1, "default/web"), 6, "life %d", (int)life);
+        }
+    }
+    cr_assert_eq(count_knowing(net, 1, "default/old"), 0);
+    net_free(net);
+}
+
+/* What is kept of a former life takes no room from the next. */
+Test(gossip_net, a_restarted_node_may_offer_as_much_as_before_under_other_names) {
+    struct net *net = net_new(9, 2);
+    net_start(net, 0, 1);
+    net_start(net, 1, 1);
+    net_join(net, 0, 1);
+    size_t most = kit_bounds().owner_records_max - 1; /* and the peer record */
+    char key[32];
+    for (uint64_t life = 1; life <= 2; life++) {
+        for (size_t i = 0; i < most; i++) {
+            (void)snprintf(key, sizeof key, "life-%d/%zu", (int)life, i);
+            net_publish(net, 1, key, "x");
+        }
+        net_run(net, 3 * NS_PER_S);
+        cr_assert(net_is_equal(net));
+        cr_assert_eq(live_count(net, 0), most + 2);
+        if (life == 1) {
+            net_stop(net, 1);
+            net_start(net, 1, 2);
+            net_join(net, 0, 1);
+            net_run(net, NS_PER_S);
+        }
+    }
     net_free(net);
 }
 

@@ -157,6 +157,11 @@ Test(gossip_records, the_older_lifes_services_vanish_when_the_owner_restarts) {
     hear(&solo, 1, kit_signed(&peer, KIND, "x", 1, 1, ""));
     (void)solo_events(&solo, GOSSIP_RECORD);
     hear(&solo, 1, kit_peer(&peer, 2, 1, 6));
+    cr_assert_eq(solo_events(&solo, GOSSIP_FADED), 0, "the new life may not have said all yet");
+    cr_assert_eq(recordset_live_count(gossip_records(solo.gossip)), 1);
+    solo.now += 5 * NS_PER_S;
+    cr_assert_leq(gossip_deadline(solo.gossip), solo.now);
+    gossip_tick(solo.gossip, solo.now);
     cr_assert_eq(solo_events(&solo, GOSSIP_FADED), 2);
     hear(&solo, 1, kit_signed(&peer, KIND, "x", 1, 9, "late news of the former life"));
     cr_assert_eq(recordset_owner_count(gossip_records(solo.gossip), &peer.id), 1);

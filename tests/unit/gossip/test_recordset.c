@@ -87,7 +87,7 @@ Test(recordset, what_is_of_a_former_life_goes_when_the_next_begins) {
     cr_assert_eq(recordset_live_count(set), 2, "the record of a life to come does not count yet");
     (void)put(set, kit_shaped(1, 1, 0, 2, 1, 64), 0);
     cr_assert_eq(recordset_live_count(set), 2, "nor does that of the former life any more");
-    recordset_drop_former(set, &owner, count_record, &dropped);
+    cr_assert_eq(recordset_drop_former(set, &owner, 2, count_record, &dropped), 1);
     cr_assert_eq(dropped, 1);
     cr_assert_eq(recordset_count(set), 2);
     cr_assert_eq(put(set, kit_shaped(1, SERVICE, 3, 1, 1, 64), 0), RECORDSET_OLDER);
@@ -311,7 +311,7 @@ static void model_drop_former(struct recordset *set, struct model *model, uint32
             expected++;
         }
     }
-    recordset_drop_former(set, &id, count_record, &dropped);
+    cr_assert_eq(recordset_drop_former(set, &id, UINT64_MAX, count_record, &dropped), expected);
     cr_assert_eq(dropped, expected);
 }
 

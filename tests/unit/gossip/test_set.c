@@ -347,7 +347,7 @@ static void random_move(struct recordset *set, struct model *model, struct rng *
         }
         break;
     case 6:
-        recordset_drop_former(set, &id, ignore, NULL);
+        (void)recordset_drop_former(set, &id, UINT64_MAX, ignore, NULL);
         if (present_of(person) != 0) {
             model_drop(model, person, present_of(person));
         }
