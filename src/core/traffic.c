@@ -60,20 +60,20 @@ static struct core_link *onward(struct core *core, const struct core_link *from,
                                 enum wire_class class) {
     struct weft_peer_id next_hop;
     enum forward_verdict verdict = router_forward(core->router, destination, travel, &next_hop);
-    struct core_link *link = NULL;
     switch (verdict) {
     case FORWARD_DELIVER:
         return NULL;
-    case FORWARD_NO_ROUTE:
-        core->frames_dropped[CORE_DROP_NO_ROUTE]++;
-        return NULL;
+    case FORWARD_NO_ROUTE: /* a neighbour needs none: paths are computed a while after a change */
+        next_hop = *destination;
+        break;
     case FORWARD_NO_HOPS:
         core->frames_dropped[CORE_DROP_NO_HOPS]++;
         return NULL;
     case FORWARD_SEND:
-        link = weft_peer_id_equal(&next_hop, &from->peer) ? NULL : core_neighbour(core, &next_hop);
         break;
     }
+    struct core_link *link =
+        weft_peer_id_equal(&next_hop, &from->peer) ? NULL : core_neighbour(core, &next_hop);
     if (link == NULL) {
         core->frames_dropped[CORE_DROP_NO_ROUTE]++;
         return NULL;
@@ -213,7 +213,10 @@ void core_link_frame(struct core *core, struct link_id id, const struct wire_fra
 /* Which link a packet of our own takes; NULL when there is none now. */
 static struct core_link *link_towards(const struct core *core, const struct weft_peer_id *peer) {
     struct weft_peer_id next_hop;
-    return router_next_hop(core->router, peer, &next_hop) ? core_neighbour(core, &next_hop) : NULL;
+    if (!router_next_hop(core->router, peer, &next_hop)) {
+        next_hop = *peer;
+    }
+    return core_neighbour(core, &next_hop);
 }
 
 static void block(struct core *core, const struct weft_peer_id *peer,

@@ -159,6 +159,14 @@ struct frame *session_build_init(struct session *session, weft_ns now) {
     return frame;
 }
 
+struct frame *session_take_answer(struct session *session) {
+    struct frame *answer = session->next != NULL ? session->next->answer : NULL;
+    if (answer != NULL) {
+        session->next->answer = NULL;
+    }
+    return answer;
+}
+
 static void send_stray(struct streams *streams, const struct weft_peer_id *destination,
                        struct frame *frame) {
     struct stray stray = {.destination = *destination, .frame = frame};
@@ -270,7 +278,6 @@ static bool goes_first(struct session *session, weft_ns now) {
 }
 
 static void answer(struct session *session, struct init *init, uint32_t remote_index, weft_ns now) {
-    struct streams *streams = session->streams;
     handshake_drop_keys(session, &session->next);
     session->next = keys_add(session);
     if (session->next == NULL) {
@@ -290,7 +297,8 @@ static void answer(struct session *session, struct init *init, uint32_t remote_i
         handshake_drop_keys(session, &session->next);
         return;
     }
-    send_stray(streams, &session->id, frame);
+    keys->answer = frame;
+    session_wake(session);
     handshake_arm_keys_timer(session, now);
 }
 

@@ -6,6 +6,7 @@
 #ifndef STREAM_KEYS_H
 #define STREAM_KEYS_H
 
+#include "base/frame.h"
 #include "base/time.h"
 #include "noise/aead.h"
 #include "noise/handshake.h"
@@ -34,6 +35,7 @@ struct session;
 struct session_keys {
     struct session *session;           /* borrowed */
     struct noise_handshake *handshake; /* until it is done, then NULL */
+    struct frame *answer;              /* the RESPONSE that made them, until it is sent */
     struct aead *send;
     struct aead *receive;
     enum aead_cipher cipher;

@@ -376,20 +376,28 @@ static bool has_work(const struct session *session) {
            session->messages.count > 0 || session->pings.count > 0 || session->is_wanted;
 }
 
+/* Handshakes, which travel without a flow. */
+static bool fill_bare(struct frame *frame, struct stream_packet *out) {
+    out->class = WIRE_CLASS_MESSAGE;
+    out->flow = 0;
+    out->frame = frame;
+    return frame != NULL;
+}
+
 bool packet_next(struct session *session, weft_ns now, struct stream_packet *out) {
     if (session->route == STREAM_ROUTE_NONE) {
         return false;
     }
+    out->destination = session->id;
+    out->is_datagram = false;
+    if (fill_bare(session_take_answer(session), out)) {
+        return true;
+    }
     bool has_something = session->current == NULL ? has_work(session)
                                                   : has_work(session) || owes_small_parts(session);
     bool may_seal = has_something && session_may_seal(session, now);
-    out->destination = session->id;
-    out->is_datagram = false;
     if (session->is_init_due) {
-        out->class = WIRE_CLASS_MESSAGE;
-        out->flow = 0;
-        out->frame = session_build_init(session, now);
-        return out->frame != NULL;
+        return fill_bare(session_build_init(session, now), out);
     }
     if (!may_seal) {
         return false;

@@ -29,6 +29,9 @@ bool session_may_seal(struct session *session, weft_ns now);
 /* Builds the INIT that is due; NULL when out of memory (the timer tries again). */
 struct frame *session_build_init(struct session *session, weft_ns now);
 
+/* The RESPONSE that waits for a path, or NULL; the caller's. */
+struct frame *session_take_answer(struct session *session);
+
 /* INIT, RESPONSE or UNKNOWN from a peer, or what claims to be. */
 void session_handshake_packet(struct streams *streams, const struct weft_peer_id *source,
                               const struct wire_packet *packet, weft_ns now);

@@ -338,7 +338,7 @@ struct stream_slot {
     uint32_t free_next; /* index + 1 of the next free slot; 0: none */
 };
 
-/* A packet that belongs to no established session: handshake answers, UNKNOWN. */
+/* A packet that belongs to no session: UNKNOWN. */
 struct stray {
     struct weft_peer_id destination;
     struct frame *frame;

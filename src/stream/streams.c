@@ -17,7 +17,7 @@
 #include "wire/record.h"
 
 #define NOTICES_MAX 4096 /* messages and pongs not yet taken; beyond, messages are lost */
-#define STRAYS_MAX 1024  /* handshake answers not yet taken; beyond, they are asked again */
+#define STRAYS_MAX 1024  /* hints not yet taken; beyond, they are asked again */
 #define ROUTES_MAX 1048576
 #define EVENT_BIT(kind) ((uint16_t)(1U << (kind)))
 

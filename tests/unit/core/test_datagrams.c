@@ -282,3 +282,58 @@ Test(core_datagrams, the_simplest_mesh_pays_nothing_for_them) {
     cr_assert_eq(mesh_frames(mesh, WIRE_UNICAST), unicasts);
     mesh_free(mesh);
 }
+
+static void load_record(void *ctx, struct record *record, bool is_live) {
+    struct mesh *mesh = ctx;
+    (void)is_live;
+    core_load_record(mesh_core(mesh, CLIENT), record->encoded, 0, mesh_now(mesh));
+}
+
+/* The client restarts with what the far end knew: its store. */
+static void restart_client(struct mesh *mesh, size_t server) {
+    mesh_kill(mesh, CLIENT);
+    mesh_run(mesh, 50 * NS_PER_MS);
+    mesh_start(mesh, CLIENT);
+    recordset_each(gossip_records(mesh_core(mesh, server)->gossip), load_record, mesh);
+}
+
+/* A client that came and went a few times, so that routes to it are computed with a delay, asks the
+ * far end of a line of nodes some time after it is back: before all on the way have the way back.
+ * Returns how long the answer takes. */
+static weft_ns ask_as_a_newcomer(uint64_t seed, size_t nodes, weft_ns after) {
+    struct talk talk = {0};
+    const struct mesh_config config = {
+        .seed = seed, .nodes = nodes, .delay = NS_PER_MS, .on_datagram = on_datagram, .ctx = &talk};
+    struct mesh *mesh = mesh_new(&config);
+    mesh_allow_none(mesh);
+    for (size_t i = 0; i < nodes; i++) {
+        mesh_seed(mesh, i, i + 1 < nodes ? i + 1 : i - 1);
+        mesh_start(mesh, i);
+    }
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 5 * NS_PER_S));
+    offer(mesh, nodes - 1, "dns");
+    mesh_run(mesh, 5 * NS_PER_S);
+    for (size_t i = 0; i < 3; i++) {
+        restart_client(mesh, nodes - 1);
+        mesh_run(mesh, i < 2 ? 30 * NS_PER_MS : after);
+    }
+    cr_assert_eq(open_dns(mesh, &talk), WEFT_OK);
+    weft_ns begun = mesh_now(mesh);
+    core_datagram_send(mesh_core(mesh, CLIENT), talk.flow, span_of_text("?"), begun);
+    while (talk.got[CLIENT] == 0 && mesh_now(mesh) - begun < 5 * NS_PER_S) {
+        mesh_run(mesh, NS_PER_MS);
+    }
+    weft_ns took = mesh_now(mesh) - begun;
+    mesh_free(mesh);
+    return took;
+}
+
+Test(core_datagrams, the_first_one_waits_for_the_way_and_no_longer) {
+    for (size_t nodes = 2; nodes <= 5; nodes++) {
+        for (uint64_t seed = 0; seed < 20; seed++) {
+            weft_ns took = ask_as_a_newcomer(seed, nodes, seed * 5 * NS_PER_MS);
+            cr_assert_leq(took, 150 * NS_PER_MS, "%zu nodes, seed %d: %d ms", nodes, (int)seed,
+                          (int)(took / NS_PER_MS));
+        }
+    }
+}
