@@ -29,56 +29,62 @@ void core_send(struct core *core, struct core_link *link, struct frame *frame,
                                      .flow = flow});
 }
 
-static struct frame *carrier_frame(const struct wire_carrier *carrier) {
+static struct frame *carrier_frame(const struct wire_carrier *carrier, uint8_t flags) {
     uint8_t bytes[FRAME_HEAD_BYTES];
     struct wire_writer writer = wire_writer_of(bytes, sizeof(bytes));
-    size_t begin = wire_frame_begin(&writer, WIRE_CARRIER, 0);
+    size_t begin = wire_frame_begin(&writer, WIRE_CARRIER, flags);
     wire_carrier_encode(&writer, carrier);
     wire_frame_end(&writer, begin);
     return frame_copy(wire_writer_view(&writer));
 }
 
-static struct frame *unicast_frame(const struct wire_unicast *unicast) {
+static struct frame *unicast_frame(const struct wire_unicast *unicast, uint8_t flags) {
     struct frame *frame = frame_new(FRAME_HEAD_BYTES + unicast->packet.len);
     if (frame == NULL) {
         return NULL;
     }
     struct wire_writer writer = wire_writer_of(frame->data, frame->size);
-    size_t begin = wire_frame_begin(&writer, WIRE_UNICAST, 0);
+    size_t begin = wire_frame_begin(&writer, WIRE_UNICAST, flags);
     wire_unicast_encode(&writer, unicast);
     wire_frame_end(&writer, begin);
     frame->len = (uint32_t)wire_writer_view(&writer).len;
     return frame;
 }
 
-/* The link towards a travelling frame's destination, or NULL when it is ours or must be dropped.
- * Never the neighbour `from` which it came: one of the two has not heard of a change yet, and it
- * would go to and fro until its hops are spent or both have. */
-static struct core_link *onward(struct core *core, const struct core_link *from,
-                                const struct weft_peer_id *destination,
-                                const struct wire_travel *travel, size_t cost,
-                                enum wire_class class) {
+/* A frame on its way to another node. */
+struct onward {
+    struct router_passage passage;
+    size_t cost; /* bytes of its link's room */
+    enum wire_class class;
+    uint8_t flags; /* of the frame */
+};
+
+/* The link that it takes, or NULL when it must be dropped. */
+static struct core_link *link_onward(struct core *core, struct onward *onward) {
     struct weft_peer_id next_hop;
-    enum forward_verdict verdict = router_forward(core->router, destination, travel, &next_hop);
-    switch (verdict) {
+    switch (router_forward(core->router, &onward->passage, core->now, &next_hop)) {
     case FORWARD_DELIVER:
         return NULL;
     case FORWARD_NO_ROUTE: /* a neighbour needs none: paths are computed a while after a change */
-        next_hop = *destination;
+        next_hop = *onward->passage.destination;
         break;
     case FORWARD_NO_HOPS:
         core->frames_dropped[CORE_DROP_NO_HOPS]++;
         return NULL;
+    case FORWARD_ROUND:
+        onward->flags |= WIRE_FLAG_ROUND;
+        break;
     case FORWARD_SEND:
         break;
     }
+    const struct weft_peer_id *from = onward->passage.from;
     struct core_link *link =
-        weft_peer_id_equal(&next_hop, &from->peer) ? NULL : core_neighbour(core, &next_hop);
+        weft_peer_id_equal(&next_hop, from) ? NULL : core_neighbour(core, &next_hop);
     if (link == NULL) {
         core->frames_dropped[CORE_DROP_NO_ROUTE]++;
         return NULL;
     }
-    if (link->room[class] < cost) {
+    if (link->room[onward->class] < onward->cost) {
         core->frames_dropped[CORE_DROP_NO_ROOM]++;
         return NULL;
     }
@@ -86,13 +92,22 @@ static struct core_link *onward(struct core *core, const struct core_link *from,
     return link;
 }
 
+static struct router_passage passage_of(const struct core_link *from,
+                                        const struct weft_peer_id *destination, uint8_t hops,
+                                        uint8_t flags) {
+    return (struct router_passage){.destination = destination,
+                                   .from = &from->peer,
+                                   .hops = hops,
+                                   .has_gone_round = (flags & WIRE_FLAG_ROUND) != 0};
+}
+
 static bool is_ours(const struct core *core, const struct weft_peer_id *peer) {
     return weft_peer_id_equal(peer, &core->config.identity->id);
 }
 
-static void unicast_in(struct core *core, struct core_link *link, struct span body) {
+static void unicast_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
     struct wire_unicast unicast;
-    if (wire_unicast_decode(body, &unicast) != WEFT_OK) {
+    if (wire_unicast_decode(frame->body, &unicast) != WEFT_OK) {
         core_link_blame(core, link, "sent a malformed frame", "malformed unicast");
         return;
     }
@@ -101,20 +116,24 @@ static void unicast_in(struct core *core, struct core_link *link, struct span bo
         streams_packet(core->streams, &unicast.source, loan_of(unicast.packet), false, core->now);
         return;
     }
-    size_t cost = FRAME_HEAD_BYTES + unicast.packet.len;
-    struct core_link *next =
-        onward(core, link, &unicast.destination, &unicast.travel, cost, WIRE_CLASS_MESSAGE);
+    struct onward onward = {
+        .passage = passage_of(link, &unicast.destination, unicast.travel.hops, frame->flags),
+        .cost = FRAME_HEAD_BYTES + unicast.packet.len,
+        .class = WIRE_CLASS_MESSAGE,
+        .flags = frame->flags};
+    struct core_link *next = link_onward(core, &onward);
     if (next != NULL) {
         unicast.travel.hops = (uint8_t)(unicast.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
-        core_send(core, next, unicast_frame(&unicast), NULL, WIRE_CLASS_MESSAGE, 0);
+        core_send(core, next, unicast_frame(&unicast, onward.flags), NULL, WIRE_CLASS_MESSAGE, 0);
     }
 }
 
-static void carrier_in(struct core *core, struct core_link *link, struct span body,
+static void carrier_in(struct core *core, struct core_link *link, const struct wire_frame *frame,
                        struct loan payload) {
     struct wire_carrier carrier;
-    if (wire_carrier_decode(body, &carrier) != WEFT_OK || payload.bytes.len != carrier.length ||
-        carrier.class >= WIRE_CLASS_COUNT || carrier.class == WIRE_CLASS_CONTROL) {
+    if (wire_carrier_decode(frame->body, &carrier) != WEFT_OK ||
+        payload.bytes.len != carrier.length || carrier.class >= WIRE_CLASS_COUNT ||
+        carrier.class == WIRE_CLASS_CONTROL) {
         core_link_blame(core, link, "sent a malformed frame", "malformed carrier");
         return;
     }
@@ -124,15 +143,19 @@ static void carrier_in(struct core *core, struct core_link *link, struct span bo
         streams_packet(core->streams, &carrier.source, payload, is_congested, core->now);
         return;
     }
-    enum wire_class class = (enum wire_class)carrier.class;
-    struct core_link *next = onward(core, link, &carrier.destination, &carrier.travel,
-                                    FRAME_HEAD_BYTES + payload.bytes.len, class);
+    struct onward onward = {
+        .passage = passage_of(link, &carrier.destination, carrier.travel.hops, frame->flags),
+        .cost = FRAME_HEAD_BYTES + payload.bytes.len,
+        .class = (enum wire_class)carrier.class,
+        .flags = frame->flags};
+    struct core_link *next = link_onward(core, &onward);
     if (next == NULL) {
         return;
     }
     struct frame *kept = loan_keep(&payload);
     carrier.travel.hops = (uint8_t)(carrier.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
-    core_send(core, next, kept != NULL ? carrier_frame(&carrier) : NULL, kept, class, carrier.flow);
+    core_send(core, next, kept != NULL ? carrier_frame(&carrier, onward.flags) : NULL, kept,
+              onward.class, carrier.flow);
 }
 
 static void gossip_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
@@ -172,10 +195,10 @@ static void dispatch(struct core *core, struct core_link *link, const struct wir
         core_heartbeat_in(core, link, frame);
         break;
     case WIRE_UNICAST:
-        unicast_in(core, link, frame->body);
+        unicast_in(core, link, frame);
         break;
     case WIRE_CARRIER:
-        carrier_in(core, link, frame->body, payload);
+        carrier_in(core, link, frame, payload);
         break;
     case WIRE_BROADCAST:
     case WIRE_GOSSIP:
@@ -271,7 +294,7 @@ static void send_as_unicast(struct core *core, struct core_link *link,
         .destination = packet->destination,
         .packet = frame_view(packet->frame),
     };
-    core_send(core, link, unicast_frame(&unicast), NULL, WIRE_CLASS_MESSAGE, 0);
+    core_send(core, link, unicast_frame(&unicast, 0), NULL, WIRE_CLASS_MESSAGE, 0);
     frame_unref(packet->frame);
 }
 
@@ -286,7 +309,7 @@ static void send_as_carrier(struct core *core, struct core_link *link,
         .flags = packet->is_datagram ? WIRE_CARRIER_DATAGRAM : 0,
         .length = (uint16_t)packet->frame->len,
     };
-    core_send(core, link, carrier_frame(&carrier), packet->frame, packet->class, packet->flow);
+    core_send(core, link, carrier_frame(&carrier, 0), packet->frame, packet->class, packet->flow);
 }
 
 static void packet_out(struct core *core, const struct stream_packet *packet) {

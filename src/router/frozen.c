@@ -361,17 +361,37 @@ enum weft_err frozen_patch(struct frozen *graph, const struct topology *topology
     return err;
 }
 
-struct path_node *frozen_compute(const struct frozen *graph, uint32_t source, uint32_t hop_us) {
+/* The memory of one computation; both or neither. */
+static struct path_node *nodes_new(const struct frozen *graph, struct path_entry **heap) {
     size_t count = (size_t)graph->paths.node_count + 1;
     struct path_node *nodes = malloc(count * sizeof *nodes);
-    struct path_entry *heap = malloc(count * sizeof *heap);
-    if (nodes == NULL || heap == NULL) {
+    *heap = malloc(count * sizeof **heap);
+    if (nodes == NULL || *heap == NULL) {
         free(nodes);
-        free(heap);
+        free(*heap);
         return NULL;
     }
-    path_compute(&graph->paths, source, hop_us, heap, nodes);
-    free(heap);
+    return nodes;
+}
+
+struct path_node *frozen_compute(const struct frozen *graph, uint32_t source, uint32_t hop_us) {
+    struct path_entry *heap = NULL;
+    struct path_node *nodes = nodes_new(graph, &heap);
+    if (nodes != NULL) {
+        path_compute(&graph->paths, source, hop_us, heap, nodes);
+        free(heap);
+    }
+    return nodes;
+}
+
+struct path_node *frozen_compute_without(const struct frozen *graph, uint32_t source,
+                                         uint32_t without) {
+    struct path_entry *heap = NULL;
+    struct path_node *nodes = nodes_new(graph, &heap);
+    if (nodes != NULL) {
+        path_compute_without(&graph->paths, source, without, heap, nodes);
+        free(heap);
+    }
     return nodes;
 }
 

@@ -49,6 +49,10 @@ uint32_t frozen_find(const struct frozen *graph, const struct weft_peer_id *peer
  * entry a node, the caller's to free. NULL when out of memory. */
 struct path_node *frozen_compute(const struct frozen *graph, uint32_t source, uint32_t hop_us);
 
+/* The same, by cost alone, as if `without`, another node than the source, were not there. */
+struct path_node *frozen_compute_without(const struct frozen *graph, uint32_t source,
+                                         uint32_t without);
+
 /* Which neighbours of `self` hang below it in the tree of `source`'s broadcasts; `out` has room for
  * all its neighbours. WEFT_ERR_MEMORY. Cost: a computation, unless the pool remembers the tree. */
 WEFT_MUST_CHECK enum weft_err frozen_children(struct frozen *graph, uint32_t source, uint32_t self,

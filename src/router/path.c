@@ -96,18 +96,22 @@ static void node_settle(struct path_node *nodes, uint32_t source, uint32_t index
     }
 }
 
+static void search_run(struct search *search, const struct path_graph *graph, uint32_t source) {
+    while (search->count > 0) {
+        uint32_t nearest = search_pop(search);
+        node_settle(search->nodes, source, nearest);
+        for (uint32_t i = graph->rows[nearest]; i < graph->rows[nearest + 1]; i++) {
+            search_offer(search, nearest, &graph->arcs[i]);
+        }
+    }
+}
+
 void path_compute(const struct path_graph *graph, uint32_t source, uint32_t hop_us,
                   struct path_entry *heap, struct path_node *nodes) {
     ASSERT(source < graph->node_count);
     struct search search = {.heap = heap, .nodes = nodes, .hop_us = hop_us};
     search_init(&search, graph->node_count, source);
-    while (search.count > 0) {
-        uint32_t nearest = search_pop(&search);
-        node_settle(nodes, source, nearest);
-        for (uint32_t i = graph->rows[nearest]; i < graph->rows[nearest + 1]; i++) {
-            search_offer(&search, nearest, &graph->arcs[i]);
-        }
-    }
+    search_run(&search, graph, source);
 }
 
 uint32_t path_cost(const struct path_graph *graph, uint32_t from, uint32_t to) {
@@ -125,6 +129,19 @@ uint32_t path_cost(const struct path_graph *graph, uint32_t from, uint32_t to) {
     return 0;
 }
 
+static const struct path_node unreached = {
+    .cost_us = PATH_UNREACHED, .hops = PATH_NONE, .parent = PATH_NONE, .first = PATH_NONE};
+
+void path_compute_without(const struct path_graph *graph, uint32_t source, uint32_t without,
+                          struct path_entry *heap, struct path_node *nodes) {
+    ASSERT(source < graph->node_count && without < graph->node_count && source != without);
+    struct search search = {.heap = heap, .nodes = nodes};
+    search_init(&search, graph->node_count, source);
+    nodes[without].cost_us = 0; /* no offer is better: it never enters the heap */
+    search_run(&search, graph, source);
+    nodes[without] = unreached;
+}
+
 /* Negative if the first is the better way to a node: cheaper, or of fewer hops. */
 static int way_compare(const struct path_node *a, const struct path_node *b) {
     if (a->cost_us != b->cost_us) {
@@ -136,9 +153,6 @@ static int way_compare(const struct path_node *a, const struct path_node *b) {
 static bool is_same_way(const struct path_node *a, const struct path_node *b) {
     return way_compare(a, b) == 0 && a->parent == b->parent && a->first == b->first;
 }
-
-static const struct path_node unreached = {
-    .cost_us = PATH_UNREACHED, .hops = PATH_NONE, .parent = PATH_NONE, .first = PATH_NONE};
 
 /* The best way to a node that its neighbours offer now: arcs lead both ways. */
 static struct path_node way_offered(const struct path_graph *graph, const struct path_node *nodes,

@@ -48,6 +48,10 @@ struct path_entry {
 void path_compute(const struct path_graph *graph, uint32_t source, uint32_t hop_us,
                   struct path_entry *heap, struct path_node *nodes);
 
+/* The same as if `without`, another node than the source, had no links: it is not reached. */
+void path_compute_without(const struct path_graph *graph, uint32_t source, uint32_t without,
+                          struct path_entry *heap, struct path_node *nodes);
+
 /* Makes a tree that path_compute made right again after the costs of some arcs changed, or arcs
  * came or went: the same as a computation from scratch, at the cost of what is affected. Every arc
  * must have one that leads back, before and after, and every node must be reached. `touched`: the

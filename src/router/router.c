@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/time.h"
+#include "router/around.h"
 #include "router/attach.h"
 #include "router/trees.h"
 
@@ -20,6 +21,9 @@
 #define CALM_NS (600 * NS_PER_MS)
 /* Without a change for so long, the storm is over. */
 #define QUIET_NS (2 * NS_PER_S)
+/* Whoever heard of a loss is ahead of its neighbours for about so long: what they send here because
+ * of it they would send in circles if it went round by way of others as late as they (B8). */
+#define AHEAD_NS (100 * NS_PER_MS)
 /* When memory is short, try again after so long. */
 #define MEMORY_RETRY_NS NS_PER_S
 
@@ -27,12 +31,14 @@ struct router {
     struct topology topology;
     struct routes routes;
     struct trees trees;
+    struct arounds arounds;
     bool is_stale;      /* whoever asks computes first */
     bool was_due;       /* updated_at means something */
     bool is_loss;       /* the next update is for a loss of ours: it uses up nobody's turn */
     weft_ns due;        /* when the next update is; WEFT_NEVER if nothing changed */
     weft_ns updated_at; /* the last one that was not for a loss of ours */
     weft_ns changed_at; /* the last change */
+    weft_ns lost_at;    /* the last change that took a link */
     uint32_t storm;     /* updates since the last quiet, but for those of our own losses */
     uint64_t computation_count;
 };
@@ -52,12 +58,22 @@ enum weft_err router_new(const struct router_config *config, struct router **out
     return WEFT_OK;
 }
 
+/* What was computed from the graph besides our own tree. */
+static void cached_drop(struct router *router) {
+    trees_clear(&router->trees);
+    arounds_clear(&router->arounds);
+}
+
+static void routes_drop(struct router *router) {
+    cached_drop(router);
+    routes_fini(&router->routes);
+}
+
 void router_free(struct router *router) {
     if (router == NULL) {
         return;
     }
-    trees_clear(&router->trees);
-    routes_fini(&router->routes);
+    routes_drop(router);
     topology_fini(&router->topology);
     free(router);
 }
@@ -88,6 +104,7 @@ static void change_take(struct router *router, const struct topology_change *cha
         router->storm = 0;
     }
     router->changed_at = now;
+    router->lost_at = change->is_lost ? now : router->lost_at;
     weft_ns due = paced(router, now);
     if (change->is_own_gained || is_ours) {
         due = paced_gain(router, now);
@@ -132,11 +149,6 @@ static bool slot_is_reached(const struct router *router, uint32_t slot) {
 
 bool router_reaches(const struct router *router, const struct weft_peer_id *peer) {
     return slot_is_reached(router, topology_find(&router->topology, peer));
-}
-
-static void routes_drop(struct router *router) {
-    trees_clear(&router->trees);
-    routes_fini(&router->routes);
 }
 
 bool router_update(struct router *router, weft_ns now) {
@@ -190,7 +202,7 @@ static bool routes_follow(struct router *router) {
         routes_drop(router);
         return false;
     }
-    trees_clear(&router->trees);
+    cached_drop(router);
     return true;
 }
 
@@ -369,14 +381,39 @@ size_t router_trace(struct router *router, const struct weft_peer_id *peer,
     return hops + 1;
 }
 
-enum forward_verdict router_forward(struct router *router, const struct weft_peer_id *destination,
-                                    const struct wire_travel *travel,
-                                    struct weft_peer_id *next_hop) {
-    if (is_self(router, destination)) {
+/* The next hop for a frame that came from the very neighbour that its path begins with. */
+static bool next_hop_around(struct router *router, const struct weft_peer_id *destination,
+                            const struct weft_peer_id *neighbour, struct weft_peer_id *out) {
+    const struct routes *routes = &router->routes; /* computed: they gave the next hop */
+    uint32_t first = arounds_first(&router->arounds, routes, frozen_find(routes->graph, neighbour),
+                                   frozen_find(routes->graph, destination));
+    if (first == PATH_NONE) {
+        return false;
+    }
+    *out = routes->graph->ids[first];
+    return true;
+}
+
+/* A frame whose path begins where it came from. */
+static enum forward_verdict forward_round(struct router *router,
+                                          const struct router_passage *passage, weft_ns now,
+                                          struct weft_peer_id *next_hop) {
+    bool may_go = !passage->has_gone_round && time_since(router->lost_at, now) >= AHEAD_NS &&
+                  next_hop_around(router, passage->destination, passage->from, next_hop);
+    return may_go ? FORWARD_ROUND : FORWARD_NO_ROUTE;
+}
+
+enum forward_verdict router_forward(struct router *router, const struct router_passage *passage,
+                                    weft_ns now, struct weft_peer_id *next_hop) {
+    if (is_self(router, passage->destination)) {
         return FORWARD_DELIVER;
     }
-    if (travel->hops == 0) {
+    if (passage->hops == 0) {
         return FORWARD_NO_HOPS;
     }
-    return router_next_hop(router, destination, next_hop) ? FORWARD_SEND : FORWARD_NO_ROUTE;
+    if (!router_next_hop(router, passage->destination, next_hop)) {
+        return FORWARD_NO_ROUTE;
+    }
+    bool is_back = weft_peer_id_equal(next_hop, passage->from);
+    return is_back ? forward_round(router, passage, now, next_hop) : FORWARD_SEND;
 }

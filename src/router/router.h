@@ -144,15 +144,27 @@ size_t router_peers_behind(const struct router *router, const struct weft_peer_i
 size_t router_trace(struct router *router, const struct weft_peer_id *peer,
                     struct weft_peer_id *out, size_t max);
 
-/* What is to be done with a travelling frame. */
+/* A travelling frame, as it came. */
+struct router_passage {
+    const struct weft_peer_id *destination;
+    const struct weft_peer_id *from; /* the neighbour */
+    uint8_t hops;
+    bool has_gone_round;
+};
+
+/* What is to be done with it. */
 enum forward_verdict {
     FORWARD_DELIVER,  /* it is for us */
     FORWARD_SEND,     /* to *next_hop, with one hop less */
-    FORWARD_NO_ROUTE, /* drop: no path */
+    FORWARD_ROUND,    /* likewise, and marked as having gone round */
+    FORWARD_NO_ROUTE, /* no path, or only back to where it came from */
     FORWARD_NO_HOPS,  /* drop: the hop limit ran out */
 };
-enum forward_verdict router_forward(struct router *router, const struct weft_peer_id *destination,
-                                    const struct wire_travel *travel,
-                                    struct weft_peer_id *next_hop);
+
+/* Never back to whom it came from: the one of the two that is late would return it, until its hops
+ * are spent. A frame whose path begins there goes round (around.h), but once at most, and not while
+ * others have yet to hear of a loss. */
+enum forward_verdict router_forward(struct router *router, const struct router_passage *passage,
+                                    weft_ns now, struct weft_peer_id *next_hop);
 
 #endif

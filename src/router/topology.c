@@ -206,6 +206,7 @@ static void link_differs(struct topology *topology, uint32_t slot, uint32_t far,
                          struct topology_change *change) {
     bool is_own = slot == topology->self_slot || far == topology->self_slot;
     change->is_changed = true;
+    change->is_lost |= !is_gained;
     change->is_own_gained |= is_own && is_gained;
     change->is_own_lost |= is_own && !is_gained;
     edit_note(&topology->edits, slot);

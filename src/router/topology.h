@@ -75,6 +75,7 @@ struct topology_reach {
 /* What a new word changed in the graph. */
 struct topology_change {
     bool is_changed;    /* a mutual link, the cost of one, or a leave */
+    bool is_lost;       /* a mutual link is gone */
     bool is_own_lost;   /* a mutual link of ours is gone */
     bool is_own_gained; /* a mutual link of ours is new */
 };

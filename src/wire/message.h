@@ -48,6 +48,7 @@ enum wire_kind {
 };
 
 #define WIRE_FLAG_ESSENTIAL 0x01
+#define WIRE_FLAG_ROUND 0x02  /* unicast, carrier: went round once, and may not again */
 #define WIRE_FLAG_ANSWER 0x02 /* heads: only what the asker lacks; not answered again */
 
 struct wire_frame {

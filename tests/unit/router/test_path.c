@@ -120,6 +120,36 @@ Test(path, agrees_with_a_naive_version_and_the_rule_for_ties) {
     }
 }
 
+Test(path, without_a_node_is_as_if_it_had_no_links) {
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        struct rng rng = graph_rng(round);
+        struct matrix matrix;
+        struct path_node nodes[NODES];
+        struct path_node expected[NODES];
+        struct path_entry heap[NODES + 1];
+        matrix_random(&matrix, &rng);
+        uint32_t source = (uint32_t)rng_below(&rng, matrix.count);
+        uint32_t without = (uint32_t)rng_below(&rng, matrix.count);
+        if (source == without) {
+            continue;
+        }
+        struct path_graph graph = matrix_freeze(&matrix);
+        path_compute_without(&graph, source, without, heap, nodes);
+        graph_fini(&graph);
+        for (uint32_t i = 0; i < matrix.count; i++) {
+            matrix.costs[i][without] = matrix.costs[without][i] = 0;
+        }
+        graph = matrix_freeze(&matrix);
+        path_compute(&graph, source, 0, heap, expected);
+        graph_fini(&graph);
+        for (uint32_t i = 0; i < matrix.count; i++) {
+            cr_assert_eq(nodes[i].cost_us, expected[i].cost_us, "round %lu node %u", round, i);
+            cr_assert_eq(nodes[i].parent, expected[i].parent, "round %lu node %u", round, i);
+            cr_assert_eq(nodes[i].first, expected[i].first, "round %lu node %u", round, i);
+        }
+    }
+}
+
 Test(path, of_a_single_node_is_itself) {
     struct matrix matrix = {.count = 1};
     struct path_graph graph = matrix_freeze(&matrix);

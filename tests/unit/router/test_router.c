@@ -313,14 +313,16 @@ Test(router, forwards_delivers_or_drops_with_a_reason) {
     struct router *router = line_router(&graph);
     struct weft_peer_id stranger = graph_id(99);
     struct weft_peer_id next;
-    struct wire_travel travel = {.hops = 1};
-    cr_expect_eq(router_forward(router, &graph.ids[0], &travel, &next), FORWARD_DELIVER);
-    cr_expect_eq(router_forward(router, &stranger, &travel, &next), FORWARD_NO_ROUTE);
-    cr_expect_eq(router_forward(router, &graph.ids[3], &travel, &next), FORWARD_SEND);
+    struct router_passage here = {.destination = &graph.ids[0], .from = &stranger, .hops = 1};
+    struct router_passage there = {.destination = &graph.ids[3], .from = &stranger, .hops = 1};
+    const struct router_passage away = {.destination = &stranger, .from = &stranger, .hops = 1};
+    cr_expect_eq(router_forward(router, &here, 0, &next), FORWARD_DELIVER);
+    cr_expect_eq(router_forward(router, &away, 0, &next), FORWARD_NO_ROUTE);
+    cr_expect_eq(router_forward(router, &there, 0, &next), FORWARD_SEND);
     cr_expect(weft_peer_id_equal(&next, &graph.ids[1]));
-    travel.hops = 0;
-    cr_expect_eq(router_forward(router, &graph.ids[3], &travel, &next), FORWARD_NO_HOPS);
-    cr_expect_eq(router_forward(router, &graph.ids[0], &travel, &next), FORWARD_DELIVER);
+    here.hops = there.hops = 0;
+    cr_expect_eq(router_forward(router, &there, 0, &next), FORWARD_NO_HOPS);
+    cr_expect_eq(router_forward(router, &here, 0, &next), FORWARD_DELIVER);
     router_free(router);
 }
 
