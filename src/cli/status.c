@@ -104,6 +104,29 @@ static void print_counts(FILE *out, const json_t *status, const char *title, con
     (void)fputc('\n', out);
 }
 
+static bool has_any(const json_t *values, const struct counted *counts) {
+    for (; counts->key != NULL; counts++) {
+        if (field_number(values, counts->key) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A row of what the daemon dropped and why, ours and others'; how many rows: none if nothing was.
+ */
+static size_t print_dropped(FILE *out, const json_t *status) {
+    static const struct counted reasons[] = {{"late", "late datagrams", false},
+                                             {"no_room", "no room", false},
+                                             {"no_route", "no route", false},
+                                             {NULL, NULL, false}};
+    if (!has_any(json_object_get(status, "dropped"), reasons)) {
+        return 0;
+    }
+    print_counts(out, status, "dropped", "dropped", reasons);
+    return 1;
+}
+
 /* How many rows it took. */
 static size_t print_numbers(FILE *out, const json_t *status) {
     static const struct counted links[] = {{"established", "established", true},
@@ -125,11 +148,12 @@ static size_t print_numbers(FILE *out, const json_t *status) {
                                                {"dropped", "dropped", false},
                                                {NULL, NULL, false}};
     print_counts(out, status, "streams", "streams", streams);
-    if (field_number(json_object_get(status, "datagrams"), "opened") == 0) {
-        return 4;
+    size_t rows = 4;
+    if (field_number(json_object_get(status, "datagrams"), "opened") != 0) {
+        print_counts(out, status, "datagrams", "datagrams", datagrams);
+        rows++;
     }
-    print_counts(out, status, "datagrams", "datagrams", datagrams);
-    return 5;
+    return rows + print_dropped(out, status);
 }
 
 /* What does not fit is counted. One row is kept for saying so. */

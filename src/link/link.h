@@ -92,7 +92,8 @@ bool link_next_event(struct link *link, weft_ns now, struct link_event *out);
 
 /* Frames out. `frame` is a whole encoded frame; `payload`, for carriers only, its packet, else
  * NULL. References are taken of their own. `flow` matters in class STREAM only. WEFT_ERR_FULL at
- * the class's bound, WEFT_ERR_STATE when not up, WEFT_ERR_MEMORY. */
+ * the class's bound, WEFT_ERR_TIMEOUT for a datagram that would wait too long, WEFT_ERR_STATE when
+ * not up, WEFT_ERR_MEMORY. */
 WEFT_MUST_CHECK enum weft_err link_send(struct link *link, struct frame *frame,
                                         struct frame *payload, enum wire_class class, uint32_t flow,
                                         weft_ns now);

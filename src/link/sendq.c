@@ -320,9 +320,11 @@ enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame 
                          enum wire_class class, uint32_t flow, weft_ns now) {
     ASSERT(is_sendable(frame, payload) && class < WIRE_CLASS_COUNT);
     size_t bytes = frame->len + (payload == NULL ? 0 : (size_t)payload->len);
-    if (bytes > sendq_room(queue, class) ||
-        (class == WIRE_CLASS_STREAM && is_datagram(frame) && is_late(queue, flow, bytes, now))) {
+    if (bytes > sendq_room(queue, class)) {
         return WEFT_ERR_FULL;
+    }
+    if (class == WIRE_CLASS_STREAM && is_datagram(frame) && is_late(queue, flow, bytes, now)) {
+        return WEFT_ERR_TIMEOUT;
     }
     struct sendq_list *list = NULL;
     enum weft_err err = list_for(queue, class, flow, &list);

@@ -92,7 +92,8 @@ void sendq_init(struct sendq *queue, const struct hash_key *key);
 /* Drops everything. */
 void sendq_fini(struct sendq *queue);
 
-/* Queues with references of its own. WEFT_ERR_FULL at the class's bound, WEFT_ERR_MEMORY. */
+/* Queues with references of its own. WEFT_ERR_FULL at the class's bound,
+ * WEFT_ERR_TIMEOUT for a datagram that would wait too long, WEFT_ERR_MEMORY. */
 WEFT_MUST_CHECK enum weft_err sendq_push(struct sendq *queue, struct frame *frame,
                                          struct frame *payload, enum wire_class class,
                                          uint32_t flow, weft_ns now);

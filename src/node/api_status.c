@@ -97,10 +97,11 @@ static json_t *datagrams_of(const struct core_status *status) {
 
 static json_t *dropped_of(const struct node *node, const struct core_status *status) {
     uint64_t no_room = status->frames_dropped[CORE_DROP_NO_ROOM] + node->frames_refused;
-    return json_pack(
-        "{s:I,s:I,s:I,s:I}", "no_route", (json_int_t)status->frames_dropped[CORE_DROP_NO_ROUTE],
-        "no_hops", (json_int_t)status->frames_dropped[CORE_DROP_NO_HOPS], "no_room",
-        (json_int_t)no_room, "memory", (json_int_t)status->frames_dropped[CORE_DROP_MEMORY]);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I}", "no_route",
+                     (json_int_t)status->frames_dropped[CORE_DROP_NO_ROUTE], "no_hops",
+                     (json_int_t)status->frames_dropped[CORE_DROP_NO_HOPS], "no_room",
+                     (json_int_t)no_room, "late", (json_int_t)node->datagrams_late, "memory",
+                     (json_int_t)status->frames_dropped[CORE_DROP_MEMORY]);
 }
 
 static json_t *identity_of(struct node *node, const struct core_status *status) {

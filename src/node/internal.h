@@ -185,6 +185,7 @@ struct node {
     struct map *links;       /* link id -> struct tcp, as long as the core may name it */
     struct timers timers;    /* of struct tcp */
     uint64_t frames_refused; /* by links whose queues were full for them */
+    uint64_t datagrams_late; /* ours or others', by links where they would have waited too long */
     size_t tcp_count;
     struct tcp *dirty;
     struct tcp *dead;

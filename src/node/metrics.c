@@ -103,6 +103,8 @@ static void add_drops(struct evbuffer *out, const struct node *node,
         (void)evbuffer_add_printf(out, "weft_frames_dropped_total{reason=\"%s\"} %llu\n",
                                   reasons[i], (unsigned long long)dropped);
     }
+    (void)evbuffer_add_printf(out, "weft_frames_dropped_total{reason=\"late\"} %llu\n",
+                              (unsigned long long)node->datagrams_late);
 }
 
 void api_get_metrics(const struct api_request *request) {

@@ -18,9 +18,9 @@ static void perform_send(struct node *node, struct action *action) {
         tcp_close(tcp, WIRE_CLOSE_SLOW, "you do not read");
         return;
     }
-    /* Else the core was told the room and kept to it, or lost a race, or it is a datagram that
-     * would have to wait. */
+    /* Else the core was told the room and kept to it, or lost a race. */
     node->frames_refused += err == WEFT_ERR_FULL ? 1 : 0;
+    node->datagrams_late += err == WEFT_ERR_TIMEOUT ? 1 : 0;
     tcp_mark_dirty(tcp);
 }
 

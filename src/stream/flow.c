@@ -18,7 +18,6 @@
                           */
 #define FLOWS_PER_S 5000 /* opened by one peer: each may cost us a socket */
 #define FLOWS_BURST 4096
-#define LABEL_FACTOR UINT64_C(0x9e3779b97f4a7c15) /* spreads counters over 32 bits (Knuth) */
 
 static struct span id_span(const uint64_t *id) {
     return span_of(id, sizeof *id);
@@ -318,7 +317,7 @@ void flow_write(struct flow *flow, struct wire_writer *writer) {
 }
 
 uint32_t flow_label(const struct flow *flow) {
-    return (uint32_t)((flow->session->number ^ flow->wire_id) * LABEL_FACTOR >> 32);
+    return session_label(flow->session, ~flow->wire_id);
 }
 
 /* ---- what arrives ---- */

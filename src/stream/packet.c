@@ -20,7 +20,6 @@
 #define STREAM_PARTS_MAX (2 * SMALL_PART_MAX) /* open or accept, ack, probe */
 #define CONTROL_BYTES_MAX 12288 /* of small parts, so that the largest message fits beside them */
 #define DATA_PART_HEADER (WIRE_PART_HEADER_BYTES + WIRE_DATA_HEADER_BYTES)
-#define FLOW_FACTOR UINT64_C(0x9e3779b97f4a7c15) /* spreads counters over 32 bits (Knuth) */
 
 static void write_header(struct wire_writer *writer, const struct session_keys *keys) {
     struct wire_packet packet = {
@@ -204,10 +203,8 @@ static bool next_control(struct session *session, weft_ns now, struct stream_pac
     return out->frame != NULL;
 }
 
-/* Relays tell flows apart by this alone, so it must differ between the first streams of any two
- * pairs of nodes too. */
 static uint32_t flow_of(const struct stream *stream) {
-    return (uint32_t)((stream->wire_id ^ stream->session->number) * FLOW_FACTOR >> 32);
+    return session_label(stream->session, stream->wire_id);
 }
 
 /* An OPEN or an ack that waits goes with the bytes for free. */

@@ -19,6 +19,7 @@
 #define RESET_TRIES_MAX 5
 #define SESSION_TIMERS 5
 #define FORGET_LIVES 2 /* in lives of keys: the peer's last packets under them come sooner */
+#define LABEL_FACTOR UINT64_C(0x9e3779b97f4a7c15) /* spreads counters over 32 bits (Knuth) */
 #define REKEY_MARGIN 8 /* the responder rekeys later by this share, should the initiator not */
 
 struct session *session_find(const struct streams *streams, const struct weft_peer_id *peer) {
@@ -201,6 +202,10 @@ enum weft_err session_get(struct streams *streams, const struct weft_peer_id *pe
     }
     *out = session;
     return WEFT_OK;
+}
+
+uint32_t session_label(const struct session *session, uint64_t number) {
+    return (uint32_t)((number ^ session->number) * LABEL_FACTOR >> 32);
 }
 
 void session_wake(struct session *session) {

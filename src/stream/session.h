@@ -26,6 +26,11 @@ void session_wake(struct session *session);
 /* Whether packets can be sealed now. Starts a handshake if not. */
 bool session_may_seal(struct session *session, weft_ns now);
 
+/* The label of a stream or flow for fair queueing. Relays tell them apart by this alone, so it must
+ * differ between the first of any two pairs of nodes too; and flows of datagrams, numbered like
+ * streams from 1, give the complement of their number. */
+uint32_t session_label(const struct session *session, uint64_t number);
+
 /* Builds the INIT that is due; NULL when out of memory (the timer tries again). */
 struct frame *session_build_init(struct session *session, weft_ns now);
 

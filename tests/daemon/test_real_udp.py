@@ -109,10 +109,7 @@ class Udp(RealTest):
         return end["lost_percent"]
 
     def test_a_ping_beside_bulk(self):
-        """A datagram waits beside the bulk of others no longer than a stream's bytes do.
-
-        Of 200 none was lost when this was written, 33 since: docs/udp.md, what is lost.
-        """
+        """A datagram waits beside the bulk of others no longer than a stream's bytes do."""
         bulk = self.listener()
         pong = self.listener()
         echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -145,7 +142,7 @@ class Udp(RealTest):
             f"worst {max(busy):.1f} ms, {PINGS - len(busy)} of {PINGS} lost; "
             f"by a stream {statistics.median(streamed):.2f} ms"
         )
-        self.assertGreaterEqual(len(busy), PINGS * 0.7)
+        self.assertGreaterEqual(len(busy), PINGS * 0.97)
         self.assertLess(statistics.median(busy), 3 * statistics.median(streamed) + 20)
 
     def listener(self):

@@ -24,7 +24,7 @@ STATUS = {
     "streams": {"open": 1, "opened": 12, "resumed": 2}, "rss_bytes": 5100000,
     "cipher": "aes-256-gcm", "listen": ["[::]:9338"], "control": "/x/control.sock",
     "state": "/x", "degree": 8, "problems": [], "culprits": [], "forwarded": 0,
-    "dropped": {"no_route": 0, "no_hops": 0, "no_room": 0, "memory": 0},
+    "dropped": {"no_route": 0, "no_hops": 0, "no_room": 0, "late": 0, "memory": 0},
 }  # fmt: skip
 LINKS = [
     {"peer": "b" * 26, "name": "relay-1", "address": "192.0.2.1:9338", "direction": "out",

@@ -200,6 +200,11 @@ class WithDaemon(Case):
                                      "streams   1 open, 12 opened so far, "
                                      "2 resumed over another path"])
 
+    def test_status_says_what_was_dropped_and_why(self):
+        dropped = dict(fake_daemon.STATUS["dropped"], late=18, no_route=2)
+        self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, dropped=dropped))
+        self.assertIn("\ndropped   18 late datagrams, 2 no route\n", self.weft("status").stdout)
+
     def problems(self, count, size):
         return [{"what": f"no link with relay-{i}" + " word" * size,
                  "cause": "connection refused" + "x" * size, "next": "tried again in 12 s" + " y" * size}
@@ -212,6 +217,7 @@ class WithDaemon(Case):
                     status = dict(
                         fake_daemon.STATUS, name="n" * 63, verdict="quarantined",
                         problems=self.problems(count, size), listen=["h" * 200],
+                        dropped=dict.fromkeys(("late", "no_room", "no_route"), 1234567),
                         culprits=[{"peer": "p" * 26, "name": "m" * 63, "detail": "d" * size,
                                    "count": 3}] * culprits)
                     self.answer("GET", "/v1/status", 200, status)

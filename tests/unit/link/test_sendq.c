@@ -364,7 +364,7 @@ Test(link_sendq, a_fat_flow_of_datagrams_is_refused_where_a_stream_is_not) {
     cr_assert_eq(push_datagram(8, 1400, NOW), WEFT_OK, "another flow has its own bound");
     cr_assert_eq(push_carrier(7, 1400, NOW), WEFT_OK, "who sends again may wait");
     (void)pop(NOW, NULL);
-    cr_assert_eq(push_datagram(7, 1400, NOW), WEFT_ERR_FULL);
+    cr_assert_eq(push_datagram(7, 1400, NOW), WEFT_ERR_TIMEOUT);
     while (!sendq_is_empty(&queue)) {
         (void)pop(NOW, NULL);
     }
@@ -374,7 +374,7 @@ Test(link_sendq, a_fat_flow_of_datagrams_is_refused_where_a_stream_is_not) {
 Test(link_sendq, datagrams_behind_one_that_waited_long_are_refused) {
     cr_assert_eq(push_datagram(7, 100, NOW), WEFT_OK);
     cr_assert_eq(push_datagram(7, 100, NOW + SENDQ_DATAGRAM_WAIT_MAX), WEFT_OK);
-    cr_assert_eq(push_datagram(7, 100, NOW + SENDQ_DATAGRAM_WAIT_MAX + 1), WEFT_ERR_FULL);
+    cr_assert_eq(push_datagram(7, 100, NOW + SENDQ_DATAGRAM_WAIT_MAX + 1), WEFT_ERR_TIMEOUT);
     cr_assert_eq(push_datagram(8, 100, NOW + SENDQ_DATAGRAM_WAIT_MAX + 1), WEFT_OK);
     cr_assert_eq(pop(NOW, NULL), 7);
     cr_assert_eq(push_datagram(7, 100, NOW + SENDQ_DATAGRAM_WAIT_MAX + 1), WEFT_OK);

@@ -439,6 +439,34 @@ Test(datagrams, flows_have_labels_of_their_own) {
     net_fini(&net);
 }
 
+/* Relays queue by label: with a stream's, a datagram would wait behind its bytes, or be dropped as
+ * one of a flow that has too much there. Streams and flows are numbered alike. */
+Test(datagrams, flows_and_streams_have_labels_of_their_own) {
+    uint32_t labels[8];
+    size_t count = 0;
+    net_init(&net, 19, 2);
+    (void)answered_flow();
+    for (size_t i = 0; i < 4; i++) {
+        struct stream_id stream = net_open(&net, 0, 1, 0)->stream;
+        cr_assert_eq(streams_write(net.nodes[0].streams, stream, span_of_text("early"), net.now),
+                     5);
+        send_bytes(0, open_flow(0, 1), 1, 10);
+    }
+    struct stream_packet packet;
+    while (streams_next_packet(net.nodes[0].streams, net.now, &packet)) {
+        for (size_t i = 0; packet.class == WIRE_CLASS_STREAM && i < count; i++) {
+            cr_assert_neq(packet.flow, labels[i]);
+        }
+        if (packet.class == WIRE_CLASS_STREAM) {
+            cr_assert_lt(count, 8);
+            labels[count++] = packet.flow;
+        }
+        frame_unref(packet.frame);
+    }
+    cr_assert_eq(count, 8);
+    net_fini(&net);
+}
+
 /* ---- who breaks the rules ---- */
 
 static struct wire_part datagram_part(uint64_t flow, uint8_t flags) {
