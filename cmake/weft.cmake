@@ -43,6 +43,12 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebI
         target_compile_options(weft_flags INTERFACE -mbranch-protection=standard)
     endif()
     target_link_options(weft_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+    # The layers call each other in small steps: a fifth of the simulator's time was their calls.
+    include(CheckIPOSupported)
+    check_ipo_supported(RESULT WEFT_HAS_IPO LANGUAGES C)
+    if(WEFT_HAS_IPO AND NOT WEFT_SANITIZE AND NOT WEFT_COVERAGE AND NOT WEFT_FUZZ)
+        set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+    endif()
 endif()
 
 # weft_library(NAME SOURCES a.c ... [DEPS lib ...]): the static library weft_NAME of one src folder.
