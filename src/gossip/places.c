@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 
-#define BUCKET_SIZE_FIRST 6 /* 24 bytes: what the smallest piece of memory holds */
+#define BUCKET_SIZE_FIRST 4 /* 24 bytes: what the smallest piece of memory holds */
 
 static struct sum sum_of_bytes(const uint8_t bytes[32]) {
     uint64_t words[4];
@@ -59,8 +59,21 @@ static const uint8_t *place_at(const struct bucket_of_places *bucket, const stru
     return slots[bucket->slots[index]].record->place;
 }
 
+/* They are numbers: the second byte of a place is the greater one's. */
+static uint16_t *heads_of(const struct bucket_of_places *bucket) {
+    return (uint16_t *)(bucket->slots + bucket->size);
+}
+
+static uint16_t head_of(const uint8_t place[32]) {
+    return (uint16_t)(place[1] << 8 | place[2]);
+}
+
 static bool is_below(const struct bucket_of_places *bucket, const struct slot *slots, size_t index,
                      const uint8_t place[32]) {
+    uint16_t head = heads_of(bucket)[index];
+    if (head != head_of(place)) {
+        return head < head_of(place);
+    }
     const uint8_t *there = place_at(bucket, slots, index);
     uint64_t heads[2];
     memcpy(&heads[0], there, sizeof heads[0]);
@@ -132,7 +145,9 @@ uint32_t places_find_named(const struct places *places, const struct slot *slots
     memcpy(place, name, len);
     const struct bucket_of_places *bucket = &places->buckets[place[0]];
     size_t index = bucket_lower(bucket, slots, place) + nth;
-    bool is_there = index < bucket->count && memcmp(place_at(bucket, slots, index), name, len) == 0;
+    bool is_there = index < bucket->count &&
+                    (len < 3 || heads_of(bucket)[index] == head_of(place)) &&
+                    memcmp(place_at(bucket, slots, index), name, len) == 0;
     return is_there ? bucket->slots[index] : SLOT_NONE;
 }
 
@@ -142,12 +157,14 @@ static bool bucket_reserve(struct bucket_of_places *bucket) {
         return true;
     }
     uint32_t size = bucket->size + bucket->size / 4 + BUCKET_SIZE_FIRST;
-    uint32_t *slots = realloc(bucket->slots, size * sizeof *slots);
+    uint32_t *slots = realloc(bucket->slots, size * (sizeof *slots + sizeof(uint16_t)));
     if (slots == NULL) {
         return false;
     }
     bucket->slots = slots;
+    const uint16_t *heads = heads_of(bucket);
     bucket->size = size;
+    memmove(heads_of(bucket), heads, bucket->count * sizeof *heads);
     return true;
 }
 
@@ -160,8 +177,11 @@ bool places_add(struct places *places, const struct slot *slots, uint32_t slot) 
     size_t index = bucket_lower(bucket, slots, place);
     ASSERT(!slots[slot].is_counted);
     uint32_t *at = bucket->slots + index;
+    uint16_t *head = heads_of(bucket) + index;
     memmove(at + 1, at, (bucket->count - index) * sizeof *at);
+    memmove(head + 1, head, (bucket->count - index) * sizeof *head);
     *at = slot;
+    *head = head_of(place);
     bucket->count++;
     return true;
 }
@@ -173,7 +193,9 @@ void places_remove(struct places *places, struct slot *slots, uint32_t slot) {
     ASSERT(index < bucket->count && bucket->slots[index] == slot);
     places_set_counted(places, &slots[slot], false);
     uint32_t *at = bucket->slots + index;
+    uint16_t *head = heads_of(bucket) + index;
     memmove(at, at + 1, (bucket->count - index - 1) * sizeof *at);
+    memmove(head, head + 1, (bucket->count - index - 1) * sizeof *head);
     bucket->count--;
 }
 

@@ -35,8 +35,10 @@ struct slot {
     bool is_counted;  /* part of the sums */
 };
 
+/* Behind the first byte, which is the bucket's, two more of each place lie here in one piece: a
+ * search then need not look into the records, each of which is another miss of the cache. */
 struct bucket_of_places {
-    uint32_t *slots; /* sorted by place */
+    uint32_t *slots; /* sorted by place; `size` of them, then as many heads (heads_of) */
     uint32_t count;
     uint32_t size;
     uint32_t counted; /* slots that count */

@@ -7,13 +7,13 @@
  *   asides.c     what only absent owners need    strangers.c  the order in which strangers go
  *
  * The simulator holds 10,000 sets of 10,000 records, so memory decides the shape. A settled record,
- * the only one of a live owner, costs less than 30 bytes here: a slot (16), its number in a bucket
- * of places (4) and in its owner's cell (4), and the slack of growing by an eighth to a quarter. A
- * set that shares its table of owners' numbers with nobody has 30 bytes more for each owner.
- * There is no struct of an owner: an owner is the ring of its records' slots, and its state stands
- * in each of them. The cell of an owner names the last slot of its ring, whose `next` is the first.
- * The first is the peer record if there is one, so that the owner's present incarnation is found
- * at once; the others follow in the order they came.
+ * the only one of a live owner, costs some 32 bytes here: a slot (16), its number and head in a
+ * bucket of places (6) and in its owner's cell (4), and the slack of growing by an eighth to a
+ * quarter. A set that shares its table of owners' numbers with nobody has 30 bytes more for each
+ * owner. There is no struct of an owner: an owner is the ring of its records' slots, and its state
+ * stands in each of them. The cell of an owner names the last slot of its ring, whose `next` is the
+ * first. The first is the peer record if there is one, so that the owner's present incarnation is
+ * found at once; the others follow in the order they came.
  *
  *   cells   [ . | b | . | a | . ]                  slots   0      1      2      3      4
  *                |       `------------------------------> [a1] -> itself

@@ -404,7 +404,7 @@ static size_t heap_bytes(void) {
 #endif
 
 #define MANY 10000
-#define BYTES_PER_RECORD_MAX 27
+#define BYTES_PER_RECORD_MAX 29
 /* The table of owners: each set's own, or one for all sets of a process. */
 #define BYTES_PER_OWNER_MAX 36
 #define BYTES_FIXED_MAX (20 * 1024)
