@@ -137,6 +137,9 @@ static void own_delta_sent(void *ctx, struct record *record, bool is_live) {
     struct wire_reader reader = wire_reader_of(sent->body);
     struct wire_delta delta;
     (void)is_live;
+    if (memmem(sent->body.data, sent->body.len, record->place, sizeof delta.name) == NULL) {
+        return; /* as nearly always: most frames tell of others */
+    }
     while (wire_reader_more(&reader) && wire_deltas_next(&reader, &delta) == WEFT_OK) {
         if (memcmp(delta.name, record->place, sizeof delta.name) == 0) {
             own_sent(sent->checks, sent->node, record->encoded);
