@@ -56,14 +56,19 @@
 
 /* What we gained waits this long after the last telling, so that a node that joins tells its links
  * together: four times as long with each telling that follows another, until a quiet while has gone
- * by. A link to somebody whom nobody else reaches is waited with less: the mesh needs it. What we
- * lost is told at once. */
+ * by. Every telling is heard by the whole mesh, so a large one waits longer: while thousands join,
+ * what they gain costs each node no more than 250 records a second. A node with many links does not
+ * keep the mesh waiting so long, and a link to somebody whom nobody else reaches is waited with
+ * less: the mesh needs it. What we lost is told at once. */
 #define PUBLISH_GAP (30 * NS_PER_MS)
 #define PUBLISH_GAP_GROWTH 4
 #define PUBLISH_GAP_MAX (2 * NS_PER_S)
+#define PUBLISH_GAP_NODE (4 * NS_PER_MS)     /* for each node of the mesh, if that is longer ... */
+#define PUBLISH_GAP_LARGE (10 * NS_PER_S)    /* ... and this at most */
 #define PUBLISH_GAP_FALLEN (500 * NS_PER_MS) /* at most, after most links were lost at once */
 #define PUBLISH_GAP_NEEDED (120 * NS_PER_MS) /* at most, while somebody is reached by us alone */
-#define PUBLISH_QUIET (4 * NS_PER_S)
+#define PUBLISH_QUIET_GAPS 2                 /* a quiet while is so many of the longest gaps */
+#define PUBLISH_MANY_LINKS 24
 
 /* A link that only makes ways shorter is told with its first round trip, not before it. In a large
  * mesh it can wait for others that are told with it, and must not come at the same moment as all

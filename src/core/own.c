@@ -114,13 +114,25 @@ static weft_ns random_below(struct core *core, weft_ns bound) {
     return bound / 256 * bytes[0] + bound / 65536 * bytes[1];
 }
 
+/* What we gained waits so long at most. */
+static weft_ns gap_max(const struct core *core) {
+    weft_ns gap = router_reachable_count(core->router) * PUBLISH_GAP_NODE;
+    if (gap < PUBLISH_GAP_MAX || map_count(core->neighbours) > PUBLISH_MANY_LINKS) {
+        return PUBLISH_GAP_MAX;
+    }
+    return time_min(gap, PUBLISH_GAP_LARGE);
+}
+
+static bool is_quiet(const struct core *core) {
+    return time_since(core->published_at, core->now) >= PUBLISH_QUIET_GAPS * gap_max(core);
+}
+
 /* When a change may be told at the earliest. */
 static weft_ns change_due(struct core *core, enum own_change change) {
     if (change == OWN_LOST || core->published_at == 0) {
         return core->now;
     }
-    bool is_quiet = time_since(core->published_at, core->now) >= PUBLISH_QUIET;
-    weft_ns gap = is_quiet ? PUBLISH_GAP : core->publish_gap;
+    weft_ns gap = is_quiet(core) ? PUBLISH_GAP : core->publish_gap;
     if (dialer_is_hurried(core->dialer, core->now)) {
         gap = time_min(gap, PUBLISH_GAP_FALLEN);
     }
@@ -198,9 +210,9 @@ static void publish(struct core *core) {
     }
     enum weft_err err =
         gossip_publish(core->gossip, WIRE_RECORD_PEER, (struct span){0}, body, core->now);
-    bool is_row = time_since(core->published_at, core->now) < PUBLISH_QUIET;
-    core->publish_gap =
-        is_row ? time_min(core->publish_gap * PUBLISH_GAP_GROWTH, PUBLISH_GAP_MAX) : PUBLISH_GAP;
+    core->publish_gap = is_quiet(core)
+                            ? PUBLISH_GAP
+                            : time_min(core->publish_gap * PUBLISH_GAP_GROWTH, gap_max(core));
     core->published_at = core->now;
     core->is_self_dirty = err != WEFT_OK;
     if (err == WEFT_OK) {
