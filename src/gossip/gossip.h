@@ -21,11 +21,13 @@
  *
  * Reconciliation (sync.h) with a neighbour: at link up if it was not live (after 250 ms if we hold
  * stale records, so that routes can make them live first); when its heartbeats' digest has differed
- * from ours for 300 ms with nothing pending either way; with a random one every 60 s. Of two ends
- * the one with the smaller id begins, the other 700 ms later if that one has not. At most 4 links
- * at a time are given everything they lack; the others get 256 records a round, which is enough to
- * find other neighbours. A node with more than 24 links, through which many
- * join, gives all it has to two, then to one in five seconds, and to the others a sample of 16
+ * from ours for 300 ms with nothing pending either way and no change here; where changes never end,
+ * with one neighbour every 2 s; with a random one every 60 s. Of two ends the one with the smaller
+ * id begins, the other 700 ms later if that one has not. Who has just got its first link is told
+ * everything by one neighbour; for 2 s it does not ask others while that one talks, nor answer
+ * them. At most 4 links at a time are given everything they lack; the others get 256 records a
+ * round, which is enough to find other neighbours. A node with more than 24 links, through which
+ * many join, gives all it has to two, then to one in five seconds, and to the others a sample of 16
  * records, whose owners can tell the rest; it pushes to six neighbours, and of what others publish
  * its neighbours together push about four copies to it. A reconciliation counts
  * as running until digests agree or for 5 s after the last SYNC frame: while it does, an older

@@ -33,12 +33,13 @@ static bool may_pass_on(const struct gossip *gossip, const struct gossip_link *f
 static void pass_on(struct gossip *gossip, struct record *record, struct gossip_link *from,
                     weft_ns now) {
     size_t slot = recordset_slot_of(gossip->set, record);
+    bool is_live = recordset_live_at(gossip->set, slot) != NULL;
     bits_clear(&gossip->news, slot);
+    gossip->changed_at = is_live ? now : gossip->changed_at;
     if (!may_pass_on(gossip, from, now)) {
         return;
     }
-    if (recordset_live_at(gossip->set, slot) != NULL) {
-        gossip->changed_at = now;
+    if (is_live) {
         spread_record(gossip, slot, from, now);
     } else {
         (void)bits_set(&gossip->news, slot); /* short of memory: a reconciliation finds it */
@@ -154,7 +155,10 @@ static void hear_verified(struct gossip *gossip, struct gossip_link *link, struc
         own_heard(gossip, link, record, now);
         return;
     }
-    link->sync_taken += reconcile_is_running(link, now) ? 1 : 0;
+    if (reconcile_is_running(link, now)) {
+        link->sync_taken++;
+        link->sync_word_at = now;
+    }
     if (gossip_take(gossip, record, link, now) == RECORDSET_REFUSED) {
         gossip->counters.records_refused++;
         gossip_blame(gossip, &link->peer, "too-many-records", now);

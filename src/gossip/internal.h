@@ -101,6 +101,7 @@ struct gossip_link {
     weft_ns sync_at;       /* when to begin a reconciliation; WEFT_NEVER: not */
     weft_ns sync_until;    /* while one runs, older versions that come are answered with ours */
     weft_ns sync_heard_at; /* last SYNC frame; 0: never */
+    weft_ns sync_word_at;  /* last of it, or of a record that came of it, or when we began */
     weft_ns bulk_until;    /* one of the BULK_LINKS_MAX until then, or until pending is empty */
     size_t sync_taken;     /* records taken in the running reconciliation */
 
@@ -182,6 +183,7 @@ struct gossip {
     struct ring events; /* struct gossip_event */
     weft_ns deadline;
     weft_ns changed_at;  /* when the live part last changed */
+    weft_ns moving_at;   /* when a neighbour was last asked while it went on changing; 0: never */
     struct bits news;    /* slots of records not passed on yet because their owner was not live */
     struct ring formers; /* struct former */
     struct past past;    /* what deltas are made from */
@@ -191,6 +193,7 @@ struct gossip {
     struct link_table links; /* of struct gossip_link */
     struct chain link_order;
     size_t link_count;
+    weft_ns first_up_at; /* when there was a link again after there had been none */
     size_t feeding_count;
     struct bucket calm;
     weft_ns hurry_until; /* what is missing is asked for at once */

@@ -9,13 +9,21 @@
 #include "base/check.h"
 
 #define DIFFER_NS (300 * NS_PER_MS)     /* pushes settle within this */
-#define DIFFER_MAX_NS (3 * NS_PER_S)    /* with changes all the time it never settles */
+#define DIFFER_MAX_NS (3 * NS_PER_S)    /* with changes all the time it never settles: then one */
+#define MOVING_GAP_NS (2 * NS_PER_S)    /* neighbour at a time is asked, who has what all have */
 #define YIELD_NS (700 * NS_PER_MS)      /* how much longer the larger id waits */
 #define STALE_WAIT_NS (250 * NS_PER_MS) /* routes first: they make what is stale live again */
 #define STALE_MANY 16
 #define RUN_NS (5 * NS_PER_S) /* a reconciliation is over after this */
 #define HEARD_NS NS_PER_S     /* do not begin while the other side is at it */
 #define RETRY_NS (100 * NS_PER_MS)
+
+/* Who has just got its first link is told everything by that neighbour, and needs it only once:
+ * meanwhile others are not asked, nor answered. If what they have differs their heartbeats show it.
+ */
+#define NEWCOMER_NS (2 * NS_PER_S)
+#define BEING_TOLD_NS (500 * NS_PER_MS) /* since the last word of that neighbour */
+#define TOLD_MIN 16                     /* records; less may be all that another newcomer has */
 
 /* Records of our own that a new neighbour is told before anything is compared, in one frame: by the
  * first its routes find the link. While a life is young they are told to those too who are in the
@@ -34,6 +42,22 @@
 
 bool reconcile_is_running(const struct gossip_link *link, weft_ns now) {
     return link->sync_until > now;
+}
+
+/* Whether another neighbour is telling a newcomer, us, everything. */
+static bool is_being_told(const struct gossip *gossip, const struct gossip_link *except,
+                          weft_ns now) {
+    if (time_since(gossip->first_up_at, now) >= NEWCOMER_NS) {
+        return false;
+    }
+    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
+        const struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+        if (link != except && reconcile_is_running(link, now) && link->sync_taken >= TOLD_MIN &&
+            time_since(link->sync_word_at, now) < BEING_TOLD_NS) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_first(const struct gossip *gossip, const struct gossip_link *link) {
@@ -64,6 +88,7 @@ static void begin(struct gossip *gossip, struct gossip_link *link, weft_ns now) 
     gossip->counters.sync_begun++;
     sync_run(link, now);
     link->sync_at = WEFT_NEVER;
+    link->sync_word_at = now;
     sync_send(gossip, link, output_end(&making));
 }
 
@@ -99,7 +124,8 @@ void reconcile_link_up(struct gossip *gossip, struct gossip_link *link, weft_ns 
         return; /* another way to one whom the mesh has: if sets differ, heartbeats show it */
     }
     bool is_return = recordset_stale_count(gossip->set) > STALE_MANY;
-    weft_ns wait = (is_return ? STALE_WAIT_NS : 0) + (is_first(gossip, link) ? 0 : YIELD_NS);
+    bool is_ours = is_first(gossip, link) && !is_being_told(gossip, link, now);
+    weft_ns wait = (is_return ? STALE_WAIT_NS : 0) + (is_ours ? 0 : YIELD_NS);
     arm_sync(gossip, link, time_after(now, wait));
     if (wait == 0) {
         begin(gossip, link, now);
@@ -129,7 +155,7 @@ void gossip_digest_heard(struct gossip *gossip, struct link_id id, uint64_t dige
 }
 
 /* Whether the moment is bad: then when to look again (WEFT_NEVER: at the next heartbeat). */
-static bool must_wait(const struct gossip *gossip, const struct gossip_link *link, weft_ns now,
+static bool must_wait(struct gossip *gossip, const struct gossip_link *link, weft_ns now,
                       weft_ns *when) {
     bool is_heard = link->sync_heard_at != 0 && time_since(link->sync_heard_at, now) < HEARD_NS;
     size_t owed = link->pending.set_count + link->noted.set_count + link->control.count;
@@ -137,10 +163,19 @@ static bool must_wait(const struct gossip *gossip, const struct gossip_link *lin
         *when = time_after(now, RETRY_NS);
         return true;
     }
-    bool is_moving = link->digest_at != 0 && gossip->changed_at > link->digest_at &&
-                     time_since(link->differs_since, now) < DIFFER_MAX_NS;
+    bool is_moving =
+        link->differs_since != 0 && link->digest_at != 0 &&
+        (gossip->changed_at > link->digest_at || time_since(gossip->changed_at, now) < DIFFER_NS);
+    if (!is_moving) {
+        return false;
+    }
     *when = WEFT_NEVER;
-    return link->differs_since != 0 && is_moving;
+    bool is_turn = gossip->moving_at == 0 || time_since(gossip->moving_at, now) >= MOVING_GAP_NS;
+    if (time_since(link->differs_since, now) < DIFFER_MAX_NS || !is_turn) {
+        return true;
+    }
+    gossip->moving_at = now;
+    return false;
 }
 
 static void link_tick(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
@@ -246,8 +281,12 @@ enum weft_err reconcile_hear(struct gossip *gossip, struct gossip_link *link, st
     if (err != WEFT_OK) {
         return err;
     }
+    if (!reconcile_is_running(link, now) && is_being_told(gossip, link, now)) {
+        return WEFT_OK;
+    }
     sync_run(link, now);
     link->sync_heard_at = now;
+    link->sync_word_at = now;
     struct giving giving = giving_to(gossip, link, now);
     struct making making = output_begin(gossip, WIRE_SYNC);
     err = sync_answer(gossip->set, &sync, &making.writer, give, &giving, &result);

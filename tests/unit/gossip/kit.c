@@ -223,6 +223,15 @@ size_t solo_events(struct solo *solo, enum gossip_event_kind kind) {
     return count;
 }
 
+enum weft_err solo_hear_sync(struct solo *solo, uint64_t link) {
+    uint8_t body[64];
+    struct wire_writer writer = wire_writer_of(body, sizeof body);
+    wire_write_u64(&writer, 1);
+    wire_sync_item_encode(&writer, &(struct wire_sync_item){.mode = WIRE_SYNC_LIST});
+    struct wire_frame frame = {.kind = WIRE_SYNC, .body = wire_writer_view(&writer)};
+    return gossip_frame(solo->gossip, (struct link_id){link}, &frame, solo->now);
+}
+
 size_t solo_outputs(struct solo *solo, uint64_t link, uint8_t kind) {
     struct gossip_output output;
     size_t count = 0;

@@ -60,6 +60,8 @@ void solo_link(struct solo *solo, uint64_t link, uint32_t peer);
 enum weft_err solo_hear(struct solo *solo, uint64_t link, struct record *const *records,
                         size_t count);
 enum weft_err solo_hear_one(struct solo *solo, uint64_t link, struct record *record);
+/* A neighbour with nothing asks for all. */
+enum weft_err solo_hear_sync(struct solo *solo, uint64_t link);
 /* Drains events; returns how many there were of a kind. */
 size_t solo_events(struct solo *solo, enum gossip_event_kind kind);
 /* Drains outputs; returns how many frames of a wire kind went to a link. */
