@@ -66,11 +66,6 @@ static void leave_neighbours(struct core *core, struct core_link *link, enum own
     use_spare(core, &link->peer);
 }
 
-static void dialer_lost(struct core *core, const struct core_link *link, bool is_deliberate) {
-    dialer_link_down(core->dialer, link->id, is_deliberate, core->now);
-    router_hurry(core->router, dialer_hurried_until(core->dialer));
-}
-
 void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason reason,
                    weft_ns now) {
     core_enter(core, now);
@@ -81,7 +76,7 @@ void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason 
     link->is_closing = true;
     core_unblock(core, link);
     leave_neighbours(core, link, loss_of(link, reason), "closed");
-    dialer_lost(core, link, reason == WIRE_CLOSE_SURPLUS);
+    dialer_link_down(core->dialer, link->id, reason == WIRE_CLOSE_SURPLUS, core->now);
 }
 
 void core_link_close(struct core *core, struct core_link *link, enum wire_close_reason reason,
@@ -259,7 +254,7 @@ void core_link_down(struct core *core, struct link_id id, weft_ns now) {
     if (!link->is_closing) {
         link->is_closing = true;
         leave_neighbours(core, link, OWN_LOST, "lost");
-        dialer_lost(core, link, false);
+        dialer_link_down(core->dialer, id, false, now);
     }
     (void)link_table_remove(&core->links, id);
     free(link);
@@ -456,7 +451,7 @@ void core_links_tick(struct core *core) {
         } else if (link->is_surplus && link->surplus_at <= core->now) {
             core_link_close(core, link, WIRE_CLOSE_SURPLUS, "more links than wanted");
         } else if (link->trial_until != 0 && link->trial_until <= core->now) {
-            core_trial_due(core, link);
+            core_trial_end(core, link);
         } else if (link->beat_at <= horizon) {
             send_heartbeat(core, link);
             link->beat_at = time_after(core->now, core->config.heartbeat);

@@ -32,15 +32,16 @@ struct router {
     struct routes routes;
     struct trees trees;
     struct arounds arounds;
-    bool is_stale;       /* whoever asks computes first */
-    bool was_due;        /* updated_at means something */
-    bool is_loss;        /* the next update is for a loss of ours: it uses up nobody's turn */
-    weft_ns due;         /* when the next update is; WEFT_NEVER if nothing changed */
-    weft_ns updated_at;  /* the last one that was not for a loss of ours */
-    weft_ns changed_at;  /* the last change */
-    weft_ns lost_at;     /* the last change that took a link */
-    weft_ns hurry_until; /* brisk however long the storm */
-    uint32_t storm;      /* updates since the last quiet, but for those of our own losses */
+    bool is_stale;      /* whoever asks computes first */
+    bool was_due;       /* updated_at means something */
+    bool is_loss;       /* the next update is for a loss of ours: it uses up nobody's turn */
+    weft_ns due;        /* when the next update is; WEFT_NEVER if nothing changed */
+    weft_ns updated_at; /* the last one that was not for a loss of ours */
+    weft_ns changed_at; /* the last change */
+    weft_ns lost_at;    /* the last change that took a link */
+    weft_ns settle_at;  /* when to look who is lost; WEFT_NEVER if nobody can be */
+    weft_ns settled_at; /* when that was done last, ahead of an update */
+    uint32_t storm;     /* updates since the last quiet, but for those of our own losses */
     uint64_t computation_count;
 };
 
@@ -55,6 +56,7 @@ enum weft_err router_new(const struct router_config *config, struct router **out
                                                                .peers_max = config->peers_max,
                                                                .pool = config->pool});
     router->due = WEFT_NEVER;
+    router->settle_at = WEFT_NEVER;
     *out = router;
     return WEFT_OK;
 }
@@ -84,8 +86,7 @@ static weft_ns paced(const struct router *router, weft_ns now) {
     if (router->storm == 0) {
         return time_after(now, SETTLE_NS);
     }
-    bool is_brisk = router->storm <= BRISK_COUNT || now < router->hurry_until;
-    weft_ns gap = is_brisk ? BRISK_NS : CALM_NS;
+    weft_ns gap = router->storm <= BRISK_COUNT ? BRISK_NS : CALM_NS;
     weft_ns allowed = time_after(router->updated_at, gap);
     weft_ns settled = time_after(now, SETTLE_NS);
     return allowed > settled ? allowed : settled;
@@ -97,6 +98,14 @@ static weft_ns paced_gain(const struct router *router, weft_ns now) {
     return router->was_due && allowed > now ? allowed : now;
 }
 
+/* Who is lost is looked into at the brisk pace in any storm: it takes no computation, and all that
+ * a node says and shows of another hangs on it (B9). */
+static void settle_soon(struct router *router, weft_ns now) {
+    weft_ns settled = time_after(now, SETTLE_NS);
+    weft_ns allowed = router->settled_at != 0 ? time_after(router->settled_at, BRISK_NS) : 0;
+    router->settle_at = time_min(router->settle_at, allowed > settled ? allowed : settled);
+}
+
 static void change_take(struct router *router, const struct topology_change *change, bool is_ours,
                         weft_ns now) {
     if (!change->is_changed && !is_ours) {
@@ -106,7 +115,10 @@ static void change_take(struct router *router, const struct topology_change *cha
         router->storm = 0;
     }
     router->changed_at = now;
-    router->lost_at = change->is_lost ? now : router->lost_at;
+    if (change->is_lost) {
+        router->lost_at = now;
+        settle_soon(router, now);
+    }
     weft_ns due = paced(router, now);
     if (change->is_own_gained || is_ours) {
         due = paced_gain(router, now);
@@ -134,10 +146,6 @@ void router_remove_peer(struct router *router, const struct weft_peer_id *peer, 
     change_take(router, &change, false, now);
 }
 
-void router_hurry(struct router *router, weft_ns until) {
-    router->hurry_until = until;
-}
-
 bool router_next_reach(struct router *router, struct weft_peer_id *peer, bool *is_reached) {
     struct topology_reach reach;
     if (!ring_pop(&router->topology.reach, &reach)) {
@@ -157,11 +165,21 @@ bool router_reaches(const struct router *router, const struct weft_peer_id *peer
     return slot_is_reached(router, topology_find(&router->topology, peer));
 }
 
+static enum weft_err settle(struct router *router, weft_ns now) {
+    enum weft_err err = attach_settle(&router->topology);
+    router->settled_at = now;
+    router->settle_at = err == WEFT_OK ? WEFT_NEVER : time_after(now, MEMORY_RETRY_NS);
+    return err;
+}
+
 bool router_update(struct router *router, weft_ns now) {
     if (router->due > now || router->due == WEFT_NEVER) {
+        if (router->settle_at <= now) {
+            (void)settle(router, now); /* short of memory it is tried again */
+        }
         return false;
     }
-    enum weft_err err = attach_settle(&router->topology);
+    enum weft_err err = settle(router, now);
     router->due = err == WEFT_OK ? WEFT_NEVER : time_after(now, MEMORY_RETRY_NS);
     router->is_stale = true;
     router->was_due = true;
@@ -177,7 +195,7 @@ bool router_update(struct router *router, weft_ns now) {
 }
 
 weft_ns router_deadline(const struct router *router) {
-    return router->due;
+    return time_min(router->due, router->settle_at);
 }
 
 /* The graph as known now, from the pool if there is one that has it. */

@@ -13,12 +13,12 @@
  *
  * A change makes routes *stale* not at once but when it is due, so that one event's changes make
  * one computation: the first change after quiet 10 ms later, in a storm of changes after 100 ms,
- * then 600 ms (B6). Until then the former answers hold. Losses are looked into at the same moment.
+ * then 600 ms (B6). Until then the former answers hold. Who is lost is looked into at the same
+ * moment, and in any storm within 100 ms.
  *
  *   fresh --change--> due in 10 ms --router_update--> stale --somebody asks--> fresh
  *                     in a storm 100 ms after the last one was due, beyond 8 of those 600 ms;
- *                     (unless router_hurry said so: those 100 ms too); quiet for 2 s, and the storm
- *                     is over
+ *                     quiet for 2 s, and the storm is over
  *
  * The loss of a link of our own is due at once: nothing may be sent to a dead link. A new link of
  * our own waits only until the last one due is 100 ms past (A5).
@@ -70,10 +70,6 @@ WEFT_MUST_CHECK enum weft_err router_set_peer(struct router *router, struct wire
 /* Forgets a peer's word (its record faded). */
 void router_remove_peer(struct router *router, const struct weft_peer_id *peer, weft_ns now);
 
-/* Until then a storm is followed 100 ms apart, however long it lasts: much of the mesh fell at
- * once, and all make new links (A4). */
-void router_hurry(struct router *router, weft_ns until);
-
 /* Takes the next peer that came to be reached, or is no longer; in order, ourselves excepted. Those
  * who come are told as soon as their word is set, ahead of any path to them; those who go when
  * router_update, or a computation that somebody asked for, has found that nothing leads to them,
@@ -84,7 +80,8 @@ bool router_next_reach(struct router *router, struct weft_peer_id *peer, bool *i
 bool router_reaches(const struct router *router, const struct weft_peer_id *peer);
 
 /* If a change is due: finds who is lost and makes the routes stale; true if so. Whoever keeps what
- * a path was then asks again. */
+ * a path was then asks again. If only losses are due it finds those, which router_next_reach tells,
+ * and returns false. */
 bool router_update(struct router *router, weft_ns now);
 
 /* When router_update has something to do next; WEFT_NEVER if nothing changed since the last. */

@@ -80,24 +80,6 @@ Test(pacing, computes_100_ms_apart_and_then_600_ms_apart_in_a_storm) {
     router_free(line.router);
 }
 
-/* A4: who makes new links last in a mesh of which most fell must not be waited for. */
-Test(pacing, computes_100_ms_apart_in_a_storm_as_long_as_it_is_hurried) {
-    struct line line;
-    line_init(&line);
-    weft_ns until = line.now + 3 * NS_PER_S;
-    weft_ns last = line.now;
-    router_hurry(line.router, until);
-    while (line.now < until) {
-        line_flap(&line);
-        line.now = graph_settle(line.router);
-        cr_expect_leq(line.now - last, 100 * NS_PER_MS);
-        last = line.now;
-    }
-    line_flap(&line);
-    cr_expect_eq(graph_settle(line.router), last + 600 * NS_PER_MS);
-    router_free(line.router);
-}
-
 /* B6: 100 flaps a second for a minute elsewhere. */
 Test(pacing, computes_at_most_twice_a_second_in_a_steady_storm) {
     struct line line;
@@ -143,6 +125,29 @@ Test(pacing, computes_the_loss_of_an_own_link_at_once_in_any_storm) {
     graph_tell(&line.graph, line.router, 0, line.now);
     cr_expect(router_update(line.router, line.now));
     cr_expect_eq(router_reachable_count(line.router), 0);
+    router_free(line.router);
+}
+
+/* B9: paths may wait, but who is gone is to be known to all soon. */
+Test(pacing, finds_who_is_lost_within_100_ms_in_any_storm) {
+    struct line line;
+    struct weft_peer_id peer;
+    bool is_reached;
+    line_init(&line);
+    for (int i = 0; i < 12; i++) {
+        line_flap(&line);
+        line.now = graph_settle(line.router);
+    }
+    while (router_next_reach(line.router, &peer, &is_reached)) {
+    }
+    graph_unlink(&line.graph, 2, 3);
+    graph_tell(&line.graph, line.router, 2, line.now);
+    weft_ns due = router_deadline(line.router);
+    cr_expect_leq(due, line.now + 100 * NS_PER_MS);
+    cr_expect_not(router_update(line.router, due), "the paths are not due");
+    cr_assert(router_next_reach(line.router, &peer, &is_reached));
+    cr_expect(weft_peer_id_equal(&peer, &line.graph.ids[3]) && !is_reached);
+    cr_expect_gt(router_deadline(line.router), line.now + 500 * NS_PER_MS);
     router_free(line.router);
 }
 
