@@ -19,7 +19,7 @@ import time
 import unittest
 
 import harness
-from harness import PATIENCE, POLL, WeftTest
+from harness import PATIENCE, WeftTest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(harness.WEFTD).resolve().parent
@@ -74,8 +74,9 @@ class Machine:
 
     def spawn(self, *command):
         process = subprocess.Popen(
-            [*self.inside, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*self.inside, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
+        self.test.addCleanup(process.stdout.close)
         self.test.addCleanup(process.wait)
         self.test.addCleanup(process.kill)
         return process
@@ -119,17 +120,11 @@ class Tour:
         folder = machine.home / "www"
         folder.mkdir()
         (folder / "index.html").write_text(PAGE)
-        machine.spawn(
-            sys.executable, "-m", "http.server", str(self.web_port), "--bind", "127.0.0.1",
+        server = machine.spawn(
+            sys.executable, "-u", "-m", "http.server", str(self.web_port), "--bind", "127.0.0.1",
             "--directory", str(folder),
         )  # fmt: skip
-        deadline = time.monotonic() + PATIENCE
-        address = f"http://127.0.0.1:{self.web_port}/"
-        while subprocess.run(
-            [*machine.inside, "curl", "-s", "-o", "/dev/null", "--noproxy", "*", address]
-        ).returncode:
-            self.assertLess(time.monotonic(), deadline, "no HTTP server")
-            time.sleep(POLL)
+        self.assertIn(b"Serving HTTP", server.stdout.readline())  # said once it listens
 
     def play(self, machines):
         """Runs the README's commands; what was printed stands where it says `...` and PORT."""

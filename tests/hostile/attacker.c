@@ -23,6 +23,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -164,9 +165,8 @@ static void do_deaf(struct attacker *attacker) {
     while (sent < count && insider_now() < end && insider_send(insider, plain, (struct span){0})) {
         sent++;
     }
-    while (insider_now() < end) {
-        (void)usleep(10000);
-    }
+    weft_ns left = end > insider_now() ? end - insider_now() : 0;
+    (void)poll(NULL, 0, (int)(left / 1000000));
     insider->is_deaf = false;
     (void)printf("sent %llu\n", (unsigned long long)sent);
 }

@@ -174,25 +174,25 @@ class Watch:
         self.node, self.target = node, target
         self.times = []
         self.errors = []
-        self.is_over = False
+        self.over = threading.Event()
         self.thread = threading.Thread(target=self.run)
 
     def run(self):
-        while not self.is_over:
+        while not self.over.is_set():
             started = time.monotonic()
             try:
                 self.node.api("POST", "/v1/ping", {"peer": self.target.name, "timeout_ms": 10000})
                 self.times.append(time.monotonic() - started)
             except Exception as error:  # noqa: BLE001: all of them are the finding
                 self.errors.append(str(error))
-            time.sleep(0.02)
+            self.over.wait(0.02)
 
     def __enter__(self):
         self.thread.start()
         return self
 
     def __exit__(self, *_):
-        self.is_over = True
+        self.over.set()
         self.thread.join()
 
 
