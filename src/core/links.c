@@ -66,6 +66,11 @@ static void leave_neighbours(struct core *core, struct core_link *link, enum own
     use_spare(core, &link->peer);
 }
 
+static void dialer_lost(struct core *core, const struct core_link *link, bool is_deliberate) {
+    dialer_link_down(core->dialer, link->id, is_deliberate, core->now);
+    router_hurry(core->router, dialer_hurried_until(core->dialer));
+}
+
 void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason reason,
                    weft_ns now) {
     core_enter(core, now);
@@ -76,7 +81,7 @@ void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason 
     link->is_closing = true;
     core_unblock(core, link);
     leave_neighbours(core, link, loss_of(link, reason), "closed");
-    dialer_link_down(core->dialer, link->id, reason == WIRE_CLOSE_SURPLUS, core->now);
+    dialer_lost(core, link, reason == WIRE_CLOSE_SURPLUS);
 }
 
 void core_link_close(struct core *core, struct core_link *link, enum wire_close_reason reason,
@@ -254,7 +259,7 @@ void core_link_down(struct core *core, struct link_id id, weft_ns now) {
     if (!link->is_closing) {
         link->is_closing = true;
         leave_neighbours(core, link, OWN_LOST, "lost");
-        dialer_link_down(core->dialer, id, false, now);
+        dialer_lost(core, link, false);
     }
     (void)link_table_remove(&core->links, id);
     free(link);

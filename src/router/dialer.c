@@ -248,6 +248,10 @@ void dialer_link_down(struct dialer *dialer, struct link_id link, bool is_delibe
     }
 }
 
+weft_ns dialer_hurried_until(const struct dialer *dialer) {
+    return dialer->hurry_until;
+}
+
 bool dialer_is_hurried(const struct dialer *dialer, weft_ns now) {
     return now < dialer->hurry_until;
 }

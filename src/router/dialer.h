@@ -85,6 +85,8 @@ void dialer_cost(struct dialer *dialer, struct link_id link, uint32_t cost_us);
 
 /* Whether most links were lost at once, seconds ago: the mesh fell, and all make new links now. */
 bool dialer_is_hurried(const struct dialer *dialer, weft_ns now);
+/* Until when; in the past if not. */
+weft_ns dialer_hurried_until(const struct dialer *dialer);
 
 /* Whether a link that `peer` dialled may stay. Not, with discovery on, if we have as many as are
  * borne and the peer has half of its own without us: it finds another. Below links_max otherwise

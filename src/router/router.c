@@ -32,16 +32,17 @@ struct router {
     struct routes routes;
     struct trees trees;
     struct arounds arounds;
-    bool is_stale;      /* whoever asks computes first */
-    bool was_due;       /* updated_at means something */
-    bool is_loss;       /* the next update is for a loss of ours: it uses up nobody's turn */
-    weft_ns due;        /* when the next update is; WEFT_NEVER if nothing changed */
-    weft_ns updated_at; /* the last one that was not for a loss of ours */
-    weft_ns changed_at; /* the last change */
-    weft_ns lost_at;    /* the last change that took a link */
-    weft_ns settle_at;  /* when to look who is lost; WEFT_NEVER if nobody can be */
-    weft_ns settled_at; /* when that was done last, ahead of an update */
-    uint32_t storm;     /* updates since the last quiet, but for those of our own losses */
+    bool is_stale;       /* whoever asks computes first */
+    bool was_due;        /* updated_at means something */
+    bool is_loss;        /* the next update is for a loss of ours: it uses up nobody's turn */
+    weft_ns due;         /* when the next update is; WEFT_NEVER if nothing changed */
+    weft_ns updated_at;  /* the last one that was not for a loss of ours */
+    weft_ns changed_at;  /* the last change */
+    weft_ns lost_at;     /* the last change that took a link */
+    weft_ns settle_at;   /* when to look who is lost; WEFT_NEVER if nobody can be */
+    weft_ns settled_at;  /* when that was done last, ahead of an update */
+    weft_ns hurry_until; /* brisk however long the storm */
+    uint32_t storm;      /* updates since the last quiet, but for those of our own losses */
     uint64_t computation_count;
 };
 
@@ -86,7 +87,8 @@ static weft_ns paced(const struct router *router, weft_ns now) {
     if (router->storm == 0) {
         return time_after(now, SETTLE_NS);
     }
-    weft_ns gap = router->storm <= BRISK_COUNT ? BRISK_NS : CALM_NS;
+    bool is_brisk = router->storm <= BRISK_COUNT || now < router->hurry_until;
+    weft_ns gap = is_brisk ? BRISK_NS : CALM_NS;
     weft_ns allowed = time_after(router->updated_at, gap);
     weft_ns settled = time_after(now, SETTLE_NS);
     return allowed > settled ? allowed : settled;
@@ -144,6 +146,10 @@ enum weft_err router_set_peer(struct router *router, struct wire_word *word, wef
 void router_remove_peer(struct router *router, const struct weft_peer_id *peer, weft_ns now) {
     struct topology_change change = topology_remove(&router->topology, peer);
     change_take(router, &change, false, now);
+}
+
+void router_hurry(struct router *router, weft_ns until) {
+    router->hurry_until = until;
 }
 
 bool router_next_reach(struct router *router, struct weft_peer_id *peer, bool *is_reached) {

@@ -18,7 +18,8 @@
  *
  *   fresh --change--> due in 10 ms --router_update--> stale --somebody asks--> fresh
  *                     in a storm 100 ms after the last one was due, beyond 8 of those 600 ms;
- *                     quiet for 2 s, and the storm is over
+ *                     (unless router_hurry said so: those 100 ms too); quiet for 2 s, and the storm
+ *                     is over
  *
  * The loss of a link of our own is due at once: nothing may be sent to a dead link. A new link of
  * our own waits only until the last one due is 100 ms past (A5).
@@ -69,6 +70,10 @@ WEFT_MUST_CHECK enum weft_err router_set_peer(struct router *router, struct wire
 
 /* Forgets a peer's word (its record faded). */
 void router_remove_peer(struct router *router, const struct weft_peer_id *peer, weft_ns now);
+
+/* Until then a storm is followed 100 ms apart, however long it lasts: much of the mesh fell at
+ * once, and all make new links (A4). */
+void router_hurry(struct router *router, weft_ns until);
 
 /* Takes the next peer that came to be reached, or is no longer; in order, ourselves excepted. Those
  * who come are told as soon as their word is set, ahead of any path to them; those who go when

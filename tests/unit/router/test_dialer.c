@@ -203,6 +203,7 @@ Test(dialer, who_lost_most_links_at_once_has_new_ones_within_two_seconds) {
     }
     weft_ns fell = f.now;
     cr_expect(dialer_is_hurried(f.dialer, f.now));
+    cr_expect_eq(dialer_hurried_until(f.dialer), fell + 3 * NS_PER_S);
     for (size_t i = 0; i < 6; i++) {
         cr_expect_leq(dial_answered(&f) - fell, 2 * NS_PER_S, "dial %zu", i);
     }
