@@ -189,17 +189,6 @@ static void save_owner(struct core *core, const struct weft_peer_id *owner) {
     recordset_each_of(gossip_records(core->gossip), owner, save_one, core);
 }
 
-static void note_loss(struct core *core, const struct weft_peer_id *peer) {
-    const struct damping_loss loss = router_loss_of(core->router, peer);
-    if (damping_lost(&core->damping, peer, &loss, core->now) &&
-        damping_trial(&core->damping, peer, core->now) >= DAMPING_LONG_NS) {
-        char text[WEFT_PEER_ID_TEXT];
-        weft_peer_id_format(peer, text);
-        trace(&core->host, TRACE_WARN, "peer-damped", "id=%s", text);
-        core_trial_repeat(core, peer);
-    }
-}
-
 static void trace_reach(struct core *core, const struct weft_peer_id *peer, bool is_reached) {
     char name[WEFT_NAME_MAX + 1];
     char text[WEFT_PEER_ID_TEXT];
@@ -215,7 +204,7 @@ static void reach_changed(struct core *core, const struct weft_peer_id *peer, bo
     }
     if (!is_reached) {
         save_owner(core, peer);
-        note_loss(core, peer);
+        core_trial_lost(core, peer);
     }
 }
 
@@ -417,6 +406,7 @@ void core_route_events(struct core *core) {
     }
     bool is_stale = router_update(core->router, core->now);
     reach_events(core);
+    core_trials_lone(core);
     if (!is_stale) {
         return;
     }

@@ -140,6 +140,7 @@ struct core_link {
     bool is_surplus;      /* not told to the mesh any more, to be closed at surplus_at */
     weft_ns surplus_at;
     weft_ns trial_until; /* not told to the mesh before, for it was lost lately (damping.h); or 0 */
+    weft_ns unheard_until; /* others may not know of it yet, who reached its peer before; or 0 */
     size_t room[WIRE_CLASS_COUNT];
     uint64_t frames_in;
     uint64_t frames_out;
@@ -210,6 +211,7 @@ struct core {
     weft_ns links_due;       /* never later than core_links_deadline, which walks all links */
     struct link_table links; /* of struct core_link */
     struct map *neighbours;  /* peer id -> struct core_link: the one link in use for each */
+    weft_ns unheard_until;   /* of all links, the latest */
     size_t trial_count;      /* links on trial, or a few more: those that went are not taken off */
     struct map *attempts;    /* stream id -> struct attempt */
     struct map *tried;       /* flow id -> struct tried (datagrams.c); NULL until one is */
@@ -272,9 +274,13 @@ void core_dial_and_trim(struct core *core);
 /* trials.c */
 void core_trial_begin(struct core *core, struct core_link *link);
 void core_trial_heard(struct core *core, struct core_link *link);
-void core_trial_end(struct core *core, struct core_link *link);
-/* A peer was lost again: a link to it that is still up has proved nothing. */
-void core_trial_repeat(struct core *core, const struct weft_peer_id *peer);
+/* It has lasted, if the link was not silent to its end. */
+void core_trial_due(struct core *core, struct core_link *link);
+/* A peer is reached no more: counts it. A link to it that is still up has proved nothing. */
+void core_trial_lost(struct core *core, const struct weft_peer_id *peer);
+/* The same of peers whom only a link of ours reaches that others have yet to hear of: to them it is
+ * lost. Asked when routes were updated. */
+void core_trials_lone(struct core *core);
 /* A peer whom nothing leads to has spoken: those on trial may be the way to it. */
 void core_trials_review(struct core *core);
 

@@ -456,7 +456,7 @@ void core_links_tick(struct core *core) {
         } else if (link->is_surplus && link->surplus_at <= core->now) {
             core_link_close(core, link, WIRE_CLOSE_SURPLUS, "more links than wanted");
         } else if (link->trial_until != 0 && link->trial_until <= core->now) {
-            core_trial_end(core, link);
+            core_trial_due(core, link);
         } else if (link->beat_at <= horizon) {
             send_heartbeat(core, link);
             link->beat_at = time_after(core->now, core->config.heartbeat);

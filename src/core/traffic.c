@@ -228,6 +228,7 @@ void core_link_frame(struct core *core, struct link_id id, const struct wire_fra
     if (link == NULL || link->is_closing) {
         return;
     }
+    core_trial_heard(core, link);
     link->last_heard = now;
     link->frames_in++;
     dispatch(core, link, frame, payload);

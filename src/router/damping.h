@@ -7,7 +7,8 @@
  *
  *   losses in the last ten minutes   a new link is told of
  *   none                             at once
- *   one                              after 1 s: one reboot or one cut is nothing
+ *   one                              after 1.5 s and a beat in time: one reboot or one cut is
+ *                                    nothing
  *   two or more                      when it has lasted 30 s without missing a beat
  *
  * So a node that flaps costs the mesh two changes, and then two more each time its links last for
@@ -43,9 +44,10 @@
 #define DAMPING_PEERS_MAX 256
 /* How long a loss counts. Long: while a peer is damped nobody sees how it fares. */
 #define DAMPING_MEMORY_NS (600 * NS_PER_S)
-/* After one loss: longer than the connections of a flapping node live, and enough for most that
- * lose four fifths of what they send to miss a beat (A8: with 100 ms one seed in six took 72 s). */
-#define DAMPING_SHORT_NS NS_PER_S
+/* After one loss: longer than the connections of a flapping node live, and until a beat has come,
+ * which is late on most links that lose four fifths of what they send (A8: with 100 ms one seed in
+ * six took 72 s). */
+#define DAMPING_SHORT_NS (NS_PER_S + NS_PER_S / 2)
 /* After two: longer than a node lives that hears for 20 s and then does not (A7), and no longer
  * than half of what streams wait for a path. */
 #define DAMPING_LONG_NS (30 * NS_PER_S)

@@ -157,3 +157,83 @@ Test(core_trials, who_others_need_is_told_of_each_time) {
     }
     mesh_free(mesh);
 }
+
+/* 0 to 3 are linked with each other, LAST with 0 to 2; 3 may link with it as well when `may`. */
+static struct mesh *make_with_late_link(void) {
+    struct mesh *mesh = make(NODES);
+    mesh_allow_none(mesh);
+    for (size_t i = 1; i < 4; i++) {
+        for (size_t j = 0; j < i; j++) {
+            mesh_seed(mesh, i, j);
+        }
+    }
+    for (size_t i = 0; i < 4; i++) {
+        mesh_seed(mesh, LAST, i);
+    }
+    mesh_allow(mesh, LAST, 3, false);
+    for (size_t i = 0; i < 4; i++) {
+        mesh_start(mesh, i);
+    }
+    mesh_start(mesh, LAST);
+    mesh_run(mesh, 10 * NS_PER_S);
+    cr_assert(reaches(mesh, 3, LAST));
+    return mesh;
+}
+
+static void link_count(void *ctx, const struct core_link_view *view) {
+    *(size_t *)ctx += view->name[0] != '\0' ? 1 : 0;
+}
+
+static bool three_has_four_links(struct mesh *mesh) {
+    size_t count = 0;
+    core_each_link(mesh_core(mesh, 3), link_count, &count);
+    return count == 4;
+}
+
+static uint32_t losses_of_last(struct mesh *mesh, size_t at) {
+    struct core_damped damped[4];
+    size_t count = core_damped(mesh_core(mesh, at), damped, 4);
+    return count > 0 ? damped[0].losses : 0;
+}
+
+/* Who has a link that nobody has heard of reaches whom all others lost. It must count that too, or
+ * it brings the peer back to them before its time. */
+Test(core_trials, who_made_the_only_link_left_counts_what_the_others_lost) {
+    struct mesh *mesh = make_with_late_link();
+    mesh_allow(mesh, LAST, 3, true);
+    cr_assert(mesh_run_until(mesh, three_has_four_links, 60 * NS_PER_S));
+    for (size_t i = 0; i < 3; i++) {
+        mesh_allow(mesh, LAST, i, false);
+        mesh_cut(mesh, LAST, i);
+    }
+    mesh_run(mesh, 3 * NS_PER_S);
+    cr_assert(reaches(mesh, 0, LAST), "by way of 3");
+    mesh_allow(mesh, LAST, 3, false);
+    mesh_cut(mesh, LAST, 3);
+    mesh_run(mesh, 3 * NS_PER_S);
+    cr_assert_not(reaches(mesh, 0, LAST));
+    cr_expect_eq(losses_of_last(mesh, 0), 2);
+    cr_expect_eq(losses_of_last(mesh, 3), 2);
+    mesh_free(mesh);
+}
+
+static bool last_has_a_link(struct mesh *mesh) {
+    size_t count = 0;
+    core_each_link(mesh_core(mesh, LAST), link_count, &count);
+    return count > 0;
+}
+
+Test(core_trials, after_one_loss_a_link_that_falls_silent_is_not_told_of) {
+    struct mesh *mesh = make_full(NODES);
+    flap(mesh, LAST, NODES);
+    for (int i = 0; i < 100 && !last_has_a_link(mesh); i++) {
+        mesh_run(mesh, 100 * NS_PER_MS);
+    }
+    for (size_t i = 0; i < LAST; i++) {
+        mesh_silence(mesh, LAST, i, true);
+    }
+    mesh_run(mesh, NS_PER_S);
+    cr_assert(last_has_a_link(mesh), "nobody knows yet that it is of no use");
+    cr_expect_not(mesh_run_until(mesh, last_is_back, 10 * NS_PER_S));
+    mesh_free(mesh);
+}
