@@ -40,13 +40,16 @@ void converge_fini(struct checks *checks) {
     free(converge->joined_since);
 }
 
-static uint64_t digest_of(const struct checks *checks, uint32_t node) {
-    return core_topology_digest(world_core(checks->world, node));
+/* Who asks may have it computed, and then it was computed now. */
+static uint64_t digest_of(struct checks *checks, uint32_t node) {
+    uint64_t digest = world_topology_digest(checks->world, node);
+    traffic_stepped(checks, node);
+    return digest;
 }
 
 /* Whether a node says what the first of those says that it could be together with; if so it goes
  * into what stands for all they say. */
-static bool does_agree(const struct checks *checks, uint32_t node, uint64_t *views) {
+static bool does_agree(struct checks *checks, uint32_t node, uint64_t *views) {
     uint32_t first = checks->converge.parts[node];
     if (!check_is_live(checks, node)) {
         return true;

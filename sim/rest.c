@@ -34,7 +34,7 @@ static bool is_digest_right(struct checks *checks, uint32_t node) {
     const struct oracle *oracle = &checks->oracle;
     const struct core *core = world_core(checks->world, node);
     uint32_t part = oracle->parts[node];
-    uint64_t found = core_topology_digest(core);
+    uint64_t found = world_topology_digest(checks->world, node);
     check_saw(checks, CHECK_REST_TOPOLOGY);
     if (found != oracle->digests[part] || core_reachable_count(core) + 1 != oracle->sizes[part]) {
         check_break(

@@ -260,6 +260,11 @@ struct core *world_core(struct world *world, uint32_t node) {
     return world->nodes[node].core;
 }
 
+uint64_t world_topology_digest(struct world *world, uint32_t node) {
+    const struct node *it = &world->nodes[node];
+    return core_topology_digest(it->core, host_now(it));
+}
+
 const struct weft_peer_id *world_id(const struct world *world, uint32_t node) {
     return &world->nodes[node].identity.id;
 }

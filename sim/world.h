@@ -86,6 +86,8 @@ uint64_t world_trace_hash(const struct world *world);
 uint32_t world_node_count(const struct world *world);
 enum node_state world_node_state(const struct world *world, uint32_t node);
 struct core *world_core(struct world *world, uint32_t node); /* NULL while DOWN or LEFT */
+/* core_topology_digest by the node's clock; only while it has a core. */
+uint64_t world_topology_digest(struct world *world, uint32_t node);
 const struct weft_peer_id *world_id(const struct world *world, uint32_t node);
 const struct identity *world_identity(const struct world *world, uint32_t node);
 bool world_find_node(const struct world *world, const struct weft_peer_id *peer, uint32_t *out);

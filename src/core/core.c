@@ -56,7 +56,7 @@ static size_t ask_peers_behind(void *ctx, const struct weft_peer_id *neighbour) 
 
 static size_t ask_degree(void *ctx, const struct weft_peer_id *peer) {
     const struct core *core = ctx;
-    return router_degree(core->router, peer);
+    return router_listed(core->router, peer);
 }
 
 static enum weft_err make_router(struct core *core) {
@@ -237,6 +237,7 @@ void core_enter(struct core *core, weft_ns now) {
     ASSERT(now >= core->now);
     weft_ns grace = DEAD_BEATS * core->config.heartbeat / 2;
     core->now = now;
+    router_clock(core->router, now);
     if (now <= time_after(core->links_due, grace)) {
         return; /* as almost always: this stands before every frame */
     }

@@ -275,8 +275,9 @@ struct core_culprit {
 };
 size_t core_culprits(const struct core *core, struct core_culprit *out, size_t max);
 
-/* A digest of the reachable topology: equal on all nodes of a settled mesh. */
-uint64_t core_topology_digest(const struct core *core);
+/* A digest of the reachable topology: equal on all nodes of a settled mesh. Computed now if it is
+ * not there. */
+uint64_t core_topology_digest(struct core *core, weft_ns now);
 /* The digest of the live records that heartbeats carry: equal on all nodes of a settled mesh. */
 uint64_t core_records_digest(const struct core *core);
 size_t core_live_record_count(const struct core *core);

@@ -172,6 +172,9 @@ static void route_by_own(struct core *core) {
  * soon as publish_at allows. */
 void core_own_changed(struct core *core, enum own_change change) {
     route_by_own(core);
+    if (change == OWN_LOST) {
+        router_own_lost(core->router, core->now);
+    }
     weft_ns at = change_due(core, change);
     core->publish_at = core->is_self_dirty ? time_min(core->publish_at, at) : at;
     core->is_self_dirty = true;

@@ -235,7 +235,8 @@ size_t core_culprits(const struct core *core, struct core_culprit *out, size_t m
     return count;
 }
 
-uint64_t core_topology_digest(const struct core *core) {
+uint64_t core_topology_digest(struct core *core, weft_ns now) {
+    router_clock(core->router, now);
     return router_digest(core->router);
 }
 

@@ -35,8 +35,11 @@ struct router {
     bool is_stale;       /* whoever asks computes first */
     bool was_due;        /* updated_at means something */
     bool is_loss;        /* the next update is for a loss of ours: it uses up nobody's turn */
+    bool was_loss;       /* the last one was */
     weft_ns due;         /* when the next update is; WEFT_NEVER if nothing changed */
     weft_ns updated_at;  /* the last one that was not for a loss of ours */
+    weft_ns computed_at; /* the last computation that was not for one; 0: never */
+    weft_ns now;         /* as router_clock was told */
     weft_ns changed_at;  /* the last change */
     weft_ns lost_at;     /* the last change that took a link */
     weft_ns settle_at;   /* when to look who is lost; WEFT_NEVER if nobody can be */
@@ -94,8 +97,9 @@ static weft_ns paced(const struct router *router, weft_ns now) {
     return allowed > settled ? allowed : settled;
 }
 
-/* A new link of ours waits for nothing but the brisk pace. */
-static weft_ns paced_gain(const struct router *router, weft_ns now) {
+/* A link of ours that came, or that one of its ends retires, waits for nothing but the brisk pace.
+ */
+static weft_ns paced_own(const struct router *router, weft_ns now) {
     weft_ns allowed = time_after(router->updated_at, BRISK_NS);
     return router->was_due && allowed > now ? allowed : now;
 }
@@ -122,14 +126,21 @@ static void change_take(struct router *router, const struct topology_change *cha
         settle_soon(router, now);
     }
     weft_ns due = paced(router, now);
-    if (change->is_own_gained || is_ours) {
-        due = paced_gain(router, now);
-    }
-    if (change->is_own_lost) {
-        due = now;
-        router->is_loss = true;
+    if (change->is_own_gained || change->is_own_lost || is_ours) {
+        due = paced_own(router, now);
     }
     router->due = time_min(router->due, due);
+}
+
+void router_clock(struct router *router, weft_ns now) {
+    router->now = now;
+}
+
+void router_own_lost(struct router *router, weft_ns now) {
+    if (router->due != WEFT_NEVER) {
+        router->due = now;
+        router->is_loss = true;
+    }
 }
 
 enum weft_err router_set_peer(struct router *router, struct wire_word *word, weft_ns now) {
@@ -178,8 +189,19 @@ static enum weft_err settle(struct router *router, weft_ns now) {
     return err;
 }
 
+/* Whether an update must wait: whoever asked late had the last computation late, and the next keeps
+ * its distance all the same. */
+static bool is_early(struct router *router, weft_ns now) {
+    weft_ns allowed = time_after(router->computed_at, BRISK_NS);
+    if (router->is_loss || router->computed_at == 0 || now >= allowed) {
+        return false;
+    }
+    router->due = allowed;
+    return true;
+}
+
 bool router_update(struct router *router, weft_ns now) {
-    if (router->due > now || router->due == WEFT_NEVER) {
+    if (router->due > now || router->due == WEFT_NEVER || is_early(router, now)) {
         if (router->settle_at <= now) {
             (void)settle(router, now); /* short of memory it is tried again */
         }
@@ -196,6 +218,7 @@ bool router_update(struct router *router, weft_ns now) {
         router->updated_at = now;
         router->storm += router->storm <= BRISK_COUNT ? 1 : 0;
     }
+    router->was_loss = router->is_loss;
     router->is_loss = false;
     return true;
 }
@@ -238,6 +261,7 @@ static bool routes_follow(struct router *router) {
 
 static void routes_renewed(struct router *router) {
     router->computation_count++;
+    router->computed_at = router->was_loss ? router->computed_at : router->now;
     router->is_stale = false;
     router->topology.edits = (struct topology_edits){0};
 }

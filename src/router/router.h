@@ -21,8 +21,9 @@
  *                     (unless router_hurry said so: those 100 ms too); quiet for 2 s, and the storm
  *                     is over
  *
- * The loss of a link of our own is due at once: nothing may be sent to a dead link. A new link of
- * our own waits only until the last one due is 100 ms past (A5).
+ * The loss of a link of our own is due at once: nothing may be sent to a dead link. Any other
+ * change of our own links, such as a new one or one that is retired, waits only until the last
+ * computation is 100 ms past (A5).
  *
  *   needs only the spanning tree        router_next_reach, router_reaches, router_reachable_count,
  *                                       router_degree, router_can_spare, router_loss_of,
@@ -67,6 +68,12 @@ void router_free(struct router *router);
  * due at once. */
 WEFT_MUST_CHECK enum weft_err router_set_peer(struct router *router, struct wire_word *word,
                                               weft_ns now);
+
+/* What time it is: whoever asks for what is stale has it computed now. */
+void router_clock(struct router *router, weft_ns now);
+
+/* A link of ours that our word, just set, no longer has is dead: the change is due now. */
+void router_own_lost(struct router *router, weft_ns now);
 
 /* Forgets a peer's word (its record faded). */
 void router_remove_peer(struct router *router, const struct weft_peer_id *peer, weft_ns now);

@@ -333,7 +333,7 @@ static void give_broadcast(struct play *play) {
     struct wire_broadcast broadcast = {
         .travel = {.hops = wire_read_u8(&play->script) % (WIRE_HOPS_MAX + 1)},
         .flags = wire_read_u8(&play->script) & WIRE_BROADCAST_FLOOD,
-        .digest = core_topology_digest(play->core),
+        .digest = core_topology_digest(play->core, play->now),
         .key = source->key,
         .incarnation = 1 + wire_read_u8(&play->script) % 4,
         .sequence = wire_read_u8(&play->script),

@@ -631,7 +631,7 @@ bool mesh_is_settled(struct mesh *mesh) {
             continue;
         }
         core_get_status(mesh->nodes[i].core, &status);
-        uint64_t mine = core_topology_digest(mesh->nodes[i].core);
+        uint64_t mine = core_topology_digest(mesh->nodes[i].core, mesh->now);
         if (status.peers_reachable != alive - 1 || (!is_first && mine != digest)) {
             return false;
         }

@@ -141,6 +141,7 @@ Test(pacing, computes_the_loss_of_an_own_link_at_once_in_any_storm) {
     }
     graph_unlink(&line.graph, 0, 1);
     graph_tell(&line.graph, line.router, 0, line.now);
+    router_own_lost(line.router, line.now);
     cr_expect(router_update(line.router, line.now));
     cr_expect_eq(router_reachable_count(line.router), 0);
     router_free(line.router);
@@ -169,12 +170,34 @@ Test(pacing, finds_who_is_lost_within_100_ms_in_any_storm) {
     router_free(line.router);
 }
 
-Test(pacing, takes_a_neighbours_word_that_our_link_is_gone_at_once_too) {
+/* Either end may retire it. */
+Test(pacing, a_link_of_ours_that_is_only_retired_goes_100_ms_after_the_last_computation) {
+    for (uint32_t end = 0; end < 2; end++) {
+        struct line line;
+        line_init(&line);
+        line_flap(&line);
+        line.now = graph_settle(line.router);
+        line.graph.costs[end][1 - end] = 0;
+        graph_tell(&line.graph, line.router, end, line.now + NS_PER_MS);
+        cr_expect_eq(router_deadline(line.router), line.now + 100 * NS_PER_MS, "end %u",
+                     (unsigned)end);
+        router_free(line.router);
+    }
+}
+
+/* Who asks late has the computation late, and the next one is as far from it as from any. */
+Test(pacing, counts_from_when_somebody_asked) {
     struct line line;
     line_init(&line);
-    line.graph.costs[1][0] = 0;
-    graph_tell(&line.graph, line.router, 1, line.now);
-    cr_expect(router_update(line.router, line.now));
+    line_flap(&line);
+    line.now = router_deadline(line.router);
+    cr_assert(router_update(line.router, line.now));
+    line.now += 90 * NS_PER_MS;
+    router_clock(line.router, line.now);
+    (void)router_digest(line.router);
+    line_flap(&line);
+    cr_expect_not(router_update(line.router, line.now + 10 * NS_PER_MS));
+    cr_expect_eq(router_deadline(line.router), line.now + 100 * NS_PER_MS);
     router_free(line.router);
 }
 

@@ -102,7 +102,7 @@ bool rig_is_settled(const struct rig *rig, const bool *is_in) {
         if (world_core(rig->world, node) == NULL) {
             return false;
         }
-        uint64_t mine = core_topology_digest(world_core(rig->world, node));
+        uint64_t mine = world_topology_digest(rig->world, node);
         if (digest != 0 && mine != digest) {
             return false;
         }
