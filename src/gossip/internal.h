@@ -321,7 +321,7 @@ void spread_forget_frame(struct gossip *gossip);
  * frame of it is paid for. */
 bool pace_holds(struct gossip *gossip, struct gossip_link *link, weft_ns now);
 /* Whether a neighbour has so many others that it need not hear this from us. */
-bool pace_leaves_out(struct gossip *gossip, const struct gossip_link *link, weft_ns now);
+bool pace_leaves_out(struct gossip *gossip, struct gossip_link *link, weft_ns now);
 void pace_tick(struct gossip *gossip, weft_ns now);
 
 /* reconcile.c */

@@ -40,8 +40,12 @@ static void look_at_degrees(struct gossip *gossip, weft_ns now) {
     }
 }
 
-bool pace_leaves_out(struct gossip *gossip, const struct gossip_link *link, weft_ns now) {
+bool pace_leaves_out(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+    const struct gossip_routes *routes = &gossip->config.routes;
     look_at_degrees(gossip, now);
+    if (link->degree == 0 && routes->degree != NULL) { /* its record was not here yet */
+        link->degree = routes->degree(routes->ctx, &link->peer);
+    }
     return link->degree > CROWD_LINKS && rng_below(&gossip->rng, link->degree) >= CROWD_COPIES;
 }
 
