@@ -64,7 +64,7 @@
 #define PUBLISH_GAP_GROWTH 4
 #define PUBLISH_GAP_MAX (2 * NS_PER_S)
 #define PUBLISH_GAP_NODE (4 * NS_PER_MS)     /* for each node of the mesh, if that is longer ... */
-#define PUBLISH_GAP_LARGE (10 * NS_PER_S)    /* ... and this at most */
+#define PUBLISH_GAP_LARGE (5 * NS_PER_S)     /* ... and this at most */
 #define PUBLISH_GAP_FALLEN (500 * NS_PER_MS) /* at most, after most links were lost at once */
 #define PUBLISH_GAP_NEEDED (120 * NS_PER_MS) /* at most, while somebody is reached by us alone */
 #define PUBLISH_QUIET_GAPS 2                 /* a quiet while is so many of the longest gaps */

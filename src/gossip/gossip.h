@@ -4,14 +4,14 @@
  *
  * Records. A changed record is passed on, only by those to whom it was new, to min(2 log2(live
  * owners), neighbours) neighbours, at least 4, drawn at random, favouring those behind which more
- * of the mesh lies. Our own, and others' while there are few, are pushed to all of these; where
- * many change, only along links that make up a tree, and the others get notes of 6 bytes (notes.c).
- * What is pending for a link is a set of places, merged: a slow link gets the newest state in
- * bounded memory, one bit a record. What the neighbour meanwhile shows that it has is taken back:
- * by sending it, by a note, by a heartbeat whose digest is ours. Where changes follow each other
- * frames are spaced (pace.c). A record whose owner is not live (yet) is kept but not passed on:
- * strangers cost one hop. When an owner becomes live, those of its records that were never passed
- * on are: what returns after a partition is not pushed again.
+ * of the mesh lies. Our own, and others' while there are few in a mesh of up to 64, are pushed to
+ * all of these; else only along links that make up a tree, and the others get notes of 6 bytes
+ * (notes.c). What is pending for a link is a set of places, merged: a slow link gets the newest
+ * state in bounded memory, one bit a record. What the neighbour meanwhile shows that it has is
+ * taken back: by sending it, by a note, by a heartbeat whose digest is ours. Where changes follow
+ * each other frames are spaced (pace.c). A record whose owner is not live (yet) is kept but not
+ * passed on: strangers cost one hop. When an owner becomes live, those of its records that were
+ * never passed on are: what returns after a partition is not pushed again.
  *
  * Deltas. What is pushed is only what changed (delta.h), from the version before, or from the one
  * before the row of changes where the neighbour was sent nothing of the row yet; what kept versions
@@ -21,18 +21,18 @@
  *
  * Reconciliation (sync.h) with a neighbour: at link up if it was not live (after 250 ms if we hold
  * stale records, so that routes can make them live first); when its heartbeats' digest has differed
- * from ours for 300 ms with nothing pending either way and no change here; where changes never end,
- * with one neighbour every 2 s; with a random one every 60 s. Of two ends the one with the smaller
- * id begins, the other 700 ms later if that one has not. Who has just got its first link is told
- * everything by one neighbour; for 2 s it does not ask others while that one talks, nor answer
- * them. At most 4 links at a time are given everything they lack; the others get 256 records a
- * round, which is enough to find other neighbours. A node with more than 24 links, through which
- * many join, gives all it has to two, then to one in five seconds, and to the others a sample of 16
- * records, whose owners can tell the rest; it pushes to six neighbours, and of what others publish
- * its neighbours together push about four copies to it. A reconciliation counts
- * as running until digests agree or for 5 s after the last SYNC frame: while it does, an older
- * version that comes is answered with ours, and of the records taken only the first 64, or a
- * quarter of what we hold, are pushed on (a newcomer must not tell the mesh what the mesh told it).
+ * from ours for 300 ms with nothing pending either way and no change here for 400 ms; where changes
+ * never end, with one neighbour every 2 s; with a random one every 60 s. Of two ends the one with
+ * the smaller id begins, the other 700 ms later if that one has not. Who has just got its first
+ * link is told everything by one neighbour; for 2 s it does not ask others while that one talks,
+ * nor answer them. At most 4 links at a time are given everything they lack; the others get 256
+ * records a round, which is enough to find other neighbours. A node with more than 24 links,
+ * through which many join, gives all it has to two, then to one in five seconds, and to the others
+ * a sample of 16 records, whose owners can tell the rest; it pushes to six neighbours, and of what
+ * others publish its neighbours together push about four copies to it. A reconciliation counts as
+ * running until digests agree or for 5 s after the last SYNC frame: while it does, an older version
+ * that comes is answered with ours, and of the records taken only the first 64, or a quarter of
+ * what we hold, are pushed on (a newcomer must not tell the mesh what the mesh told it).
  *
  * Broadcasts. Signed by their source, numbered 1, 2, 3 ... within its incarnation. Each node passes
  * a new one to its children in the source's tree if the frame's topology digest is its own, and to
@@ -80,7 +80,7 @@ struct gossip_routes {
                        size_t max);
     uint64_t (*digest)(void *ctx);
     size_t (*peers_behind)(void *ctx, const struct weft_peer_id *neighbour);
-    /* How many links a peer has; NULL: nobody knows. */
+    /* How many links a peer says it has, 0 while it said nothing; NULL: nobody knows. */
     size_t (*degree)(void *ctx, const struct weft_peer_id *peer);
 };
 

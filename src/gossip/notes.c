@@ -31,6 +31,9 @@
  * so that no broken tree holds them up. */
 #define CALM_BURST 8
 #define CALM_RATE 4
+/* In a larger mesh than this a death or two make many changes, each of which comes to everybody:
+ * the tree mends itself sooner than a copy from every neighbour is worth (A6). */
+#define CALM_OWNERS_MAX 64
 
 /* How much longer than a note a push takes is learnt; it is waited for that and more. */
 #define LAG_MAX_NS (400 * NS_PER_MS)
@@ -205,7 +208,8 @@ void notes_repeat(struct gossip *gossip, struct gossip_link *link, const struct 
 }
 
 bool notes_are_calm(struct gossip *gossip, weft_ns now) {
-    return bucket_take(&gossip->calm, 1, CALM_RATE, CALM_BURST, now);
+    return recordset_live_owner_count(gossip->set) <= CALM_OWNERS_MAX &&
+           bucket_take(&gossip->calm, 1, CALM_RATE, CALM_BURST, now);
 }
 
 void notes_add(struct gossip *gossip, struct gossip_link *link, size_t slot, weft_ns now) {

@@ -9,6 +9,7 @@
 #include "base/check.h"
 
 #define DIFFER_NS (300 * NS_PER_MS)     /* pushes settle within this */
+#define SETTLED_NS (400 * NS_PER_MS)    /* without a change here, and nothing is moving */
 #define DIFFER_MAX_NS (3 * NS_PER_S)    /* with changes all the time it never settles: then one */
 #define MOVING_GAP_NS (2 * NS_PER_S)    /* neighbour at a time is asked, who has what all have */
 #define YIELD_NS (700 * NS_PER_MS)      /* how much longer the larger id waits */
@@ -165,7 +166,7 @@ static bool must_wait(struct gossip *gossip, const struct gossip_link *link, wef
     }
     bool is_moving =
         link->differs_since != 0 && link->digest_at != 0 &&
-        (gossip->changed_at > link->digest_at || time_since(gossip->changed_at, now) < DIFFER_NS);
+        (gossip->changed_at > link->digest_at || time_since(gossip->changed_at, now) < SETTLED_NS);
     if (!is_moving) {
         return false;
     }
