@@ -20,7 +20,8 @@
 #define PEERS_MAX 16384   /* core.h */
 #define SESSIONS_MAX 4096 /* stream/streams.h */
 #define STREAMS_MAX 65536
-#define LINKS_MAX 512 /* core.h */
+/* core.c: links_max (512), and as many on their way in and out */
+#define LINKS_MAX (2 * 512 + 64)
 
 void watch_init(struct checks *checks) {
     uint32_t most = PAIRS_MAX / (checks->node_count + 1);
