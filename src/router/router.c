@@ -97,8 +97,7 @@ static weft_ns paced(const struct router *router, weft_ns now) {
     return allowed > settled ? allowed : settled;
 }
 
-/* A link of ours that came, or that one of its ends retires, waits for nothing but the brisk pace.
- */
+/* A link of ours that came, or that we retire, waits for nothing but the brisk pace. */
 static weft_ns paced_own(const struct router *router, weft_ns now) {
     weft_ns allowed = time_after(router->updated_at, BRISK_NS);
     return router->was_due && allowed > now ? allowed : now;
@@ -112,9 +111,17 @@ static void settle_soon(struct router *router, weft_ns now) {
     router->settle_at = time_min(router->settle_at, allowed > settled ? allowed : settled);
 }
 
-static void change_take(struct router *router, const struct topology_change *change, bool is_ours,
-                        weft_ns now) {
-    if (!change->is_changed && !is_ours) {
+/* Whose word a change came by. */
+enum speaker {
+    SPEAKER_OTHER,
+    SPEAKER_SELF,
+    SPEAKER_SELF_FIRST, /* ourselves, for the first time */
+};
+
+static void change_take(struct router *router, const struct topology_change *change,
+                        enum speaker speaker, weft_ns now) {
+    bool is_first = speaker == SPEAKER_SELF_FIRST;
+    if (!change->is_changed && !is_first) {
         return; /* a new name or address moves no path */
     }
     if (time_since(router->changed_at, now) >= QUIET_NS) {
@@ -126,7 +133,10 @@ static void change_take(struct router *router, const struct topology_change *cha
         settle_soon(router, now);
     }
     weft_ns due = paced(router, now);
-    if (change->is_own_gained || change->is_own_lost || is_ours) {
+    if (change->is_own_lost && speaker == SPEAKER_OTHER) {
+        due = now; /* the other end may be going, and has told nobody but us first (B7) */
+        router->is_loss = true;
+    } else if (change->is_own_gained || change->is_own_lost || is_first) {
         due = paced_own(router, now);
     }
     router->due = time_min(router->due, due);
@@ -145,18 +155,20 @@ void router_own_lost(struct router *router, weft_ns now) {
 
 enum weft_err router_set_peer(struct router *router, struct wire_word *word, weft_ns now) {
     struct topology_change change;
-    bool is_first_word = router->topology.self_slot == TOPOLOGY_NONE &&
-                         weft_peer_id_equal(&word->owner, &router->topology.self);
+    enum speaker speaker = SPEAKER_OTHER;
+    if (weft_peer_id_equal(&word->owner, &router->topology.self)) {
+        speaker = router->topology.self_slot == TOPOLOGY_NONE ? SPEAKER_SELF_FIRST : SPEAKER_SELF;
+    }
     enum weft_err err = topology_set(&router->topology, word, &change);
     if (err == WEFT_OK) {
-        change_take(router, &change, is_first_word, now);
+        change_take(router, &change, speaker, now);
     }
     return err;
 }
 
 void router_remove_peer(struct router *router, const struct weft_peer_id *peer, weft_ns now) {
     struct topology_change change = topology_remove(&router->topology, peer);
-    change_take(router, &change, false, now);
+    change_take(router, &change, SPEAKER_OTHER, now);
 }
 
 void router_hurry(struct router *router, weft_ns until) {
