@@ -52,6 +52,19 @@ struct frame *farewell_make(enum wire_close_reason reason, const char *text) {
     return frame_copy(wire_writer_view(&writer));
 }
 
+enum weft_err farewell_queue(struct sendq *queue, enum wire_close_reason reason, const char *text,
+                             weft_ns now) {
+    struct frame *frame = farewell_make(reason, text);
+    if (frame == NULL) {
+        return WEFT_ERR_MEMORY;
+    }
+    sendq_drop(queue, WIRE_CLASS_MESSAGE);
+    sendq_drop(queue, WIRE_CLASS_STREAM);
+    enum weft_err err = sendq_push(queue, frame, NULL, WIRE_CLASS_CONTROL, 0, now);
+    frame_unref(frame);
+    return err;
+}
+
 enum weft_err farewell_tell(struct span body, uint8_t *reason, char *out, size_t size) {
     struct wire_close message;
     char text[TEXT_MAX + 1];

@@ -410,22 +410,9 @@ bool link_wants_write(const struct link *link) {
                              !sendq_is_empty(&link->queue) || link->rekey.frame_len > 0);
 }
 
-/* The close goes behind control, however full that is; the rest is dropped. */
-static enum weft_err close_queue(struct link *link, enum wire_close_reason reason,
-                                 const char *text) {
-    struct frame *frame = farewell_make(reason, text);
-    if (frame == NULL) {
-        return WEFT_ERR_MEMORY;
-    }
-    sendq_drop(&link->queue, WIRE_CLASS_MESSAGE);
-    sendq_drop(&link->queue, WIRE_CLASS_STREAM);
-    enum weft_err err = sendq_push(&link->queue, frame, NULL, WIRE_CLASS_CONTROL, 0, link->now);
-    frame_unref(frame);
-    return err;
-}
-
 void link_close(struct link *link, enum wire_close_reason reason, const char *text) {
-    if (link->state == STATE_UP && close_queue(link, reason, text) == WEFT_OK) {
+    if (link->state == STATE_UP &&
+        farewell_queue(&link->queue, reason, text, link->now) == WEFT_OK) {
         link->state = STATE_CLOSING;
         link->deadline = time_after(link->now, CLOSE_TIMEOUT);
     } else if (link->state != STATE_CLOSING) {
