@@ -212,13 +212,15 @@ class InNamespaces(Tour, WeftTest):
         return machine
 
     def namespace(self):
-        """A network namespace that lives as long as a sleeping process in it."""
+        """A network namespace that lives until the process in it reads the end of its input."""
         process = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "echo ready; exec sleep 600"], stdout=subprocess.PIPE
+            ["unshare", "--net", "sh", "-c", "echo ready; exec cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
+        self.addCleanup(process.stdin.close)
         self.assertEqual(process.stdout.readline(), b"ready\n")
         inside = ["nsenter", f"--net=/proc/{process.pid}/ns/net"]
         subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)

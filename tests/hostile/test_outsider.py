@@ -264,7 +264,7 @@ class Outsider(HostileTest):
         with self.undisturbed(a, b, c):
             thread.start()
             try:
-                time.sleep(1)
+                a.wait(lambda: "connection-refused" in a.log(), "the flood to be felt")
                 for i in range(3):
                     started = time.monotonic()
                     newcomer.dial(a, f"127.77.7.{i + 1}")

@@ -111,7 +111,7 @@ Test(noise_handshake, every_pattern_with_every_psk_set_completes) {
 
 Test(noise_handshake, unknown_patterns_are_invalid) {
     static const char *const names[] = {
-        "",           "ZZ",          "xx",          "XXX",     "XXfallback",
+        "",           "ZZ",          "xx",          "XXK",     "XXfallback",
         "XXpsk",      "XXpsk4",      "XXpsk9",      "Npsk2",   "XXpsk0+",
         "XXpsk0psk3", "XXpsk3+psk0", "XXpsk0+psk0", "XX+psk0", "XXpsk0+psk",
         "XXpsk00",    "XXpsk-1",     "XXpskA",      "psk0",    "XXpsk0,psk3",
