@@ -155,7 +155,7 @@ struct node {
     struct event *pump;
     struct event *wake;  /* another thread posted */
     struct event *watch; /* interface addresses, every few seconds */
-    weft_ns timer_at;    /* what `timer` is armed for */
+    weft_ns timer_at;    /* what `timer` is set for; NEVER: it fired */
     weft_ns started;
     bool is_touched; /* the pump is due this turn */
     bool is_pumping;
@@ -202,6 +202,7 @@ struct node {
     uint64_t event_seq;
     uint64_t events_unsaved; /* not taken by the store or for want of memory */
 
+    int timer_fd;
     int wake_fd;
     pthread_mutex_t posts_lock;
     struct ring posts;

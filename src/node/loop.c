@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,24 +33,20 @@ uint64_t node_wall_ms(void) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Only sets the clock for what is due sooner: mostly a deadline moves away as traffic flows, and a
+ * call at the former time, to find nothing due, is cheaper than one system call a turn. */
 static void arm_timer(struct node *node) {
     weft_ns deadline = time_min(core_deadline(node->core), timers_deadline(&node->timers));
-    if (deadline == node->timer_at) {
+    if (deadline >= node->timer_at) {
         return;
     }
-    node->timer_at = deadline;
-    if (deadline == WEFT_NEVER) {
-        (void)event_del(node->timer);
-        return;
-    }
-    /* libevent counts from when the turn began unless told the time: it would wake us early, again
-     * and again. */
-    (void)event_base_update_cache_time(node->base);
-    weft_ns now = node_clock();
-    weft_ns wait = deadline > now + TIMER_MIN ? deadline - now : TIMER_MIN;
-    const struct timeval after = {.tv_sec = (time_t)(wait / NS_PER_S),
-                                  .tv_usec = (suseconds_t)(wait % NS_PER_S / NS_PER_US)};
-    (void)event_add(node->timer, &after);
+    weft_ns soonest = time_after(node_clock(), TIMER_MIN);
+    weft_ns at = deadline > soonest ? deadline : soonest;
+    const struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S)}};
+    int failed = timerfd_settime(node->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    ASSERT(failed == 0);
+    node->timer_at = at;
 }
 
 /* Performs all actions there are; whether there was any. */
@@ -148,8 +145,6 @@ static struct event_base *base_new(void) {
     /* One thread owns the loop; others knock through the eventfd. */
     (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     (void)event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-    /* Else time is the coarse clock's, 4 ms behind, and every deadline is met in three tries. */
-    (void)event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
@@ -159,18 +154,21 @@ enum weft_err node_loop_init(struct node *node) {
     ring_init(&node->posts, sizeof(struct post), POSTS_MAX);
     node->timer_at = WEFT_NEVER;
     node->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (node->wake_fd < 0) {
+    node->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (node->wake_fd < 0 || node->timer_fd < 0) {
         return WEFT_ERR_IO;
     }
     node->base = base_new();
     if (node->base == NULL) {
         return WEFT_ERR_MEMORY;
     }
-    node->timer = event_new(node->base, -1, 0, on_timer, node);
+    /* Edge-triggered: it fires once each time it was set, and need not be read. */
+    node->timer =
+        event_new(node->base, node->timer_fd, EV_READ | EV_PERSIST | EV_ET, on_timer, node);
     node->pump = event_new(node->base, -1, 0, on_pump, node);
     node->wake = event_new(node->base, node->wake_fd, EV_READ | EV_PERSIST, on_wake, node);
     if (node->timer == NULL || node->pump == NULL || node->wake == NULL ||
-        event_add(node->wake, NULL) != 0) {
+        event_add(node->timer, NULL) != 0 || event_add(node->wake, NULL) != 0) {
         return WEFT_ERR_MEMORY;
     }
     return WEFT_OK;
@@ -182,6 +180,12 @@ static void event_drop(struct event *event) {
     }
 }
 
+static void close_fd(int fd) {
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
 void node_loop_fini(struct node *node) {
     event_drop(node->timer);
     event_drop(node->pump);
@@ -189,9 +193,8 @@ void node_loop_fini(struct node *node) {
     if (node->base != NULL) {
         event_base_free(node->base);
     }
-    if (node->wake_fd >= 0) {
-        (void)close(node->wake_fd);
-    }
+    close_fd(node->wake_fd);
+    close_fd(node->timer_fd);
     struct post post;
     while (node->posts.count > 0 && ring_pop(&node->posts, &post)) {
         if (post.drop != NULL) {

@@ -185,6 +185,7 @@ static struct node *node_alloc(struct node_options *options) {
     node->config = *options->config;
     *options->config = (struct config){0};
     node->wake_fd = -1;
+    node->timer_fd = -1;
     node->statedir.lock = -1;
     node->is_embedded = options->is_embedded;
     node->is_ephemeral = options->is_ephemeral;
