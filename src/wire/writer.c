@@ -5,6 +5,7 @@
  */
 #include "wire/writer.h"
 
+#include <endian.h>
 #include <msgpack.h>
 
 #include "base/check.h"
@@ -28,28 +29,23 @@ static int append(void *ctx, const char *bytes, size_t len) {
     return 0;
 }
 
-static void write_uint(struct wire_writer *writer, uint64_t value, size_t width) {
-    char bytes[8];
-    for (size_t i = 0; i < width; i++) {
-        bytes[i] = (char)(uint8_t)(value >> (8 * (width - 1 - i)));
-    }
-    (void)append(writer, bytes, width);
-}
-
 void wire_write_u8(struct wire_writer *writer, uint8_t value) {
-    write_uint(writer, value, 1);
+    (void)append(writer, (const char *)&value, sizeof value);
 }
 
 void wire_write_u16(struct wire_writer *writer, uint16_t value) {
-    write_uint(writer, value, 2);
+    const uint16_t big = htobe16(value);
+    (void)append(writer, (const char *)&big, sizeof big);
 }
 
 void wire_write_u32(struct wire_writer *writer, uint32_t value) {
-    write_uint(writer, value, 4);
+    const uint32_t big = htobe32(value);
+    (void)append(writer, (const char *)&big, sizeof big);
 }
 
 void wire_write_u64(struct wire_writer *writer, uint64_t value) {
-    write_uint(writer, value, 8);
+    const uint64_t big = htobe64(value);
+    (void)append(writer, (const char *)&big, sizeof big);
 }
 
 void wire_write_bytes(struct wire_writer *writer, struct span bytes) {
