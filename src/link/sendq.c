@@ -15,6 +15,7 @@
 
 struct sendq_flow {
     uint32_t label;
+    uint32_t bucket;  /* of the label: hashed once */
     uint32_t deficit; /* bytes it may send before the round moves on */
     struct sendq_list items;
     uint32_t chain_next; /* in the bucket, or in the list of free flows */
@@ -153,13 +154,12 @@ static struct sendq_list *turn_of(struct sendq *queue) {
     return is_fresh ? &queue->fresh : &queue->round;
 }
 
-static uint32_t *bucket_of(struct sendq *queue, uint32_t label) {
-    uint64_t hash = hash_keyed(&queue->key, span_of(&label, sizeof label));
-    return &queue->buckets[hash % BUCKET_COUNT];
+static uint32_t bucket_of(const struct sendq *queue, uint32_t label) {
+    return hash_keyed(&queue->key, span_of(&label, sizeof label)) % BUCKET_COUNT;
 }
 
-static uint32_t flow_find(struct sendq *queue, uint32_t label) {
-    uint32_t index = *bucket_of(queue, label);
+static uint32_t flow_find(const struct sendq *queue, uint32_t bucket, uint32_t label) {
+    uint32_t index = queue->buckets[bucket];
     while (index != NONE && queue->flows[index].label != label) {
         index = queue->flows[index].chain_next;
     }
@@ -167,13 +167,15 @@ static uint32_t flow_find(struct sendq *queue, uint32_t label) {
 }
 
 /* A new flow behind the other fresh ones; there is a free one. */
-static uint32_t flow_add(struct sendq *queue, uint32_t label) {
+static uint32_t flow_add(struct sendq *queue, uint32_t bucket, uint32_t label) {
     uint32_t index = queue->flow_free;
-    uint32_t *bucket = bucket_of(queue, label);
     queue->flow_free = queue->flows[index].chain_next;
-    queue->flows[index] = (struct sendq_flow){
-        .label = label, .deficit = SENDQ_QUANTUM, .items = EMPTY, .chain_next = *bucket};
-    *bucket = index;
+    queue->flows[index] = (struct sendq_flow){.label = label,
+                                              .bucket = bucket,
+                                              .deficit = SENDQ_QUANTUM,
+                                              .items = EMPTY,
+                                              .chain_next = queue->buckets[bucket]};
+    queue->buckets[bucket] = index;
     queue->flow_count++;
     turn_append(queue, &queue->fresh, index);
     return index;
@@ -182,7 +184,7 @@ static uint32_t flow_add(struct sendq *queue, uint32_t label) {
 /* The flow at the head of a list has nothing left and leaves. */
 static void flow_remove_head(struct sendq *queue, struct sendq_list *list) {
     uint32_t index = turn_take(queue, list);
-    uint32_t *place = bucket_of(queue, queue->flows[index].label);
+    uint32_t *place = &queue->buckets[queue->flows[index].bucket];
     while (*place != index) {
         place = &queue->flows[*place].chain_next;
     }
@@ -198,7 +200,8 @@ static uint32_t flow_of(struct sendq *queue, uint32_t label) {
     if (!buckets_make(queue)) {
         return NONE;
     }
-    uint32_t index = flow_find(queue, label);
+    uint32_t bucket = bucket_of(queue, label);
+    uint32_t index = flow_find(queue, bucket, label);
     if (index != NONE) {
         return index;
     }
@@ -208,7 +211,7 @@ static uint32_t flow_of(struct sendq *queue, uint32_t label) {
     if (queue->flow_free == NONE && !flows_grow(queue)) {
         return NONE;
     }
-    return flow_add(queue, label);
+    return flow_add(queue, bucket, label);
 }
 
 /* Turns the round until the flow whose turn it is may send its first item. */
@@ -276,7 +279,8 @@ static bool is_late(struct sendq *queue, uint32_t label, size_t bytes, weft_ns n
     if (queue->datagram_bytes + bytes > SENDQ_DATAGRAM_BYTES_MAX) {
         return true;
     }
-    uint32_t index = queue->buckets == NULL ? NONE : flow_find(queue, label);
+    uint32_t index =
+        queue->buckets == NULL ? NONE : flow_find(queue, bucket_of(queue, label), label);
     if (index == NONE || queue->flows[index].items.head == NONE) {
         return false;
     }

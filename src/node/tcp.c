@@ -29,8 +29,12 @@ static struct span id_span(const struct link_id *id) {
     return span_of(&id->value, sizeof(id->value));
 }
 
+/* Mostly the one asked for before: what a turn sends goes over few links. */
 struct tcp *tcp_find(struct node *node, struct link_id id) {
-    return map_find(node->links, id_span(&id));
+    if (node->link_found == NULL || !link_id_equal(node->link_found->id, id)) {
+        node->link_found = map_find(node->links, id_span(&id));
+    }
+    return node->link_found;
 }
 
 static void arm(struct tcp *tcp) {
@@ -88,6 +92,7 @@ void tcp_kill(struct tcp *tcp, const char *why) {
     event_drop(&tcp->on_write);
     timers_disarm(&node->timers, &tcp->timer);
     (void)map_remove(node->links, id_span(&tcp->id));
+    node->link_found = NULL;
     (void)close(tcp->fd);
     tcp->fd = -1;
     node->tcp_count--;
