@@ -18,10 +18,12 @@
 /* By appetite: what may go with an OPEN; a packet; as many as one read gains by. */
 static const uint32_t BLOCK_BYTES[] = {WIRE_OPEN_CREDIT, DATA_BYTES_MAX, 4 * DATA_BYTES_MAX};
 #define APPETITE_MAX 2
+#define LENT_BYTES WIRE_OPEN_CREDIT /* of these one is kept for the next read */
 #define SHARE_DIVISOR 8
 #define COPIED_MIN 4096 /* small writes that follow each other share a block */
-#define KEPT_MIN                                                                                   \
-    1024 /* a block that a read left nearly empty is cut down to this or what it holds */
+#define CUT_MIN                                                                                    \
+    960 /* what a read left in a nearly empty block moves to one of this or its own size, which    \
+           with its head is of those that the allocator keeps at hand */
 
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
@@ -65,7 +67,12 @@ size_t buffer_worth_waking(const struct streams *streams) {
 }
 
 static struct send_chunk *chunk_new(struct streams *streams, struct send_side *send, size_t size) {
-    struct send_chunk *chunk = size == 0 ? NULL : malloc(sizeof *chunk + size);
+    struct send_chunk *chunk = size == LENT_BYTES ? streams->lent_block : NULL;
+    if (chunk != NULL) {
+        streams->lent_block = NULL;
+    } else if (size > 0) {
+        chunk = malloc(sizeof *chunk + size);
+    }
     if (chunk != NULL) {
         *chunk = (struct send_chunk){.size = (uint32_t)size};
         streams->send_bytes += size;
@@ -79,7 +86,11 @@ static void chunk_free(struct streams *streams, struct send_side *send, struct s
         ASSERT(streams->send_bytes >= chunk->size && send->held >= chunk->size);
         streams->send_bytes -= chunk->size;
         send->held -= chunk->size;
-        free(chunk);
+        if (chunk->size == LENT_BYTES && streams->lent_block == NULL) {
+            streams->lent_block = chunk;
+        } else {
+            free(chunk);
+        }
     }
 }
 
@@ -126,20 +137,16 @@ static void learn(struct send_side *send, size_t len) {
 }
 
 /* Most reads of a request or an answer leave most of the block empty: what they hold until it is
- * acknowledged should not cost 16 KiB. */
+ * acknowledged should not cost 16 KiB, and the block serves the next read, of whatever stream. */
 static struct send_chunk *cut_down(struct streams *streams, struct send_side *send,
                                    struct send_chunk *chunk, size_t len) {
-    size_t size = len < KEPT_MIN ? KEPT_MIN : len;
-    if (size > chunk->size / 2) {
-        return chunk;
-    }
-    struct send_chunk *cut = realloc(chunk, sizeof *chunk + size);
+    size_t size = len < CUT_MIN ? CUT_MIN : len;
+    struct send_chunk *cut = size > chunk->size / 2 ? NULL : chunk_new(streams, send, size);
     if (cut == NULL) {
         return chunk;
     }
-    streams->send_bytes -= cut->size - size;
-    send->held -= cut->size - size;
-    cut->size = (uint32_t)size;
+    memcpy(cut->bytes, chunk->bytes, len);
+    chunk_free(streams, send, chunk);
     return cut;
 }
 

@@ -11,9 +11,11 @@
 #include "base/check.h"
 #include "base/defect.h"
 
-#define CHUNK_BYTES_MIN 2048 /* bytes in order are gathered in blocks of at least this */
-#define HELD_COUNT_MAX 1024  /* pieces beyond a gap: as many as a sender has packets out */
-#define WINDOW_FLOOR 16384   /* every stream may have this, however many there are: no deadlock */
+#define CHUNK_BYTES_MIN                                                                            \
+    960 /* bytes in order are gathered in blocks of at least this: with its head, of those that    \
+           the allocator keeps at hand */
+#define HELD_COUNT_MAX 1024 /* pieces beyond a gap: as many as a sender has packets out */
+#define WINDOW_FLOOR 16384  /* every stream may have this, however many there are: no deadlock */
 #define RTT_FLOOR (5 * NS_PER_MS) /* faster paths are limited by turns of event loops */
 #define FIN_UNKNOWN UINT64_MAX
 

@@ -367,6 +367,7 @@ struct streams {
     uint64_t granted_bytes; /* credit granted, not consumed */
     struct streams_counters counters;
     struct flows flows;
+    struct send_chunk *lent_block; /* one that is not in use, for the next read; or NULL */
     uint8_t *scratch; /* SCRATCH_BYTES; made with the first session: most nodes relay only */
 };
 

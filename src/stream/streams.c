@@ -115,6 +115,7 @@ void streams_free(struct streams *streams) {
     map_free(streams->sessions);
     map_free(streams->routes);
     map_free(streams->indices);
+    free(streams->lent_block);
     free(streams->scratch);
     free(streams);
 }
