@@ -62,6 +62,21 @@ enum weft_err address_parse(const char *text, struct address *out) {
     return WEFT_OK;
 }
 
+bool address_is_loopback(const struct sockaddr *address) {
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+    switch (address->sa_family) {
+    case AF_INET:
+        memcpy(&four, address, sizeof four);
+        return ntohl(four.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    case AF_INET6:
+        memcpy(&six, address, sizeof six);
+        return IN6_IS_ADDR_LOOPBACK(&six.sin6_addr);
+    default:
+        return false;
+    }
+}
+
 bool address_equal(const struct address *a, const struct address *b) {
     return evutil_sockaddr_cmp((const struct sockaddr *)&a->storage,
                                (const struct sockaddr *)&b->storage, 1) == 0;

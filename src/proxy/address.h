@@ -27,6 +27,9 @@ WEFT_MUST_CHECK enum weft_err endpoint_parse(const char *text, struct endpoint *
  * others. */
 WEFT_MUST_CHECK enum weft_err address_parse(const char *text, struct address *out);
 
+/* 127.0.0.0/8 or ::1. */
+bool address_is_loopback(const struct sockaddr *address);
+
 bool address_equal(const struct address *a, const struct address *b);
 
 /* Writes "ip:port" or "[ip]:port"; out has WEFT_ENDPOINT_MAX + 1 bytes. */

@@ -96,6 +96,16 @@ static void settle(struct connection *connection) {
     }
 }
 
+/* The stream gives no more. If the socket does not either, `settle` closes it just now, and that
+ * sends the FIN too. */
+static void end_out(struct sock *near) {
+    if (near->is_ended) {
+        near->is_shut = true;
+    } else {
+        sock_shut(near);
+    }
+}
+
 /* The stream has no room. Whether the socket's end is all that waits is worth knowing; bytes stay
  * where they are until the mesh says that there is room. */
 static bool wait_for_room(struct sock *near, bool *is_held) {
@@ -189,7 +199,7 @@ static void carry_out(struct connection *connection) {
     bool is_more = is_jammed || sent > 0;
     sock_want_write(near, is_more);
     if (!is_more && backend->is_finished(backend->ctx, connection->stream)) {
-        sock_shut(near);
+        end_out(near);
     }
     settle(connection);
 }
@@ -300,7 +310,6 @@ static void on_service_dialled(void *ctx, int fd) {
         connection_abort(connection, PROXY_RESET_CONNECT_FAILED);
         return;
     }
-    socket_keep_alive(fd);
     take_socket(connection, fd);
     connection->is_accepted = true;
     backend->accept(backend->ctx, connection->stream);

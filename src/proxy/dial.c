@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "proxy/address.h"
 #include "proxy/resolve.h"
 #include "proxy/socket.h"
 
@@ -91,6 +92,12 @@ static void wait_at_most(struct dial *dial, weft_ns span) {
     evtimer_add(&dial->timer, &time);
 }
 
+enum attempt {
+    ATTEMPT_FAILED,
+    ATTEMPT_WAITS, /* `connected` or `timer` goes on */
+    ATTEMPT_CONNECTED,
+};
+
 static void step(struct dial *dial);
 
 static void on_connected(evutil_socket_t fd, short what, void *arg) {
@@ -107,24 +114,42 @@ static void on_connected(evutil_socket_t fd, short what, void *arg) {
     step(dial);
 }
 
-/* Starts connecting; false if that failed at once. */
-static bool try_address(struct dial *dial, const struct evutil_addrinfo *address) {
+static void tune(int fd, const struct sockaddr *address) {
+    socket_tune(fd);
+    if (!address_is_loopback(address)) { /* our own kernel does not vanish without a word */
+        socket_keep_alive(fd);
+    }
+}
+
+/* On this machine a connection stands when connect returns, though it says EINPROGRESS; asking at
+ * once spares a turn of the loop. */
+static bool is_connected(int fd) {
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+/* Starts connecting. */
+static enum attempt try_address(struct dial *dial, const struct evutil_addrinfo *address) {
     int fd = socket(address->ai_family, dial->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        return false;
+        return ATTEMPT_FAILED;
     }
     if (dial->type == SOCK_STREAM) {
-        socket_tune(fd);
+        tune(fd, address->ai_addr);
     }
     if (connect(fd, address->ai_addr, address->ai_addrlen) != 0 && errno != EINPROGRESS) {
         close(fd);
-        return false;
+        return ATTEMPT_FAILED;
     }
     dial->fd = fd;
+    if (is_connected(fd)) {
+        return ATTEMPT_CONNECTED;
+    }
     event_assign(&dial->connected, dial->proxy->config.base, fd, EV_WRITE, on_connected, dial);
     event_add(&dial->connected, NULL);
     wait_at_most(dial, dial->proxy->config.connect_timeout);
-    return true;
+    return ATTEMPT_WAITS;
 }
 
 static void take_addresses(struct dial *dial, struct evutil_addrinfo *addresses) {
@@ -163,22 +188,22 @@ static bool next_endpoint(struct dial *dial) {
     return dial->addresses == NULL && ask(dial, endpoint);
 }
 
-/* Tries the addresses at hand; true if one is being connected to. */
-static bool next_address(struct dial *dial) {
-    while (dial->address != NULL && dial->addresses_left > 0) {
+/* Tries the addresses at hand until one does not fail at once. */
+static enum attempt next_address(struct dial *dial) {
+    enum attempt attempt = ATTEMPT_FAILED;
+    while (attempt == ATTEMPT_FAILED && dial->address != NULL && dial->addresses_left > 0) {
         const struct evutil_addrinfo *address = dial->address;
         dial->address = address->ai_next;
         dial->addresses_left--;
-        if (try_address(dial, address)) {
-            return true;
-        }
+        attempt = try_address(dial, address);
     }
-    return false;
+    return attempt;
 }
 
 static void step(struct dial *dial) {
+    enum attempt attempt;
     event_del(&dial->timer);
-    while (!next_address(dial)) {
+    while ((attempt = next_address(dial)) == ATTEMPT_FAILED) {
         if (dial->endpoint_next == dial->endpoint_count) {
             finish(dial, -1);
             return;
@@ -186,6 +211,9 @@ static void step(struct dial *dial) {
         if (next_endpoint(dial)) {
             return;
         }
+    }
+    if (attempt == ATTEMPT_CONNECTED) {
+        finish(dial, dial->fd);
     }
 }
 

@@ -135,7 +135,6 @@ static bool accept_one(struct forward *forward) {
     }
     int fd = accept4(forward->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        socket_tune(fd);
         connection_accept(proxy, forward, fd);
         return true;
     }
@@ -168,6 +167,7 @@ static int open_listener(const struct address *address) {
     }
     int on = 1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    socket_tune(fd); /* Linux hands it down to what is accepted */
     if (address->storage.ss_family == AF_INET6) {
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     }

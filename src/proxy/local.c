@@ -127,7 +127,6 @@ void local_join(struct connection *connection, int service_fd) {
         return;
     }
     connection->far = far;
-    socket_keep_alive(service_fd);
     sock_open(near, base, near->fd, connection, on_readable, on_writable);
     sock_open(far, base, service_fd, connection, on_readable, on_writable);
     sock_want_read(near, true);

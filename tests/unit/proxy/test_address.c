@@ -52,6 +52,22 @@ Test(proxy_address, listens_at_numbers_and_localhost_only) {
     cr_expect_eq(address_parse("example.org:80", &address), WEFT_ERR_INVALID);
 }
 
+static bool is_loopback(const char *text) {
+    struct address address;
+    cr_assert_eq(address_parse(text, &address), WEFT_OK);
+    return address_is_loopback((const struct sockaddr *)&address.storage);
+}
+
+Test(proxy_address, knows_this_machine) {
+    cr_expect(is_loopback("127.0.0.1:80"));
+    cr_expect(is_loopback("127.255.0.9:80"));
+    cr_expect(is_loopback("[::1]:80"));
+    cr_expect_not(is_loopback("128.0.0.1:80"));
+    cr_expect_not(is_loopback("10.127.0.1:80"));
+    cr_expect_not(is_loopback("[::2]:80"));
+    cr_expect_not(is_loopback("[::ffff:10.0.0.1]:80"));
+}
+
 Test(proxy_address, tells_ports_and_hosts_apart) {
     struct address a;
     struct address b;
