@@ -25,4 +25,8 @@ static inline weft_ns time_min(weft_ns a, weft_ns b) {
     return a < b ? a : b;
 }
 
+static inline weft_ns time_max(weft_ns a, weft_ns b) {
+    return a > b ? a : b;
+}
+
 #endif

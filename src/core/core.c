@@ -226,7 +226,7 @@ void core_push(struct core *core, struct action *action) {
     if (ring_push(&core->actions, action) != WEFT_OK) {
         core->frames_dropped[CORE_DROP_MEMORY]++;
         if (action->kind == ACTION_DIAL) {
-            dialer_failed(core->dialer, action->token, "out of memory", core->now);
+            dialer_failed(core->dialer, core->router, action->token, "out of memory", core->now);
         }
         action_release(action);
     }

@@ -10,7 +10,7 @@
 static void push_dial(struct core *core, const struct dial *dial) {
     char *endpoint = strdup(dial->endpoint);
     if (endpoint == NULL) {
-        dialer_failed(core->dialer, dial->token, "out of memory", core->now);
+        dialer_failed(core->dialer, core->router, dial->token, "out of memory", core->now);
         return;
     }
     core_push(core, &(struct action){.kind = ACTION_DIAL,

@@ -229,7 +229,7 @@ void core_link_up(struct core *core, struct link_id id, const struct core_link_i
                                          .reason = WIRE_CLOSE_FULL,
                                          .text = "out of memory"});
         if (info->dial_token != 0) {
-            dialer_failed(core->dialer, info->dial_token, "out of memory", now);
+            dialer_failed(core->dialer, core->router, info->dial_token, "out of memory", now);
         }
         return;
     }
@@ -267,7 +267,7 @@ void core_link_down(struct core *core, struct link_id id, weft_ns now) {
 
 void core_dial_failed(struct core *core, uint64_t dial_token, const char *why, weft_ns now) {
     core_enter(core, now);
-    dialer_failed(core->dialer, dial_token, why, now);
+    dialer_failed(core->dialer, core->router, dial_token, why, now);
 }
 
 void core_link_alive(struct core *core, struct link_id id, weft_ns now) {

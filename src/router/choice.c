@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Whom to dial next: seeds that are wanted first, then, while links are missing, learned peers by
- * chance, and now and then one that no path reaches.
+ * chance, and now and then one that no path reaches. And how long one that failed is left alone.
  */
 #include "base/time.h"
 #include "router/dialer_state.h"
@@ -20,6 +20,13 @@
 /* A node that lost most of its links at once has lost them for good, and others too: it waits only
  * until what it dialled is up. */
 #define HURRIED_NS (200 * NS_PER_MS)
+/* A seed that nobody reaches may be all that joins us to the rest of the mesh, so it is dialled as
+ * often as a silent peer is given up; of many such each gets a dial less often. Where others find
+ * it for us, as all have learned each other's addresses, a large mesh need not ask so often from
+ * every node. */
+#define SEED_LOST_BACKOFF_NS (3 * NS_PER_S)
+#define SEED_LOST_GAP_NS NS_PER_S          /* for each of them */
+#define SEED_LOST_NODE_NS (10 * NS_PER_MS) /* with discovery, for each node that is reached */
 
 static size_t attempt_count(const struct dialer *dialer) {
     size_t count = 0;
@@ -206,4 +213,19 @@ struct target *dialer_choose(struct dialer *dialer, const struct router *router,
                              weft_ns *next) {
     struct target *seed = seed_choose(dialer, router, now, next);
     return seed != NULL ? seed : candidate_choose(dialer, router, now, next);
+}
+
+weft_ns dialer_backoff_longest(const struct dialer *dialer, const struct router *router,
+                               const struct target *target) {
+    if (!target->is_seed || target_is_reachable(target, router)) {
+        return TARGET_BACKOFF_MAX_NS;
+    }
+    size_t lost = 0;
+    for (size_t i = 0; i < dialer->candidates.seed_count; i++) {
+        lost += target_is_reachable(dialer->candidates.seeds[i], router) ? 0 : 1;
+    }
+    size_t others = dialer->config.may_discover ? router_reachable_count(router) : 0;
+    weft_ns longest = time_max(SEED_LOST_BACKOFF_NS, lost * SEED_LOST_GAP_NS);
+    longest = time_max(longest, others * SEED_LOST_NODE_NS);
+    return time_min(longest, TARGET_BACKOFF_MAX_NS);
 }

@@ -158,13 +158,24 @@ static void turn_return(struct dialer *dialer, const struct target *target) {
     }
 }
 
-void dialer_failed(struct dialer *dialer, uint64_t token, const char *why, weft_ns now) {
+void dialer_failed(struct dialer *dialer, const struct router *router, uint64_t token,
+                   const char *why, weft_ns now) {
     struct target *target = attempt_end(dialer, token);
     if (target != NULL) {
-        target_fail(target, why, &dialer->rng, now);
+        weft_ns longest = dialer_backoff_longest(dialer, router, target);
+        target_fail(target, &(struct target_failure){.why = why, .longest = longest, .at = now},
+                    &dialer->rng);
         turn_return(dialer, target);
     }
     dialer_wake(dialer);
+}
+
+/* There was a link: whatever ended it, dialling more often does not help. */
+static void target_fail_linked(struct dialer *dialer, struct target *target, const char *why,
+                               weft_ns now) {
+    target_fail(target,
+                &(struct target_failure){.why = why, .longest = TARGET_BACKOFF_MAX_NS, .at = now},
+                &dialer->rng);
 }
 
 /* Who answered a seed's endpoint is now known; elsewhere only the right one may answer. */
@@ -172,7 +183,7 @@ static void answer_take(struct dialer *dialer, struct target *target,
                         const struct weft_peer_id *peer, weft_ns now) {
     bool is_right = target->is_peer_known && weft_peer_id_equal(&target->peer, peer);
     if (!is_right && (target->is_peer_pinned || !target->is_seed)) {
-        target_fail(target, "another peer answered", &dialer->rng, now);
+        target_fail_linked(dialer, target, "another peer answered", now);
         return;
     }
     target->peer = *peer;
@@ -206,7 +217,7 @@ static void target_settle(struct dialer *dialer, struct target *target,
     } else if (time_since(link->up_at, now) >= TARGET_GOOD_LIFE_NS) {
         target_lose(target, &dialer->rng, now);
     } else if (!target->is_dialling) {
-        target_fail(target, "link lost soon after it came up", &dialer->rng, now);
+        target_fail_linked(dialer, target, "link lost soon after it came up", now);
     }
 }
 

@@ -48,4 +48,8 @@ static inline bool target_is_linked(const struct dialer *dialer, const struct ta
 struct target *dialer_choose(struct dialer *dialer, const struct router *router, weft_ns now,
                              weft_ns *next);
 
+/* The longest that a target whose dial has just failed is left alone. */
+weft_ns dialer_backoff_longest(const struct dialer *dialer, const struct router *router,
+                               const struct target *target);
+
 #endif

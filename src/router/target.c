@@ -116,25 +116,26 @@ void target_swap_endpoints(struct target *a, struct target *b) {
     b->endpoint_at = 0;
 }
 
-static weft_ns backoff(uint32_t round) {
-    ASSERT(round >= 1);
+static weft_ns backoff(uint32_t round, weft_ns longest) {
+    ASSERT(round >= 1 && longest <= TARGET_BACKOFF_MAX_NS);
     uint32_t doublings = round - 1 < DOUBLINGS_MAX ? round - 1 : DOUBLINGS_MAX;
-    return time_min(TARGET_BACKOFF_FIRST_NS << doublings, TARGET_BACKOFF_MAX_NS);
+    return time_min(TARGET_BACKOFF_FIRST_NS << doublings, longest);
 }
 
-void target_fail(struct target *target, const char *why, struct rng *rng, weft_ns now) {
-    size_t len = strnlen(why, TARGET_ERROR_MAX);
-    memcpy(target->error, why, len);
+void target_fail(struct target *target, const struct target_failure *failure, struct rng *rng) {
+    size_t len = strnlen(failure->why, TARGET_ERROR_MAX);
+    memcpy(target->error, failure->why, len);
     target->error[len] = '\0';
     target->failure_count += target->failure_count < UINT32_MAX ? 1 : 0;
     target->endpoint_at++;
     if (target->endpoint_at < target->endpoint_count) {
-        target->retry_at = now;
+        target->retry_at = failure->at;
         return;
     }
     target->endpoint_at = 0;
     uint32_t round = target->failure_count / target->endpoint_count;
-    target->retry_at = time_after(now, rng_jitter(rng, backoff(round > 0 ? round : 1)));
+    weft_ns wait = backoff(round > 0 ? round : 1, failure->longest);
+    target->retry_at = time_after(failure->at, rng_jitter(rng, wait));
     if (DEFECT(DIALS_GIVEN_UP) && round >= 3) {
         target->retry_at = WEFT_NEVER;
     }

@@ -51,8 +51,13 @@ bool target_has_same_endpoints(const struct target *a, const struct target *b);
 void target_swap_endpoints(struct target *a, struct target *b);
 
 /* An attempt, or a short-lived link, failed: the next endpoint is tried at once, but after the last
- * of them the back-off of this round. */
-void target_fail(struct target *target, const char *why, struct rng *rng, weft_ns now);
+ * of them the back-off of this round, `longest` at most (and jitter). */
+struct target_failure {
+    const char *why;
+    weft_ns longest; /* TARGET_BACKOFF_MAX_NS, or less for who is needed */
+    weft_ns at;
+};
+void target_fail(struct target *target, const struct target_failure *failure, struct rng *rng);
 
 /* A good link is down: try again soon. */
 void target_lose(struct target *target, struct rng *rng, weft_ns now);

@@ -52,27 +52,6 @@ Test(dialer, refuses_seeds_that_are_doubled_or_no_endpoints) {
     fixture_fini(&f);
 }
 
-Test(dialer, backs_off_from_250_ms_to_30_s_with_jitter) {
-    for (uint64_t seed = 0; seed < 20; seed++) {
-        struct fixture f;
-        struct dial dial;
-        fixture_init(&f, false);
-        fixture_add_seed(&f, "a:1");
-        cr_assert(fixture_next(&f, &dial));
-        weft_ns expected = 250 * NS_PER_MS;
-        for (int i = 0; i < 12; i++) {
-            weft_ns failed_at = f.now;
-            dialer_failed(f.dialer, dial.token, "refused", f.now);
-            cr_assert(fixture_wait_dial(&f, &dial));
-            weft_ns gap = f.now - failed_at;
-            cr_assert_geq(gap, expected - expected / 4, "attempt %d", i);
-            cr_assert_leq(gap, expected + expected / 4, "attempt %d", i);
-            expected = time_min(2 * expected, 30 * NS_PER_S);
-        }
-        fixture_fini(&f);
-    }
-}
-
 Test(dialer, forgets_the_back_off_when_a_link_has_lived_10_s) {
     struct fixture f;
     struct dial dial;
@@ -80,7 +59,7 @@ Test(dialer, forgets_the_back_off_when_a_link_has_lived_10_s) {
     fixture_add_seed(&f, "a:1");
     for (int i = 0; i < 6; i++) {
         cr_assert(fixture_wait_dial(&f, &dial));
-        dialer_failed(f.dialer, dial.token, "refused", f.now);
+        dialer_failed(f.dialer, f.router, dial.token, "refused", f.now);
     }
     cr_assert(fixture_wait_dial(&f, &dial));
     struct link_id link = fixture_link_up(&f, 1, dial.token);
@@ -127,7 +106,7 @@ Test(dialer, keeps_at_most_4_dials_under_way_and_20_a_second) {
     cr_expect_not(fixture_next(&f, &dial));
     weft_ns times[100];
     for (size_t i = 0; i < 100; i++) { /* tokens count up from the first of the four */
-        dialer_failed(f.dialer, dial.token, "refused", f.now);
+        dialer_failed(f.dialer, f.router, dial.token, "refused", f.now);
         cr_assert(fixture_wait_dial(&f, &dial));
         times[i] = f.now;
         cr_assert(i < 20 || f.now - times[i - 20] >= NS_PER_S, "dial %zu", i);
@@ -239,7 +218,7 @@ Test(dialer, a_dial_that_failed_does_not_use_up_a_turn) {
     dialer_link_down(f.dialer, links[0], false, f.now);
     cr_assert(fixture_wait_dial(&f, &dial));
     weft_ns dialled = f.now;
-    dialer_failed(f.dialer, dial.token, "refused", f.now);
+    dialer_failed(f.dialer, f.router, dial.token, "refused", f.now);
     cr_assert(fixture_wait_dial(&f, &dial));
     cr_expect_leq(f.now - dialled, 100 * NS_PER_MS);
     fixture_fini(&f);
@@ -257,7 +236,7 @@ Test(dialer, tries_each_address_of_a_peer_before_it_backs_off) {
     for (size_t i = 0; i < 3; i++) {
         cr_assert(fixture_next(&f, &dial));
         cr_expect_str_eq(dial.endpoint, expected[i]);
-        dialer_failed(f.dialer, dial.token, "refused", f.now);
+        dialer_failed(f.dialer, f.router, dial.token, "refused", f.now);
     }
     cr_expect_not(fixture_next(&f, &dial));
     cr_assert(fixture_wait_dial(&f, &dial));
@@ -276,7 +255,7 @@ Test(dialer, forgets_and_replaces_learned_addresses) {
     cr_assert(fixture_next(&f, &dial));
     cr_expect_str_eq(dial.endpoint, "10.0.0.2:1");
     dialer_forget(f.dialer, &peer); /* while it is being dialled */
-    dialer_failed(f.dialer, dial.token, "refused", f.now);
+    dialer_failed(f.dialer, f.router, dial.token, "refused", f.now);
     cr_expect_not(fixture_wait_dial(&f, &dial));
     fixture_learn_one(&f, 1, "10.0.0.1:1");
     fixture_learn(&f, 1, NULL, 0);
@@ -335,7 +314,7 @@ Test(dialer, holds_no_more_addresses_than_it_may) {
             struct weft_peer_id id = graph_id(i);
             has_late = has_late || weft_peer_id_equal(&id, &dial.peer);
         }
-        dialer_failed(f.dialer, dial.token, "refused", f.now);
+        dialer_failed(f.dialer, f.router, dial.token, "refused", f.now);
     }
     cr_expect_eq(peers, 6, "18 of 20 addresses");
     cr_expect(has_late, "the first to come do not keep the table");
@@ -412,7 +391,7 @@ Test(dialer, forces_a_seeds_link_only_where_it_is_needed) {
     cr_assert_eq(dialer_add_seed(f.dialer, "lost:1", &lost), WEFT_OK);
     cr_assert(fixture_wait_dial(&f, &dial));
     cr_expect_str_eq(dial.endpoint, "lost:1");
-    dialer_failed(f.dialer, dial.token, "refused", f.now);
+    dialer_failed(f.dialer, f.router, dial.token, "refused", f.now);
     cr_expect(fixture_wait_dial(&f, &dial), "it is never given up");
     fixture_fini(&f);
 }
@@ -447,7 +426,7 @@ Test(dialer, lists_targets_without_a_link_seeds_first) {
     cr_expect_not(dialer_target_at(f.dialer, 0, &target), "untried candidates are not listed");
     fixture_add_seed(&f, "a:1");
     cr_assert(fixture_next(&f, &dial));
-    dialer_failed(f.dialer, dial.token, "no such host", f.now);
+    dialer_failed(f.dialer, f.router, dial.token, "no such host", f.now);
     cr_assert(fixture_next(&f, &dial));
     cr_assert(dialer_target_at(f.dialer, 0, &target));
     cr_expect(target.is_seed);
@@ -467,8 +446,8 @@ Test(dialer, lists_targets_without_a_link_seeds_first) {
 Test(dialer, ignores_tokens_and_links_that_it_does_not_know) {
     struct fixture f;
     fixture_init(&f, true);
-    dialer_failed(f.dialer, 4711, "?", f.now);
-    dialer_failed(f.dialer, 0, "?", f.now);
+    dialer_failed(f.dialer, f.router, 4711, "?", f.now);
+    dialer_failed(f.dialer, f.router, 0, "?", f.now);
     dialer_link_down(f.dialer, (struct link_id){.value = 9}, false, f.now);
     dialer_cost(f.dialer, (struct link_id){.value = 9}, 1);
     dialer_remove_seed(f.dialer, "nowhere:1");

@@ -110,7 +110,7 @@ static void pipe_open(struct world *world, const struct event *event) {
     uint32_t b = event->to;
     if (world->graph.costs[a][b] != 0 ||
         !dialer_admit(world->dialers[b], world->routers[b], &world->graph.ids[a])) {
-        dialer_failed(world->dialers[a], event->token, "refused", world->now);
+        dialer_failed(world->dialers[a], world->routers[a], event->token, "refused", world->now);
         return;
     }
     cr_assert_lt(world->pipe_count, LINKS_MAX);
