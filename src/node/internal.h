@@ -44,6 +44,7 @@
 #define ACCEPTS_PER_TURN 64
 #define FORWARD_RETRY_S 5             /* a forward that could not listen */
 #define READ_BUDGET ((size_t)1 << 20) /* bytes one socket may read in one turn */
+#define WORK_BUDGET 512               /* ... and what its frames may cost (tcp.c) */
 
 /* A socket that carries a link. */
 enum tcp_state {
@@ -71,6 +72,7 @@ struct tcp {
     struct timer timer;
     struct event *on_read;
     struct event *on_write;
+    struct event *on_owed; /* frames that the work of one turn did not reach */
     struct tcp *dirty_next;
     struct tcp *dead_next;
     size_t room_told[WIRE_CLASS_COUNT];
