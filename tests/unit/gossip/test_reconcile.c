@@ -110,3 +110,51 @@ Test(gossip_reconcile, while_all_is_moving_one_neighbour_at_a_time_is_asked) {
     cr_expect_leq(begun, 12, "%llu in 20 s", (unsigned long long)begun);
     solo_fini(&solo);
 }
+
+#define ASKERS 8
+#define HELD 600 /* records: more than one asker may be given beside four others */
+
+/* Bytes of records that wait for each link, taken out. */
+static void take_records(struct solo *solo, size_t bytes[ASKERS + 1]) {
+    struct gossip_output output;
+    memset(bytes, 0, (ASKERS + 1) * sizeof bytes[0]);
+    while (gossip_next_output(solo->gossip, solo->now, &output)) {
+        if (output.frame->data[0] == WIRE_RECORDS && output.link.value <= ASKERS) {
+            bytes[output.link.value] += output.frame->len;
+        }
+        frame_unref(output.frame);
+    }
+}
+
+/* T17: all that eight ask for at once is not put together for all of them. */
+Test(gossip_reconcile, the_complete_state_is_given_to_four_at_a_time) {
+    struct solo solo;
+    size_t bytes[ASKERS + 1];
+    solo_init(&solo, SELF, 1, 11);
+    solo_publish(&solo, "n", 11);
+    for (uint32_t i = 0; i < HELD; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "%u", (unsigned)i);
+        cr_assert_eq(
+            gossip_publish(solo.gossip, KIND, span_of_text(key), span_of_text("body"), solo.now),
+            WEFT_OK);
+    }
+    (void)solo_events(&solo, GOSSIP_RECORD);
+    for (uint64_t link = 1; link <= ASKERS; link++) {
+        solo_link(&solo, link, 100 + (uint32_t)link);
+    }
+    solo.now += 10 * NS_PER_S;
+    take_records(&solo, bytes); /* what they are told unasked */
+    for (uint64_t link = 1; link <= ASKERS; link++) {
+        gossip_link_room(solo.gossip, (struct link_id){link}, (size_t)1 << 20);
+        cr_assert_eq(solo_hear_sync(&solo, link), WEFT_OK);
+    }
+    take_records(&solo, bytes);
+    size_t whole = 0;
+    for (size_t link = 1; link <= ASKERS; link++) {
+        whole += bytes[link] > (size_t)HELD * 100 ? 1 : 0;
+        cr_expect_gt(bytes[link], 0, "link %zu gets its part", link);
+    }
+    cr_expect_eq(whole, 4);
+    solo_fini(&solo);
+}

@@ -215,3 +215,74 @@ Test(dialer_trim, keeps_the_nearest) {
     }
     fixture_fini(&f);
 }
+
+#define HONEST 10 /* the last two of them configured; all older than the sybils */
+#define SYBILS 40
+
+static void mesh_with_sybils(struct fixture *f, bool is_well_linked) {
+    struct graph graph = {.count = 1 + HONEST + SYBILS};
+    for (uint32_t i = 0; i < graph.count; i++) {
+        graph.ids[i] = graph_id(i);
+    }
+    for (uint32_t i = 1; i < graph.count; i++) {
+        graph_link(&graph, 0, i, 10);
+        for (uint32_t k = 1; k < i; k++) {
+            if (i <= HONEST || (k > HONEST && is_well_linked)) {
+                graph_link(&graph, i, k, 10);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < graph.count; i++) {
+        graph_tell(&graph, f->router, i, f->now);
+    }
+    graph_settle(f->router);
+}
+
+/* What is left of the honest links after a minute of 40 sybils that dial; those claim links to all
+ * of each other, or to nobody but us, and seem nearer than any honest peer. */
+static size_t honest_left(bool is_well_linked, size_t *configured) {
+    struct fixture f;
+    bool is_up[1 + HONEST + SYBILS] = {false};
+    fixture_init(&f, true);
+    for (uint64_t i = HONEST - 1; i <= HONEST; i++) {
+        struct weft_peer_id peer = graph_id(i);
+        cr_assert_eq(dialer_add_seed(f.dialer, i == HONEST ? "s1:1" : "s2:1", &peer), WEFT_OK);
+    }
+    for (uint64_t i = 1; i <= HONEST; i++) {
+        dialer_cost(f.dialer, fixture_link_up(&f, i, 0), 10000);
+        is_up[i] = true;
+    }
+    f.now += 60 * NS_PER_S;
+    mesh_with_sybils(&f, is_well_linked);
+    for (uint64_t i = HONEST + 1; i <= HONEST + SYBILS; i++) {
+        struct weft_peer_id sybil = graph_id(i);
+        (void)dialer_admit(f.dialer, f.router, &sybil);
+        dialer_cost(f.dialer, fixture_link_up(&f, i, 0), 100);
+        is_up[i] = true;
+    }
+    for (unsigned turn = 0; turn < 600; turn++) {
+        struct link_id link;
+        f.now += 100 * NS_PER_MS;
+        if (trim(&f, &link)) {
+            dialer_link_down(f.dialer, link, true, f.now);
+            is_up[link.value] = false; /* links are numbered as their peers are */
+        }
+    }
+    size_t left = 0;
+    for (size_t i = 1; i <= HONEST; i++) {
+        left += is_up[i] ? 1 : 0;
+    }
+    *configured = (size_t)is_up[HONEST - 1] + (size_t)is_up[HONEST];
+    fixture_fini(&f);
+    return left;
+}
+
+/* T19. */
+Test(dialer_trim, four_sybils_to_each_honest_peer_leave_the_configured_and_the_old_ones) {
+    for (unsigned way = 0; way < 2; way++) {
+        size_t configured = 0;
+        size_t left = honest_left(way == 0, &configured);
+        cr_expect_eq(configured, 2, "way %u", way);
+        cr_expect_geq(left, 4, "way %u: %zu left, two of them old ones", way, left);
+    }
+}

@@ -203,6 +203,28 @@ Test(hostile, a_budget_bounds_the_work_of_small_parts) {
     net_fini(&net);
 }
 
+/* T15: who grants a byte at a time makes many packets of few bytes; no more of them than the budget
+ * of small parts lets it ask for, and the stream goes on once it grants more. */
+Test(hostile, credit_of_one_byte_at_a_time_costs_no_packet_each) {
+    struct end *end = open_stream(18);
+    const struct send_side *send = &forge_stream(end)->send;
+    net_far_end(&net, end)->read_at_most = 100;
+    end->to_write = 1 << 20;
+    net_run(&net, net.now + 3 * NS_PER_S);
+    cr_assert_eq(send->next, send->credit, "all that was granted is used");
+    struct wire_part part = ack_of(end, send->acked);
+    uint64_t before = net.channels[0][1].packets;
+    for (int i = 0; i < 50000; i++) {
+        part.as.ack.credit = send->credit + 1;
+        forge_send(&net, 1, 0, &part, 1);
+        net_pump(&net);
+    }
+    cr_assert_leq(net.channels[0][1].packets - before, 1024, "%llu packets in one moment",
+                  (unsigned long long)(net.channels[0][1].packets - before));
+    cr_assert(!end->was_reset);
+    net_fini(&net);
+}
+
 Test(hostile, floods_of_empty_packets_and_pings_leave_no_queue) {
     struct end *end = open_stream(14);
     struct wire_part ping = {.type = WIRE_PART_PING, .as.ping = {7}};
