@@ -9,17 +9,18 @@
  *   dial HOST PORT [SOURCE]                     up PEER | down WHY
  *   frame HEX [PAYLOAD]                         one sealed record of these bytes, this behind it
  *   raw HEX                                     bytes as they are
- *   repeat COUNT MS HEX                         one record again and again: sent COUNT
- *   deaf COUNT MS HEX                           the same without ever reading: sent COUNT
- *   listen MS                                   state ... and the frames heard by kind
- *   announce COST INCARNATION VERSION           our peer record, with a link to the victim
- *   record KIND FLAGS KEY INCARNATION VERSION BODY [SEED]     record HEX: signed
- *   broadcast SEQUENCE INCARNATION CHANNEL PAYLOAD [SEED]     body HEX: signed
- *   phantoms COUNT MS BATCH                     peer records of invented nodes: sent COUNT
- *   opens COUNT MS SERVICE                      streams opened and reset at once: sent COUNT
- *   flows COUNT MS SERVICE                      flows of one datagram each: sent COUNT
- *   knock HOST PORT PREFIX MS                   connections with garbage, from PREFIX.1 to .250
- *   hangup
+ *   seal HEX                                    sealed HEX: that record, not sent
+ *   kept                                        kept HEX ...: records heard, as they came
+ *   thrice                                      from now on packets of sessions are sent three
+ * times repeat COUNT MS HEX                         one record again and again: sent COUNT deaf
+ * COUNT MS HEX                           the same without ever reading: sent COUNT listen MS state
+ * ... and the frames heard by kind announce COST INCARNATION VERSION           our peer record,
+ * with a link to the victim record KIND FLAGS KEY INCARNATION VERSION BODY [SEED]     record HEX:
+ * signed broadcast SEQUENCE INCARNATION CHANNEL PAYLOAD [SEED]     body HEX: signed phantoms COUNT
+ * MS BATCH                     peer records of invented nodes: sent COUNT opens COUNT MS SERVICE
+ * streams opened and reset at once: sent COUNT flows COUNT MS SERVICE                      flows of
+ * one datagram each: sent COUNT knock HOST PORT PREFIX MS                   connections with
+ * garbage, from PREFIX.1 to .250 hangup
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,6 +46,7 @@ struct attacker {
     uint8_t session_psk[WEFT_KEY_BYTES];
     char *words[WORDS_MAX];
     size_t word_count;
+    unsigned copies; /* how often a packet is sent: a relay that repeats what it carries */
     uint8_t bytes[2][LINE_MAX_BYTES / 2];
 };
 
@@ -139,6 +141,27 @@ static void do_frame(struct attacker *attacker) {
 static void do_raw(struct attacker *attacker) {
     bool is_up = insider_send_raw(&attacker->insider, hex(attacker, 1, 0));
     (void)printf("%s\n", is_up ? "ok" : "down");
+}
+
+static void do_seal(struct attacker *attacker) {
+    say_hex("sealed", insider_seal(&attacker->insider, hex(attacker, 1, 0)));
+}
+
+static void do_kept(struct attacker *attacker) {
+    const struct insider *insider = &attacker->insider;
+    (void)printf("kept");
+    for (size_t i = 0; i < insider->kept_count; i++) {
+        (void)printf(" ");
+        for (size_t k = 0; k < insider->kept_len[i]; k++) {
+            (void)printf("%02x", insider->kept[i][k]);
+        }
+    }
+    (void)printf("\n");
+}
+
+static void do_thrice(struct attacker *attacker) {
+    attacker->copies = 3;
+    (void)printf("ok\n");
 }
 
 static void do_repeat(struct attacker *attacker) {
@@ -342,7 +365,8 @@ static bool streams_ready(struct attacker *attacker, struct span secret) {
     return streams_new(&config, &attacker->streams) == WEFT_OK;
 }
 
-static void send_packet(struct insider *insider, const struct stream_packet *packet) {
+static void send_packet(struct attacker *attacker, const struct stream_packet *packet) {
+    struct insider *insider = &attacker->insider;
     static uint8_t plain[INSIDER_PLAIN_MAX];
     const struct span nothing = {.data = NULL, .len = 0};
     struct wire_writer writer = wire_writer_of(plain, sizeof plain);
@@ -353,7 +377,9 @@ static void send_packet(struct insider *insider, const struct stream_packet *pac
     size_t begin = wire_frame_begin(&writer, WIRE_UNICAST, 0);
     wire_unicast_encode(&writer, &unicast);
     wire_frame_end(&writer, begin);
-    (void)insider_send(insider, wire_writer_view(&writer), nothing);
+    for (unsigned i = 0; i < attacker->copies; i++) {
+        (void)insider_send(insider, wire_writer_view(&writer), nothing);
+    }
 }
 
 /* Lets the streams say and hear what they have. */
@@ -363,7 +389,7 @@ static void streams_pump(struct attacker *attacker) {
     weft_ns now = insider_now();
     streams_tick(attacker->streams, now);
     while (streams_next_packet(attacker->streams, now, &packet)) {
-        send_packet(&attacker->insider, &packet);
+        send_packet(attacker, &packet);
         frame_unref(packet.frame);
     }
     (void)insider_listen(&attacker->insider, 0);
@@ -502,23 +528,16 @@ static const struct command {
     size_t words; /* at least, the name included */
     void (*run)(struct attacker *attacker);
 } COMMANDS[] = {
-    {"secret", 2, do_secret},
-    {"identity", 2, do_identity},
-    {"claim", 2, do_claim},
-    {"mask", 1, do_mask},
-    {"dial", 3, do_dial},
-    {"frame", 2, do_frame},
-    {"raw", 2, do_raw},
-    {"repeat", 4, do_repeat},
-    {"listen", 2, do_listen},
-    {"deaf", 4, do_deaf},
-    {"announce", 4, do_announce},
-    {"record", 7, do_record},
-    {"broadcast", 5, do_broadcast},
-    {"phantoms", 4, do_phantoms},
-    {"flows", 5, do_flows},
-    {"opens", 5, do_opens},
-    {"knock", 5, do_knock},
+    {"secret", 2, do_secret},     {"identity", 2, do_identity},
+    {"claim", 2, do_claim},       {"mask", 1, do_mask},
+    {"dial", 3, do_dial},         {"frame", 2, do_frame},
+    {"raw", 2, do_raw},           {"seal", 2, do_seal},
+    {"kept", 1, do_kept},         {"thrice", 1, do_thrice},
+    {"repeat", 4, do_repeat},     {"listen", 2, do_listen},
+    {"deaf", 4, do_deaf},         {"announce", 4, do_announce},
+    {"record", 7, do_record},     {"broadcast", 5, do_broadcast},
+    {"phantoms", 4, do_phantoms}, {"flows", 5, do_flows},
+    {"opens", 5, do_opens},       {"knock", 5, do_knock},
     {"hangup", 1, do_hangup},
 };
 
@@ -546,6 +565,7 @@ static void run(struct attacker *attacker) {
 
 static void serve(struct attacker *attacker, char *line) {
     insider_init(&attacker->insider);
+    attacker->copies = 1;
     while (fgets(line, (int)LINE_MAX_BYTES, stdin) != NULL) {
         split(attacker, line);
         run(attacker);

@@ -67,6 +67,7 @@ void insider_hang_up(struct insider *insider) {
     insider->sealed = insider->opened = 0;
     insider->in_len = 0;
     insider->bytes_in = insider->bytes_out = 0;
+    insider->kept_count = 0;
     insider->close_reason = 0;
     insider->is_down = false;
     memset(insider->heard, 0, sizeof insider->heard);
@@ -135,6 +136,14 @@ static void drop(struct insider *insider, size_t len) {
     insider->in_len -= len;
 }
 
+/* Keeps the first records, as they came. */
+static void keep(struct insider *insider, struct span record) {
+    if (insider->kept_count < INSIDER_KEPT && record.len <= INSIDER_KEPT_BYTES) {
+        memcpy(insider->kept[insider->kept_count], record.data, record.len);
+        insider->kept_len[insider->kept_count++] = record.len;
+    }
+}
+
 /* Takes one record off what came, if it is whole. A copy is opened, so that it may be tried again
  * when its payload has come too. */
 static bool record_take(struct insider *insider) {
@@ -155,6 +164,7 @@ static bool record_take(struct insider *insider) {
         return false;
     }
     insider->opened++;
+    keep(insider, span_of(insider->in, 2 + length));
     (void)walk(insider, opened, behind, false);
     drop(insider, 2 + length + (size_t)used);
     return true;
@@ -229,18 +239,23 @@ bool insider_send_raw(struct insider *insider, struct span bytes) {
     return !insider->is_down;
 }
 
-bool insider_send(struct insider *insider, struct span plain, struct span payload) {
+struct span insider_seal(struct insider *insider, struct span plain) {
     static uint8_t record[2 + 65535];
     const struct span nothing = {.data = NULL, .len = 0};
     if (insider->seal == NULL || plain.len > INSIDER_PLAIN_MAX) {
-        return false;
+        return nothing;
     }
     size_t length = plain.len + AEAD_TAG_BYTES;
     record[0] = (uint8_t)(length >> 8);
     record[1] = (uint8_t)length;
     memcpy(record + 2, plain.data, plain.len);
     aead_seal(insider->seal, insider->sealed++, nothing, record + 2, plain.len);
-    return insider_send_raw(insider, span_of(record, 2 + length)) &&
+    return span_of(record, 2 + length);
+}
+
+bool insider_send(struct insider *insider, struct span plain, struct span payload) {
+    struct span record = insider_seal(insider, plain);
+    return record.len > 0 && insider_send_raw(insider, record) &&
            (payload.len == 0 || insider_send_raw(insider, payload));
 }
 

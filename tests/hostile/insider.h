@@ -12,6 +12,8 @@
 
 #define INSIDER_PLAIN_MAX 65519
 #define INSIDER_KINDS 256
+#define INSIDER_KEPT 16         /* records of theirs that can be sent back to them ... */
+#define INSIDER_KEPT_BYTES 1024 /* ... if they are small */
 
 struct insider {
     struct identity identity;
@@ -35,6 +37,9 @@ struct insider {
     bool is_deaf; /* sends without reading; gives up when nothing goes for a second */
     uint8_t close_reason;
     char why[256];
+    size_t kept_count;
+    size_t kept_len[INSIDER_KEPT];
+    uint8_t kept[INSIDER_KEPT][INSIDER_KEPT_BYTES]; /* as they came, sealed */
 
     /* Called for each frame heard; may be NULL. */
     void (*on_frame)(void *ctx, const struct wire_frame *frame, struct span payload);
@@ -53,6 +58,9 @@ bool insider_dial(struct insider *insider, const char *host, uint16_t port, cons
 /* Seals `plain` as one record and sends it, `payload` behind it. Reads meanwhile, so that neither
  * side waits for the other. False when the link is down. */
 bool insider_send(struct insider *insider, struct span plain, struct span payload);
+/* The record that seals `plain`, without sending it; borrowed until the next. Empty when there is
+ * no link or no record holds it. */
+struct span insider_seal(struct insider *insider, struct span plain);
 /* Sends bytes as they are. */
 bool insider_send_raw(struct insider *insider, struct span bytes);
 /* Takes what comes for so long; false when the link is down. 0: what is there now. */

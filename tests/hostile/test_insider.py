@@ -4,6 +4,7 @@
 and nobody else notices."""
 
 import os
+import socketserver
 import struct
 
 import hostile
@@ -11,9 +12,11 @@ from hostile import (
     BROADCAST,
     CARRIER,
     CLOSE,
+    DELTAS,
     GOSSIP,
     HEADS,
     HEARTBEAT,
+    NOTES,
     PROTOCOL,
     PULL,
     RECORDS,
@@ -30,6 +33,7 @@ from hostile import (
 
 LIMIT = 1 << 63
 LENGTHS = (0, 1, 16, 17, 0x7FFF, 0xFFFE, 0xFFFF)
+ORDER = (1 << 252) + 27742317777372353535851937790883648493  # of Ed25519's base point
 
 
 def carrier(source, destination, length, level=2, flow=1):
@@ -93,6 +97,40 @@ def bad_bodies():
     }
 
 
+def edges(width, most):
+    """What a length field of so many bytes may claim, `most` being its greatest honest value."""
+    values = {0, 1, most - 1, most, most + 1, 1 << 31, (1 << 32) - 1, (1 << 8 * width) - 1}
+    return sorted(value for value in values if 0 <= value < 1 << 8 * width)
+
+
+def length_fields():
+    """Each length or count inside a frame: (what, width, greatest, the true one, frame of a value)."""
+    you, name, entry = bytes(range(16)), b"\x04chat", bytes(range(8)) + bytes(4)
+
+    def record(value, at, width):
+        whole = struct.pack(">HBB", 999, 0, 3) + b"key" + bytes(32 + 16) + b"\x00\x04body" + bytes(64)
+        return whole[:at] + value.to_bytes(width, "big") + whole[at + width :]
+
+    return (
+        ("a frame's body", 2, 60000, 21, lambda n: frame(HEARTBEAT, bytes(21), length=n)),
+        ("a record of a list", 2, 59998, 120,
+         lambda n: frame(RECORDS, struct.pack(">H", n) + bytes(120))),
+        ("a record's key", 1, 131, 3, lambda n: records(record(n, 3, 1))),
+        ("a record's body", 2, 50000, 4, lambda n: records(record(n, 55, 2))),
+        ("a broadcast's channel", 1, 63, 4, lambda n: frame(
+            BROADCAST, TRAVEL + bytes(9 + 48) + bytes([n]) + name[1:] + b"\x00\x01x" + bytes(64))),
+        ("a broadcast's payload", 2, 49152, 1, lambda n: frame(
+            BROADCAST, TRAVEL + bytes(9 + 48) + name + struct.pack(">H", n) + b"x" + bytes(64))),
+        ("a gossip's channel", 1, 63, 4,  # "-": a shorter one is no name either
+         lambda n: frame(GOSSIP, TRAVEL + bytes([n]) + b"-hat" + b"xx")),
+        ("a list's places", 2, 65535, 1, lambda n: sync(b"\x02\x00\x00" + struct.pack(">H", n) + entry)),
+        ("a want's places", 2, 65535, 1, lambda n: sync(b"\x03\x00" + struct.pack(">H", n) + you[:8])),
+        ("an item's depth", 1, 16, 0, lambda n: sync(b"\x01" + bytes([n]) + bytes(16 * 4))),
+        ("a delta's edits", 4, 20000, 3, lambda n: frame(
+            DELTAS, you[:4] + b"\x01\x02\x01\xce" + struct.pack(">I", n) + b"\x00\x00\x00" + bytes(64))),
+    )  # fmt: skip
+
+
 def bad_maps():
     """Bodies of peer records that are not msgpack as it must be (T10): {what: body}."""
     whole = peer_body()
@@ -101,6 +139,11 @@ def bad_maps():
     return {
         "an array of four billion": b"\x83\xa1i\x07\xa1n\xa1x\xa1z\xdd\xff\xff\xff\xff",
         "a map of four billion": b"\xdf\xff\xff\xff\xff",
+        "a text of 2^31": b"\x82\xa1i\x07\xa1n\xdb\x80\x00\x00\x00",
+        "a text of 2^32-1": b"\x82\xa1i\x07\xa1n\xdb\xff\xff\xff\xff",
+        "bytes of 2^31": b"\x83\xa1i\x07\xa1n\xa1x\xa1z\xc6\x80\x00\x00\x00",
+        "an extension of 2^32-1": b"\x83\xa1i\x07\xa1n\xa1x\xa1z\xc9\xff\xff\xff\xff\x01",
+        "a map of 2^31": b"\xdf\x80\x00\x00\x00",
         "a text of two billion": b"\x82\xa1i\x07\xa1n\xdb\x7f\xff\xff\xff",
         "links of 65535": b"\x83\xa1i\x07\xa1l\xdc\xff\xff\xa1n\xa1x",
         "nested 17 deep": nested,
@@ -144,6 +187,39 @@ class Insider(HostileTest):
                     self.fresh(attacker, a).frame(plain)
                     self.assert_ends(attacker, a, what)
 
+    def test_each_record_comes_but_once(self):
+        """T1: each record of a link again, on the same link, on a new one, and back to its sender."""
+        a, b, c = self.mesh()
+        attacker = self.insider(a)
+        plains = [frame(HEARTBEAT, bytes(21)), frame(HEADS), frame(RECORDS), frame(200, b"x"),
+                  sync(), 3 * frame(HEARTBEAT, bytes(21)), frame(SYNC, bytes(8))]  # fmt: skip
+        with self.undisturbed(a, b, c):
+            self.fresh(attacker, a)
+            old = [attacker.seal(plain) for plain in plains]
+            for record in old:
+                self.assertTrue(attacker.raw(record))
+            self.assertTrue(attacker.sync()["up"], "each is good once")
+            theirs = attacker.kept()
+            self.assertGreaterEqual(len(theirs), 2)
+            for i, record in enumerate(old):
+                self.fresh(attacker, a)
+                attacker.raw(record)
+                self.assert_ends(attacker, a, f"record {i} on a new link")
+                self.fresh(attacker, a)
+                for plain in plains[:i]:
+                    attacker.frame(plain)
+                record = attacker.seal(plains[i])
+                attacker.raw(record + record)
+                self.assert_ends(attacker, a, f"record {i} on the same link")
+            for i, record in enumerate(theirs):
+                self.fresh(attacker, a)
+                attacker.raw(record)
+                self.assert_ends(attacker, a, f"their record {i} on a new link")
+            self.fresh(attacker, a)
+            attacker.sync()
+            attacker.raw(attacker.kept()[0])
+            self.assert_ends(attacker, a, "their first record on the same link")
+
     def test_lying_lengths_of_records_end_the_link(self):
         """T4: before a byte of them is believed."""
         a, b, c = self.mesh()
@@ -159,6 +235,19 @@ class Insider(HostileTest):
                 attacker.frame(5 * head, bytes(5 * 65535))
                 self.assert_ends(attacker, a, "payload")
 
+    def test_no_length_inside_a_frame_is_believed(self):
+        """T4: each at 0, 1, around its greatest, 2^31 and 2^32-1: only the true one is taken."""
+        a, b, c = self.mesh()
+        attacker = self.insider(a)
+        tried = 0
+        with self.undisturbed(a, b, c, grows=16 * hostile.MIB):
+            for what, width, most, true, make in length_fields():
+                for value in set(edges(width, most)) - {true}:
+                    self.fresh(attacker, a).frame(make(value))
+                    self.assert_ends(attacker, a, f"{what} of {value}")
+                    tried += 1
+        self.assertGreater(tried, 50)
+
     def test_unknown_things_are_skipped(self):
         """T20: kinds of frames and records of later versions, in an old mesh."""
         a, b, c = self.mesh()
@@ -166,8 +255,16 @@ class Insider(HostileTest):
         with self.undisturbed(a, b, c):
             attacker.frame(frame(200, b"later") + frame(201) + frame(HEARTBEAT, bytes(21)))
             attacker.say("announce", 1000, 1, 1)
+            for node in (a, b, c):
+                node.wait_reach("attacker")
+            known = [self.metric(node, "weft_records") for node in (a, b, c)]
             attacker.frame(records(attacker.record(999, b"key", body=b"later")))
             self.assertTrue(attacker.sync()["up"])
+            for node, count in zip((a, b, c), known):  # kept, and passed on
+                node.wait(
+                    lambda node=node, count=count: self.metric(node, "weft_records") == count + 1,
+                    "the record of a kind to come",
+                )
             self.assertEqual(a.get("status")["culprits"], [])
 
     def test_hostile_maps_of_peers_are_not_believed(self):
@@ -224,6 +321,8 @@ class Insider(HostileTest):
                 "signed by another": genuine[:key_at] + b_key + genuine[key_at + 32 :],
                 "unsigned": genuine[:-64] + bytes(64),
                 "changed": genuine[:-70] + b"\x31" + genuine[-69:],
+                # T5: the same signature in other bytes must not make another record of it.
+                "signature encoded again": genuine[:-32] + self.encoded_again(genuine[-32:]),
             }
             for what, forged in cases.items():
                 self.fresh(attacker, a).frame(records(forged))
@@ -237,6 +336,10 @@ class Insider(HostileTest):
                 self.fresh(attacker, a).frame(forged)
                 self.assert_ends(attacker, a, what)
         self.assertEqual(self.without_age(c.get("services")), self.without_age(before))
+
+    def encoded_again(self, half):
+        """The second half of a signature, a number modulo the group's order, written otherwise."""
+        return (int.from_bytes(half, "little") + ORDER).to_bytes(32, "little")
 
     def without_age(self, services):
         return [
@@ -291,25 +394,53 @@ class Insider(HostileTest):
                         attacker.frame(
                             frame(CARRIER, carrier(source, destination, len(packet))), packet
                         )
+            # Of broadcasts and records that others made it may tell, or ask: it gets nothing by that.
+            for source in ids:
+                attacker.frame(frame(HEADS, source + struct.pack(">QQ", 1, 1000)))
+                attacker.frame(frame(PULL, source + struct.pack(">QQH", 1, 1, 1000)))
+                attacker.frame(frame(NOTES, b"\x01" + source[:4] + b"\x63\x63"))
+                attacker.frame(frame(GOSSIP, TRAVEL + b"\x04chat" + source))
+                attacker.frame(frame(SYNC, bytes(8) + b"\x02\x00\x00\x00\x01" + source[:12]))
             self.assertTrue(attacker.sync()["up"])
             self.assertEqual(a.get("status")["culprits"], [])
 
-    def raw_id(self, node):
-        value = 0
-        for character in node.id:
-            value = value << 5 | "abcdefghijklmnopqrstuvwxyz234567".index(character)
-        return (value >> 2).to_bytes(16, "big")
+    def test_no_signed_thing_is_believed_of_another(self):
+        """T8, T12: kinds whose source signs: the name of another, and the signature of a liar."""
+        a, b, c = self.mesh("--service", "web=127.0.0.1:80")
+        attacker = self.insider(a)
+        c.wait(lambda: len(c.get("services")[0]["endpoints"]) == 3, "all three endpoints")
+        before = self.without_age(c.get("services"))
+        with self.undisturbed(a, b, c):
+            for node in (a, b, c):
+                key = self.key_of(node)
+                for kind, name in ((1, b""), (2, b"default/web"), (999, b"later")):
+                    self.fresh(attacker, a)
+                    mine = attacker.record(kind, name, 1 << 40, 9, peer_body() if kind == 1 else b"")
+                    at = 4 + len(name)
+                    attacker.frame(records(mine[:at] + key + mine[at + 32 :]))
+                    self.assert_ends(attacker, a, f"record {kind} of {node.name}")
+                self.fresh(attacker, a)
+                for _ in range(40):  # as deltas, whose bases the liar guesses: not one is taken
+                    attacker.frame(frame(DELTAS, os.urandom(4) + b"\x01\x09\x01\x00" + bytes(64)))
+                self.assertTrue(attacker.sync()["up"])
+        self.assertEqual(self.without_age(c.get("services")), before)
 
-    def test_a_replayed_session_packet_is_dropped(self):
-        """T1, T6: a relay that passes an honest packet on twice."""
-        a, b, c = self.mesh()
+    def test_packets_of_a_session_that_come_three_times_count_once(self):
+        """T1, T6: a relay that passes on again and again what is sealed beyond its reach."""
+        a, b, c = self.mesh("--service", f"web={self.serve(socketserver.BaseRequestHandler)}")
         attacker = self.insider(a).dial(a)
         attacker.say("announce", 1000, 1, 1)
         b.wait_reach("attacker")
+        refused = self.metric(a, "weft_packets_refused_total")
+        opened = a.get("status")["streams"]["opened"]
+        attacker.say("thrice")
         with self.undisturbed(a, b, c):
-            for _ in range(2):
-                attacker.frame(frame(UNICAST, TRAVEL + self.raw_id(b) + self.raw_id(a) + b"\x04abcd"))
+            # The first are over before there is a session to carry them.
+            sent = int(attacker.say("opens", 2000, 1500, "web", attacker.secret).split()[1])
             self.assertTrue(attacker.sync()["up"])
+        more = a.get("status")["streams"]["opened"] - opened
+        self.assertTrue(0 < more <= sent, f"{more} streams of {sent}")
+        self.assertGreater(self.metric(a, "weft_packets_refused_total") - refused, 10)
 
     def test_its_own_record_from_nowhere_is_outlived(self):
         """A node hears a far newer record of its own, signed with its own key: it raises above it

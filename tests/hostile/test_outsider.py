@@ -80,13 +80,49 @@ class Recorder:
 
 
 class Outsider(HostileTest):
-    def assert_silent(self, node, data, what):
+    def setUp(self):
+        super().setUp()
+        self.networks = 0
+
+    def fresh_source(self):
+        """An address in a network that nobody knocked from: not even the rate speaks against it."""
+        self.networks += 1
+        return f"127.20.{self.networks}.1"
+
+    def assert_silent(self, node, data, what, source=None):
         """Sends bytes; the node must close without one byte."""
-        with knock(node) as sock:
+        with knock(node, source) as sock:
             with contextlib.suppress(OSError):
                 sock.sendall(data)
                 sock.shutdown(socket.SHUT_WR)
             self.assertEqual(drain(sock), b"", what)
+
+    def pieces(self, session, direction):
+        """The recorded bytes of one direction by their lengths: messages, then records."""
+        data = session[direction]
+        preamble = 6 if direction == "out" else 0
+        pieces = []
+        while len(data) > preamble + 2:
+            end = preamble + 2 + int.from_bytes(data[preamble : preamble + 2], "big")
+            pieces.append(data[:end])
+            data, preamble = data[end:], 0
+        self.assertGreater(len(pieces), 3, "a handshake and some records")
+        return pieces
+
+    def first_message(self, node):
+        """The first message of a dialler that has the secret, which nobody has seen."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = "127.0.0.1:%d" % listener.getsockname()[1]
+            dialler = self.node("first", "--seed", address, secret=node.secret)
+            listener.settimeout(harness.PATIENCE)
+            client, _ = listener.accept()
+            with client:
+                client.settimeout(harness.PATIENCE)
+                said = b""
+                while len(said) < 898:
+                    said += client.recv(65536)
+            dialler.kill()
+        return said
 
     def recorded_session(self, a):
         """What a real dialler said to `a` in one whole session, and what `a` said."""
@@ -138,6 +174,9 @@ class Outsider(HostileTest):
             self.assert_silent(a, session["out"][:898], "first message again")
             self.assert_silent(a, session["out"], "whole session again")
             self.assert_silent(a, session["in"], "the node's own bytes")
+            for direction in ("out", "in"):  # each message and record of it, alone
+                for i, record in enumerate(self.pieces(session, direction)):
+                    self.assert_silent(a, record, f"{direction} {i}", self.fresh_source())
         # Another node never saw this first message. It may answer it, with no more than it got, but
         # nothing that follows opens.
         with knock(b) as sock:
@@ -165,22 +204,41 @@ class Outsider(HostileTest):
         d.wait_event("handshake-failed", direction="out")
         self.assertEqual(d.get("status")["links"]["established"], 0)
 
-    def test_no_offer_can_be_changed_on_the_way(self):
-        """T3: versions stripped, raised or lowered in the preamble."""
+    def test_a_node_led_to_itself_finds_its_own_key(self):
+        """T2: between its door and its own dialling, whoever stands there learns and gains nothing."""
         a = self.node("a")
-        for low, high in ((1, 2), (0, 1), (1, 255), (2, 2)):
+        recorder = Recorder(self, a)
+        a.stop()
+        a.flags += ["--seed", recorder.address]
+        a.listen = a.address
+        a.start()
+        a.wait_event("handshake-failed", direction="out")
+        self.assertIn("our own key", a.log())
+        self.assertEqual(a.get("status")["links"]["established"], 0)
+        self.assertLessEqual(len(recorder.sessions[0]["in"]), 898)
+        self.assertEqual(len(recorder.sessions[0]["out"]), 898, "it does not go on to prove itself")
 
-            def change(direction, data, preamble=b"weft" + bytes((low, high))):
-                is_first = direction == "out" and data.startswith(b"weft\x01\x01")
-                return preamble + data[6:] if is_first else data
-
-            recorder = Recorder(self, a, change)
-            d = self.node("d", "--seed", recorder.address, secret=a.secret,
-                          state=self.folder / f"d{low}-{high}")  # fmt: skip
-            d.wait_event("handshake-failed", direction="out")
-            self.assertEqual(d.get("status")["links"]["established"], 0, (low, high))
-            self.assertEqual(recorder.sessions[0]["in"], b"", (low, high))
-            d.stop()
+    def test_no_offer_can_be_changed_on_the_way(self):
+        """T3: each bit of what a dialler offers, and each version stripped, raised or lowered. The
+        features are in the sealed part of the handshake, of which any changed bit ends it
+        (link_handshake, noise_hostile)."""
+        a, b, c = self.mesh()
+        with self.undisturbed(a, b, c):
+            first = self.first_message(a)
+            offers = {bytes((low, high)) for low, high in ((1, 2), (0, 1), (1, 255), (2, 2), (0, 0))}
+            for bit in range(16):
+                offers.add((int.from_bytes(first[4:6], "big") ^ 1 << bit).to_bytes(2, "big"))
+            for offer in offers:
+                changed = first[:4] + offer + first[6:]
+                self.assert_silent(a, changed, f"versions {offer.hex()}", self.fresh_source())
+            for bit in range(64):
+                changed = bytearray(first)
+                changed[bit // 8] ^= 1 << bit % 8
+                self.assert_silent(a, bytes(changed), f"bit {bit}", self.fresh_source())
+            with knock(a, self.fresh_source()) as sock:  # as it was: it is answered, with no more than it brought
+                sock.sendall(first)
+                sock.shutdown(socket.SHUT_WR)
+                self.assertTrue(0 < len(drain(sock)) <= 898)
 
     def test_a_record_changed_on_the_way_ends_the_link(self):
         a = self.node("a")
@@ -200,6 +258,21 @@ class Outsider(HostileTest):
         d.wait_event("link-down")
         d.wait(lambda: len(recorder.sessions) >= 2, "a new try")
         d.wait_links(1)
+
+    def test_a_large_body_first_is_not_taken(self):
+        """T9: megabytes before anything is proven: the connection ends at the first that is wrong."""
+        a, b, c = self.mesh()
+        with self.undisturbed(a, b, c, grows=8 * hostile.MIB):
+            for head in (b"", b"weft\x01\x01\xff\xff", b"weft\x01\x01\x03\x7a"):
+                with knock(a) as sock:
+                    sent = len(head)
+                    with contextlib.suppress(OSError):
+                        sock.sendall(head)
+                        while sent < 64 * hostile.MIB:
+                            sent += sock.send(bytes(65536))
+                    self.assertLess(sent, 64 * hostile.MIB, "the kernel's buffers at most")
+                    with contextlib.suppress(OSError):
+                        self.assertEqual(drain(sock), b"")
 
     def test_a_wrong_secret_is_refused(self):
         a, b, c = self.mesh()
