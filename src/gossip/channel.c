@@ -37,7 +37,7 @@ static void send_to(struct gossip *gossip, struct gossip_link *link, const struc
 /* Queues state for random neighbours but `except`. Borrows the payload. */
 static void send_around(struct gossip *gossip, struct span channel, struct frame *payload,
                         uint8_t hops, const struct gossip_link *except) {
-    (void)spread_pick(gossip, except, NULL);
+    (void)spread_pick(gossip, except, NULL, 0);
     for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
         struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
         if (link->is_picked) {

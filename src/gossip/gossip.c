@@ -190,6 +190,7 @@ enum weft_err gossip_link_up(struct gossip *gossip, struct link_id id,
         return err;
     }
     chain_append(&gossip->link_order, &link->all);
+    link->up_at = now;
     gossip->first_up_at = gossip->link_count == 0 ? now : gossip->first_up_at;
     gossip->link_count++;
     gossip->degrees_at = 0;

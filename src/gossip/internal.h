@@ -95,6 +95,7 @@ struct gossip_link {
     struct bucket stranger_broadcasts;
     struct bucket bad_deltas;
 
+    weft_ns up_at;
     uint64_t digest;       /* last heard */
     weft_ns digest_at;     /* when; 0: never */
     weft_ns differs_since; /* 0: does not */
@@ -234,6 +235,13 @@ struct gossip {
     uint8_t *own_scratch; /* the same, unless it is the pool's */
 };
 
+/* Whoever joins through a crowded node soon has other neighbours, and is told to go. Who is linked
+ * with it for so long has come to stay. */
+#define LINK_SETTLED_NS (4 * NS_PER_S)
+static inline bool link_is_settled(const struct gossip_link *link, weft_ns now) {
+    return time_since(link->up_at, now) >= LINK_SETTLED_NS;
+}
+
 /* gossip.c */
 void gossip_arm(struct gossip *gossip, weft_ns when);
 struct gossip_link *gossip_link_of(const struct gossip *gossip, struct link_id id);
@@ -300,7 +308,7 @@ void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link 
 void spread_news(struct gossip *gossip, const struct weft_peer_id *owner, weft_ns now);
 /* Marks up to `max` neighbours but `except` (is_picked); returns how many. */
 size_t spread_pick(struct gossip *gossip, const struct gossip_link *except,
-                   const struct weft_peer_id *owner);
+                   const struct weft_peer_id *owner, weft_ns now);
 struct gossip_link *spread_any(struct gossip *gossip);
 enum pend {
     PEND_NEWS,  /* overtakes a backlog; only what changed if the older version is known */

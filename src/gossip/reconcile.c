@@ -244,9 +244,10 @@ static void give(void *ctx, struct record *record) {
 
 /* Whether what is given must be a sample: the digests go on to differ, so that the rest follows, if
  * nobody else gives it. */
-static bool must_sample(const struct gossip *gossip, weft_ns now) {
+static bool must_sample(const struct gossip *gossip, const struct gossip_link *link, weft_ns now) {
     struct bucket bulks = gossip->bulks;
-    return gossip->link_count > CROWD_LINKS && recordset_live_count(gossip->set) > SAMPLE_OF &&
+    return !link_is_settled(link, now) && gossip->link_count > CROWD_LINKS &&
+           recordset_live_count(gossip->set) > SAMPLE_OF &&
            !bucket_take(&bulks, CROWD_BULK_COST, CROWD_BULK_RATE, CROWD_BULK_BURST, now);
 }
 
@@ -266,7 +267,7 @@ static struct giving giving_to(struct gossip *gossip, struct gossip_link *link, 
     struct giving giving = {.gossip = gossip,
                             .link = link,
                             .left = BULK_RECORDS,
-                            .is_sample = must_sample(gossip, now)};
+                            .is_sample = must_sample(gossip, link, now)};
     if (bulk_links(gossip, link, now) < BULK_LINKS_MAX) {
         giving.left = SIZE_MAX;
         link->bulk_until = time_after(now, RUN_NS);

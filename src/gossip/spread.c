@@ -63,8 +63,24 @@ static void pick_all(struct gossip *gossip) {
     }
 }
 
+/* Picks those that count on us, as a site does on its hub: fed for a while already, and not on
+ * their way elsewhere. Takes them from the candidates; returns how many. */
+static size_t pick_fed(struct gossip *gossip, size_t *total, weft_ns now) {
+    size_t count = 0;
+    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
+        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+        if (link->weight > 0 && link->is_eager && link_is_settled(link, now)) {
+            link->is_picked = true;
+            *total -= link->weight;
+            link->weight = 0;
+            count++;
+        }
+    }
+    return count;
+}
+
 size_t spread_pick(struct gossip *gossip, const struct gossip_link *except,
-                   const struct weft_peer_id *owner) {
+                   const struct weft_peer_id *owner, weft_ns now) {
     size_t total;
     size_t count = weigh(gossip, except, owner, &total);
     size_t wanted = fan_out(gossip);
@@ -72,10 +88,12 @@ size_t spread_pick(struct gossip *gossip, const struct gossip_link *except,
         pick_all(gossip);
         return count;
     }
-    for (size_t i = 0; i < wanted; i++) {
+    size_t fed = pick_fed(gossip, &total, now);
+    size_t drawn = count - fed < wanted ? count - fed : wanted;
+    for (size_t i = 0; i < drawn; i++) {
         draw(gossip, &total);
     }
-    return wanted;
+    return fed + drawn;
 }
 
 struct gossip_link *spread_any(struct gossip *gossip) {
@@ -152,7 +170,7 @@ void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link 
     }
     bool is_ours = weft_peer_id_equal(&record->owner, &gossip->config.identity->id);
     bool is_for_all = notes_are_calm(gossip, now) || is_ours;
-    (void)spread_pick(gossip, except, &record->owner);
+    (void)spread_pick(gossip, except, &record->owner, now);
     for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
         struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
         if (link->is_picked && (is_ours || !pace_leaves_out(gossip, link, now))) {
