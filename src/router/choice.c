@@ -17,6 +17,12 @@
  * others dial too, and a mesh that forms at once would else make twice the links it wants and trim
  * them again. Links of one turn are told together. */
 #define UNHURRIED_NS (2 * NS_PER_S)
+/* A list of seeds is worked off one by one, so long apart: what the first tells leads to others,
+ * and to how large the mesh is. In a large one the next seed waits as long as an unhurried turn: it
+ * may be the way into another part of the mesh, but thousands of newcomers that each took a link to
+ * every seed would all be told to go again. */
+#define SEED_GAP_NS (300 * NS_PER_MS)
+#define LARGE_MESH 32 /* nodes */
 /* A node that lost most of its links at once has lost them for good, and others too: it waits only
  * until what it dialled is up. */
 #define HURRIED_NS (200 * NS_PER_MS)
@@ -58,6 +64,10 @@ static bool wants_more(const struct dialer *dialer, const struct router *router)
     return lasting < degree;
 }
 
+static bool is_large(const struct router *router) {
+    return router_reachable_count(router) > LARGE_MESH;
+}
+
 /* A seed's link is not forced where the mesh does well without: else a seed of a thousand nodes
  * would be the centre of a star. */
 static bool seed_is_wanted(const struct dialer *dialer, const struct router *router,
@@ -80,16 +90,43 @@ static bool is_due(const struct target *target, weft_ns now, weft_ns *next) {
     return true;
 }
 
-/* The wanted seed that has been due for longest, so that none starves. */
-static struct target *seed_choose(const struct dialer *dialer, const struct router *router,
-                                  weft_ns now, weft_ns *next) {
+/* When a seed may be dialled: one that all have lost at once. */
+static weft_ns seed_turn(const struct dialer *dialer, const struct router *router,
+                         const struct target *seed, weft_ns now) {
+    bool is_lost = seed->is_peer_known && !target_is_reachable(seed, router);
+    if (is_lost || !dialer->config.may_discover || dialer_is_hurried(dialer, now) ||
+        dialer->seed_dialled_at == 0) {
+        return 0;
+    }
+    weft_ns gap = SEED_GAP_NS;
+    if (is_large(router)) {
+        bool has_half = 2 * router_links_degree(&dialer->links) >= dialer->config.degree;
+        gap = has_half ? PROBE_NS : UNHURRIED_NS;
+    }
+    return time_after(dialer->seed_dialled_at, gap);
+}
+
+/* The wanted seed that has been due for longest, so that none starves; of several one by chance, so
+ * that a mesh's newcomers do not all come through the first that each of them lists. */
+static struct target *seed_choose(struct dialer *dialer, const struct router *router, weft_ns now,
+                                  weft_ns *next) {
     struct target *choice = NULL;
+    uint64_t ties = 0;
     for (size_t i = 0; i < dialer->candidates.seed_count; i++) {
         struct target *seed = dialer->candidates.seeds[i];
-        if (seed_is_wanted(dialer, router, seed) && is_due(seed, now, next) &&
-            (choice == NULL || seed->retry_at < choice->retry_at)) {
+        if (!seed_is_wanted(dialer, router, seed) || !is_due(seed, now, next) ||
+            (choice != NULL && seed->retry_at > choice->retry_at)) {
+            continue;
+        }
+        ties = choice == NULL || seed->retry_at < choice->retry_at ? 1 : ties + 1;
+        if (rng_below(&dialer->rng, ties) == 0) {
             choice = seed;
         }
+    }
+    weft_ns turn_at = choice != NULL ? seed_turn(dialer, router, choice, now) : 0;
+    if (turn_at > now) {
+        *next = time_min(*next, turn_at);
+        return NULL;
     }
     return choice;
 }
@@ -212,6 +249,9 @@ static struct target *candidate_choose(struct dialer *dialer, const struct route
 struct target *dialer_choose(struct dialer *dialer, const struct router *router, weft_ns now,
                              weft_ns *next) {
     struct target *seed = seed_choose(dialer, router, now, next);
+    if (seed != NULL) {
+        dialer->seed_dialled_at = now;
+    }
     return seed != NULL ? seed : candidate_choose(dialer, router, now, next);
 }
 

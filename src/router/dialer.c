@@ -166,6 +166,7 @@ void dialer_failed(struct dialer *dialer, const struct router *router, uint64_t 
         target_fail(target, &(struct target_failure){.why = why, .longest = longest, .at = now},
                     &dialer->rng);
         turn_return(dialer, target);
+        dialer->seed_dialled_at = target->is_seed ? 0 : dialer->seed_dialled_at;
     }
     dialer_wake(dialer);
 }
@@ -294,6 +295,18 @@ bool dialer_admit(struct dialer *dialer, const struct router *router,
     }
     bool is_newcomer = router_degree(router, peer) == 0;
     return is_newcomer && count < (size_t)dialer->config.links_max + OVERFLOW_MAX;
+}
+
+bool dialer_only_asked(const struct dialer *dialer, const struct router *router, uint64_t token,
+                       const struct weft_peer_id *peer) {
+    for (size_t i = 0; i < DIALER_DIALS_MAX; i++) {
+        const struct attempt *attempt = &dialer->attempts[i];
+        if (token != 0 && attempt->token == token && attempt->target->is_seed) {
+            return dialer->config.may_discover && router_reaches(router, peer) &&
+                   router_links_degree(&dialer->links) >= dialer->config.degree;
+        }
+    }
+    return false;
 }
 
 static struct attempt *attempt_free(struct dialer *dialer, const struct pace *pace) {

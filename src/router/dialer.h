@@ -98,6 +98,11 @@ weft_ns dialer_hurried_until(const struct dialer *dialer);
 bool dialer_admit(struct dialer *dialer, const struct router *router,
                   const struct weft_peer_id *peer);
 
+/* Whether a link to a seed that we dialled is not needed, now that we know who answers there: we
+ * have links enough, and the seed is reached without. Asked before dialer_link_up. */
+bool dialer_only_asked(const struct dialer *dialer, const struct router *router, uint64_t token,
+                       const struct weft_peer_id *peer);
+
 /* Takes the next link to make now; false when there is none. */
 bool dialer_next_dial(struct dialer *dialer, const struct router *router, weft_ns now,
                       struct dial *out);

@@ -30,13 +30,14 @@ struct dialer {
     struct bucket bucket;
     weft_ns dial_check_at;
     weft_ns trim_check_at;
-    weft_ns probe_at;    /* 0 before the first question */
-    weft_ns turn_at;     /* when the next links of the second half may be dialled */
-    weft_ns fall_at;     /* when links began to be lost that were all lost within FALL_NS */
-    size_t fall_from;    /* how many there were before */
-    weft_ns hurry_until; /* most links were lost in an instant: turns are short */
-    size_t turn_left;    /* how many of them still in this turn */
-    size_t trim_run;     /* links trimmed without a pause */
+    weft_ns probe_at;        /* 0 before the first question */
+    weft_ns turn_at;         /* when the next links of the second half may be dialled */
+    weft_ns seed_dialled_at; /* 0: none yet, or the last one failed */
+    weft_ns fall_at;         /* when links began to be lost that were all lost within FALL_NS */
+    size_t fall_from;        /* how many there were before */
+    weft_ns hurry_until;     /* most links were lost in an instant: turns are short */
+    size_t turn_left;        /* how many of them still in this turn */
+    size_t trim_run;         /* links trimmed without a pause */
     bool is_trimming;
 };
 

@@ -29,6 +29,86 @@ Test(dialer, dials_a_seed_at_once_and_only_once_at_a_time) {
     fixture_fini(&f);
 }
 
+Test(dialer, works_off_a_list_of_seeds_one_by_one) {
+    struct fixture f;
+    struct dial first;
+    struct dial dial;
+    fixture_init(&f, true);
+    fixture_add_seed(&f, "10.0.1.1:1");
+    fixture_add_seed(&f, "10.0.2.1:1");
+    fixture_add_seed(&f, "10.0.3.1:1");
+    cr_assert(fixture_next(&f, &first));
+    weft_ns dialled_at = f.now;
+    cr_assert(fixture_wait_dial(&f, &dial), "another, should the first be dead");
+    cr_expect_eq(f.now - dialled_at, 300 * NS_PER_MS);
+    dialer_failed(f.dialer, f.router, dial.token, "refused", f.now);
+    cr_expect(fixture_next(&f, &dial), "the last one at once");
+    fixture_fini(&f);
+}
+
+Test(dialer, is_in_no_hurry_for_further_seeds_of_a_large_mesh) {
+    struct fixture f;
+    struct dial dial;
+    fixture_init(&f, true);
+    fixture_ring(&f, 40);
+    fixture_add_seed(&f, "10.0.1.1:1");
+    fixture_add_seed(&f, "10.0.2.1:1");
+    fixture_add_seed(&f, "10.0.3.1:1");
+    cr_assert(fixture_next(&f, &dial));
+    weft_ns dialled_at = f.now;
+    (void)fixture_link_up(&f, 1, dial.token);
+    cr_assert(fixture_wait_dial(&f, &dial));
+    cr_expect_eq(f.now - dialled_at, 2 * NS_PER_S);
+    (void)fixture_link_up(&f, 2, dial.token);
+    (void)fixture_link_up(&f, 3, 0);
+    (void)fixture_link_up(&f, 4, 0);
+    dialled_at = f.now;
+    cr_assert(fixture_wait_dial(&f, &dial), "half the degree is there");
+    cr_expect_eq(f.now - dialled_at, 10 * NS_PER_S);
+    fixture_fini(&f);
+}
+
+/* Whether the dial that asked who a seed is was only that, with so many links. */
+static bool has_only_asked(uint64_t links, uint64_t answers) {
+    struct fixture f;
+    struct dial dial;
+    fixture_init(&f, true);
+    fixture_ring(&f, 40);
+    for (uint64_t peer = 1; peer <= links; peer++) {
+        (void)fixture_link_up(&f, peer, 0);
+    }
+    fixture_add_seed(&f, "10.0.1.1:1");
+    cr_assert(fixture_next(&f, &dial));
+    struct weft_peer_id peer = graph_id(answers);
+    bool has = dialer_only_asked(f.dialer, f.router, dial.token, &peer);
+    fixture_fini(&f);
+    return has;
+}
+
+Test(dialer, needs_no_link_to_a_seed_that_is_reached_when_there_are_enough) {
+    cr_expect(has_only_asked(8, 20));
+    cr_expect_not(has_only_asked(7, 20));
+    cr_expect_not(has_only_asked(8, 200), "it may be the way into another mesh");
+}
+
+Test(dialer, newcomers_begin_with_different_seeds) {
+    size_t firsts = 0;
+    for (uint64_t i = 0; i < 40; i++) {
+        struct fixture f;
+        struct dial dial;
+        fixture_init(&f, true);
+        f.random_state = 100 * i;
+        dialer_free(f.dialer);
+        cr_assert_eq(dialer_new(&f.config, &f.dialer), WEFT_OK);
+        fixture_add_seed(&f, "10.0.1.1:1");
+        fixture_add_seed(&f, "10.0.2.1:1");
+        cr_assert(fixture_next(&f, &dial));
+        firsts += strcmp(dial.endpoint, "10.0.1.1:1") == 0 ? 1 : 0;
+        fixture_fini(&f);
+    }
+    cr_expect(firsts > 8 && firsts < 32, "%zu", firsts);
+}
+
 Test(dialer, refuses_seeds_that_are_doubled_or_no_endpoints) {
     struct fixture f;
     fixture_init(&f, false);
