@@ -193,7 +193,7 @@ enum weft_err core_new(const struct core_config *config, weft_ns now, struct cor
         core_free(core);
         return err;
     }
-    core_own_changed(core, OWN_NEEDED);
+    core_own_changed(core, OWN_WORDS);
     *out = core;
     return WEFT_OK;
 }

@@ -22,9 +22,18 @@ static void push_dial(struct core *core, const struct dial *dial) {
 
 static void retire(struct core *core, struct core_link *link) {
     link->is_surplus = true;
+    link->surplus_at = WEFT_NEVER; /* until the mesh was told: core_surplus_told */
     core_own_changed(core, OWN_GAINED);
-    link->surplus_at = time_after(core->publish_at, SURPLUS_WAIT);
-    core->links_due = time_min(core->links_due, link->surplus_at);
+}
+
+void core_surplus_told(struct core *core) {
+    for (size_t i = 0; i < core->links.count; i++) {
+        struct core_link *link = core->links.items[i];
+        if (link->is_surplus && link->surplus_at == WEFT_NEVER) {
+            link->surplus_at = time_after(core->now, SURPLUS_WAIT);
+            core->links_due = time_min(core->links_due, link->surplus_at);
+        }
+    }
 }
 
 void core_dial_and_trim(struct core *core) {

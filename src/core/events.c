@@ -114,7 +114,7 @@ void core_relearn_tick(struct core *core) {
         return;
     }
     core->relearn_at = 0;
-    core_own_changed(core, OWN_NEEDED); /* told to the mesh only if it is news there */
+    core_own_changed(core, OWN_WORDS); /* told to the mesh only if it is news there */
     recordset_each(gossip_records(core->gossip), relearn_one, core);
 }
 

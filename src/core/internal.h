@@ -77,6 +77,12 @@
 #define PUBLISH_GAIN_SPREAD (10 * NS_PER_MS)
 #define PUBLISH_GAIN_NODES 100 /* more count as so many */
 
+/* A link to somebody whom nobody else reaches waits so long for each node of the mesh, up to as
+ * many, by chance: of all whom a newcomer dialled the first to tell does for the others. And it
+ * waits for the answer to the first links that a newcomer told. */
+#define PUBLISH_WAY_SPREAD (4 * NS_PER_MS)
+#define PUBLISH_ANSWER (500 * NS_PER_MS)
+
 /* A surplus link is closed so long after the mesh was told that it no longer counts: by then nobody
  * sends over it. */
 #define SURPLUS_WAIT (300 * NS_PER_MS)
@@ -198,6 +204,15 @@ enum leave_state {
     LEAVE_DONE,
 };
 
+/* What changed of what we say of ourselves, the more urgent the later. */
+enum own_change {
+    OWN_GAINED,      /* a link that makes ways shorter, or its cost: there is no hurry */
+    OWN_UNTOLD_LOST, /* a link that the mesh was not told of: there is no hurry either */
+    OWN_ONLY_WAY, /* a link to somebody whom nobody else reaches: told soon, if that is so then */
+    OWN_WORDS,    /* our addresses and the like: told soon */
+    OWN_LOST,     /* told at once */
+};
+
 struct core {
     struct core_config config; /* pointers in it are replaced by our copies or not used again */
     struct host host;
@@ -230,6 +245,7 @@ struct core {
     char *labels[2 * WIRE_LABELS_MAX];
     uint32_t label_count;
     bool is_self_dirty;     /* our record is not what was last told */
+    enum own_change untold; /* the most urgent of what changed since */
     struct wire_word *told; /* of our links, to the mesh; NULL: nothing yet */
     weft_ns publish_at;     /* when our record may be told */
     weft_ns published_at;
@@ -270,6 +286,8 @@ void core_heartbeat_in(struct core *core, struct core_link *link, const struct w
 
 /* dials.c */
 void core_dial_and_trim(struct core *core);
+/* The mesh was told of our links: surplus ones, which are not among them, can be closed soon. */
+void core_surplus_told(struct core *core);
 
 /* trials.c */
 void core_trial_begin(struct core *core, struct core_link *link);
@@ -287,13 +305,10 @@ void core_trials_review(struct core *core);
 /* own.c */
 WEFT_MUST_CHECK enum weft_err core_own_init(struct core *core);
 void core_own_fini(struct core *core);
-enum own_change {
-    OWN_GAINED, /* a link that makes ways shorter, or its cost: there is no hurry */
-    OWN_NEEDED, /* a link to somebody whom nobody else reaches, or our words: told soon */
-    OWN_LOST,   /* told at once */
-};
 /* Our links or words changed; our own routes follow now. */
 void core_own_changed(struct core *core, enum own_change change);
+/* Whether the mesh was told of our link to a peer. */
+bool core_is_link_told(const struct core *core, const struct weft_peer_id *peer);
 void core_own_tick(struct core *core);
 weft_ns core_own_deadline(const struct core *core);
 void core_clone_seen(struct core *core, const struct record *other);

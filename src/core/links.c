@@ -44,9 +44,12 @@ static void use_spare(struct core *core, const struct weft_peer_id *peer) {
     }
 }
 
-/* A link that was surplus to either end has not counted since before it was closed. */
-static enum own_change loss_of(const struct core_link *link, enum wire_close_reason reason) {
-    return link->is_surplus || reason == WIRE_CLOSE_SURPLUS ? OWN_GAINED : OWN_LOST;
+/* Links come and go within a second while a mesh forms: what nobody was told of, nobody misses. */
+static enum own_change loss_of(const struct core *core, const struct core_link *link) {
+    if (core_is_link_told(core, &link->peer)) {
+        return OWN_LOST;
+    }
+    return link->is_surplus ? OWN_GAINED : OWN_UNTOLD_LOST;
 }
 
 static void leave_neighbours(struct core *core, struct core_link *link, enum own_change change,
@@ -80,8 +83,10 @@ void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason 
     }
     link->is_closing = true;
     core_unblock(core, link);
-    leave_neighbours(core, link, loss_of(link, reason), "closed");
-    dialer_lost(core, link, reason == WIRE_CLOSE_SURPLUS);
+    /* One that its far end was to go without does not count since that end told so. */
+    bool is_surplus = reason == WIRE_CLOSE_SURPLUS;
+    leave_neighbours(core, link, is_surplus ? OWN_GAINED : loss_of(core, link), "closed");
+    dialer_lost(core, link, is_surplus);
 }
 
 void core_link_close(struct core *core, struct core_link *link, enum wire_close_reason reason,
@@ -159,7 +164,7 @@ static void enter_neighbours(struct core *core, struct core_link *link) {
           link->name, (unsigned long long)link->id.value, link->remote,
           link->role == LINK_DIALLED ? "out" : "in");
     core_trial_begin(core, link);
-    core_own_changed(core, router_reaches(core->router, &link->peer) ? OWN_GAINED : OWN_NEEDED);
+    core_own_changed(core, router_reaches(core->router, &link->peer) ? OWN_GAINED : OWN_ONLY_WAY);
 }
 
 enum duplicate {
@@ -234,6 +239,7 @@ void core_link_up(struct core *core, struct link_id id, const struct core_link_i
         return;
     }
     bool may_stay = dialer_admit(core->dialer, core->router, &link->peer);
+    bool is_needless = dialer_only_asked(core->dialer, core->router, info->dial_token, &link->peer);
     dialer_link_up(core->dialer, id, &link->peer, info->dial_token, now);
     if (weft_peer_id_equal(&link->peer, &core->config.identity->id)) {
         core_link_close(core, link, WIRE_CLOSE_SELF, "your key is mine");
@@ -244,6 +250,8 @@ void core_link_up(struct core *core, struct link_id id, const struct core_link_i
     } else if (info->role == LINK_ACCEPTED && !may_stay &&
                core_neighbour(core, &link->peer) == NULL) {
         core_link_close(core, link, WIRE_CLOSE_FULL, "no room for another link");
+    } else if (is_needless && core_neighbour(core, &link->peer) == NULL) {
+        core_link_close(core, link, WIRE_CLOSE_SURPLUS, "links enough");
     } else {
         settle_duplicate(core, link);
     }
@@ -258,7 +266,7 @@ void core_link_down(struct core *core, struct link_id id, weft_ns now) {
     core_unblock(core, link);
     if (!link->is_closing) {
         link->is_closing = true;
-        leave_neighbours(core, link, OWN_LOST, "lost");
+        leave_neighbours(core, link, loss_of(core, link), "lost");
         dialer_lost(core, link, false);
     }
     (void)link_table_remove(&core->links, id);

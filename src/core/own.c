@@ -61,6 +61,10 @@ enum listener {
     LISTENER_ROUTES, /* what the mesh was told, as long as it was told anything */
 };
 
+bool core_is_link_told(const struct core *core, const struct weft_peer_id *peer) {
+    return core->told != NULL && wire_word_cost(core->told, peer) != 0;
+}
+
 /* Our own routes follow a link's cost when the mesh is told of it, not before: where we alone know
  * that a link became dear, we send frames round by those who send them through us, and they circle
  * until all know. A link that nobody was told of yet only makes our ways shorter, which is safe. */
@@ -136,15 +140,30 @@ static weft_ns change_due(struct core *core, enum own_change change) {
     if (dialer_is_hurried(core->dialer, core->now)) {
         gap = time_min(gap, PUBLISH_GAP_FALLEN);
     }
-    if (change == OWN_NEEDED) {
-        return time_after(core->published_at, time_min(gap, PUBLISH_GAP_NEEDED));
-    }
     size_t nodes = router_reachable_count(core->router);
     nodes = nodes < PUBLISH_GAIN_NODES ? nodes : PUBLISH_GAIN_NODES;
-    weft_ns wait = PUBLISH_FIRST_WAIT + random_below(core, nodes * PUBLISH_GAIN_SPREAD);
+    weft_ns wait = 0;
+    if (change == OWN_WORDS || change == OWN_ONLY_WAY) {
+        gap = time_min(gap, PUBLISH_GAP_NEEDED);
+        wait = change == OWN_ONLY_WAY ? random_below(core, nodes * PUBLISH_WAY_SPREAD) : 0;
+    } else {
+        wait = PUBLISH_FIRST_WAIT + random_below(core, nodes * PUBLISH_GAIN_SPREAD);
+    }
     weft_ns together_at = time_after(core->now, wait);
     weft_ns at = time_after(core->published_at, gap);
     return at > together_at ? at : together_at;
+}
+
+/* Whether a link that nobody was told of is the only way to its far end as far as is known. */
+static bool has_only_way(const struct core *core) {
+    for (struct map_entry *entry = map_first(core->neighbours); entry != NULL;
+         entry = map_next(entry)) {
+        const struct core_link *link = map_value(entry);
+        if (!core_is_link_told(core, &link->peer) && !router_can_spare(core->router, &link->peer)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum weft_err word_of(const struct core *core, struct span encoded, struct wire_word **out) {
@@ -172,11 +191,12 @@ static void route_by_own(struct core *core) {
  * soon as publish_at allows. */
 void core_own_changed(struct core *core, enum own_change change) {
     route_by_own(core);
-    if (change == OWN_LOST) {
+    if (change == OWN_LOST || change == OWN_UNTOLD_LOST) {
         router_own_lost(core->router, core->now);
     }
     weft_ns at = change_due(core, change);
     core->publish_at = core->is_self_dirty ? time_min(core->publish_at, at) : at;
+    core->untold = core->is_self_dirty && core->untold > change ? core->untold : change;
     core->is_self_dirty = true;
 }
 
@@ -197,6 +217,7 @@ static void note_told(struct core *core, struct span body) {
     wire_word_unref(core->told);
     core->told = word;
     route_by_own(core);
+    core_surplus_told(core);
 }
 
 static void publish(struct core *core) {
@@ -223,6 +244,25 @@ static void publish(struct core *core) {
     }
 }
 
+/* Whether we told links of ours lately and nobody is reached yet: those we told them to answer by
+ * naming us. */
+static bool is_being_answered(const struct core *core) {
+    return core->told != NULL && core->told->link_count > 0 &&
+           router_reachable_count(core->router) == 0 &&
+           time_since(core->published_at, core->now) < PUBLISH_ANSWER;
+}
+
+/* A newcomer dials several before any of them has heard of it. Once the mesh knows of the first
+ * link the others are gains like any. */
+static void only_way_review(struct core *core) {
+    if (is_being_answered(core)) {
+        core->publish_at = time_after(core->published_at, PUBLISH_ANSWER);
+    } else if (!has_only_way(core)) {
+        core->untold = OWN_GAINED;
+        core->publish_at = change_due(core, OWN_GAINED);
+    }
+}
+
 static size_t open_links(const struct core *core) {
     return core->links.count;
 }
@@ -246,7 +286,11 @@ static void leave_tick(struct core *core) {
 }
 
 void core_own_tick(struct core *core) {
-    if (core->is_self_dirty && core->publish_at <= core->now) {
+    bool is_due = core->is_self_dirty && core->publish_at <= core->now;
+    if (is_due && core->untold == OWN_ONLY_WAY) {
+        only_way_review(core);
+    }
+    if (is_due && core->publish_at <= core->now) {
         publish(core);
     }
     if (core->leave == LEAVE_SPREADING || core->leave == LEAVE_CLOSING) {
@@ -285,7 +329,7 @@ void core_set_addresses(struct core *core, const char *const *addresses, uint32_
     if (copy_addresses(core, addresses, count) != WEFT_OK) {
         trace(&core->host, TRACE_ERROR, "out-of-memory", "what=own-addresses");
     }
-    core_own_changed(core, OWN_NEEDED);
+    core_own_changed(core, OWN_WORDS);
 }
 
 /* Collects the keys of our own services, so that they can be withdrawn outside the walk. */

@@ -74,7 +74,7 @@ void core_trial_heard(struct core *core, struct core_link *link) {
 static void trial_end(struct core *core, struct core_link *link) {
     link->trial_until = 0;
     core->trial_count -= core->trial_count > 0 ? 1 : 0;
-    core_own_changed(core, router_reaches(core->router, &link->peer) ? OWN_GAINED : OWN_NEEDED);
+    core_own_changed(core, router_reaches(core->router, &link->peer) ? OWN_GAINED : OWN_ONLY_WAY);
 }
 
 void core_trial_due(struct core *core, struct core_link *link) {

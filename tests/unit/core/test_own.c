@@ -316,3 +316,55 @@ Test(core_own, a_dearer_link_counts_for_our_routes_when_it_is_told) {
     cr_assert(mesh_is_settled(mesh));
     mesh_free(mesh);
 }
+
+/* A link that comes up and is refused at once happens to every newcomer of a large mesh. What else
+ * it gained must not be told for that alone. */
+Test(core_own, the_loss_of_a_link_that_nobody_was_told_of_is_not_urgent) {
+    struct mesh *mesh = make_star(4);
+    mesh_run(mesh, 10 * NS_PER_S);
+    uint64_t before = told_of(mesh, 0, 1).version;
+    mesh_seed(mesh, 1, 2);
+    mesh_seed(mesh, 1, 3);
+    for (int i = 0; status_of(mesh, 1).links < 3; i++) {
+        cr_assert_lt(i, 10000);
+        mesh_run(mesh, NS_PER_MS);
+    }
+    mesh_allow(mesh, 1, 2, false);
+    mesh_cut(mesh, 1, 2);
+    mesh_run(mesh, 20 * NS_PER_MS);
+    cr_expect_eq(told_of(mesh, 0, 1).version, before);
+    mesh_run(mesh, NS_PER_S);
+    cr_expect_eq(told_of(mesh, 0, 1).version, before + 1);
+    cr_expect_eq(told_of(mesh, 0, 1).links, 2);
+    mesh_free(mesh);
+}
+
+#define CROWD 60
+
+/* Each of those whom a newcomer dials is at first the only one who reaches it, as far as it knows.
+ */
+Test(core_own, one_of_all_whom_a_newcomer_dials_tells_of_it_and_the_others_wait) {
+    struct mesh *mesh = make(CROWD);
+    for (size_t i = 1; i < CROWD - 1; i++) {
+        mesh_seed(mesh, i, 0);
+    }
+    for (size_t i = 0; i < CROWD - 1; i++) {
+        mesh_start(mesh, i);
+    }
+    mesh_run(mesh, 20 * NS_PER_S);
+    uint64_t before[CROWD];
+    for (size_t i = 1; i <= 8; i++) {
+        before[i] = told_of(mesh, 0, i).version;
+        mesh_seed(mesh, CROWD - 1, i);
+    }
+    mesh_start(mesh, CROWD - 1);
+    mesh_run(mesh, 200 * NS_PER_MS);
+    size_t told = 0;
+    for (size_t i = 1; i <= 8; i++) {
+        told += told_of(mesh, 0, i).version > before[i] ? 1 : 0;
+    }
+    cr_expect(told >= 1 && told <= 4, "%zu", told);
+    mesh_run(mesh, 500 * NS_PER_MS);
+    cr_expect(core_path_to(mesh_core(mesh, 20), mesh_id(mesh, CROWD - 1)).is_reachable);
+    mesh_free(mesh);
+}
