@@ -101,6 +101,9 @@
  * itself again if it is still there. */
 #define CLONE_MEMORY (3 * QUARANTINE)
 
+/* Peers of which another instance came over lately: so many are remembered, the last ones. */
+#define REPLACED_MAX 16
+
 /* How long the news of a planned leave is given to spread, at least. */
 #define LEAVE_SPREAD (300 * NS_PER_MS)
 /* And how long closed links are given to say so. */
@@ -213,6 +216,13 @@ enum own_change {
     OWN_LOST,     /* told at once */
 };
 
+/* An instance of a peer whose link was closed for that of another. */
+struct core_replaced {
+    struct weft_peer_id peer;
+    uint64_t instance;
+    weft_ns at;
+};
+
 struct core {
     struct core_config config; /* pointers in it are replaced by our copies or not used again */
     struct host host;
@@ -259,6 +269,8 @@ struct core {
     weft_ns quarantine_until; /* 0: not quarantined */
     weft_ns clone_seen_at;    /* 0: never */
     char clone_addresses[200];
+    struct core_replaced replaced[REPLACED_MAX];
+    size_t replaced_next;
 
     struct core_culprit culprits[CULPRITS_MAX];
     size_t culprit_count;
@@ -311,7 +323,15 @@ void core_own_changed(struct core *core, enum own_change change);
 bool core_is_link_told(const struct core *core, const struct weft_peer_id *peer);
 void core_own_tick(struct core *core);
 weft_ns core_own_deadline(const struct core *core);
+
+/* clones.c */
 void core_clone_seen(struct core *core, const struct record *other);
+/* Whether a peer's older link is kept though another instance has come: both of them live, and the
+ * older one is to stay. */
+bool core_clone_keeps_older(const struct core *core, const struct core_link *older,
+                            const struct core_link *newer);
+/* Closes a link for that of another instance of the same peer, with what proves it. */
+void core_clone_close(struct core *core, struct core_link *link, const struct core_link *kept);
 
 /* events.c */
 /* Takes what gossip learned; false when there is more, but the queue of actions is to be drained

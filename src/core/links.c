@@ -74,13 +74,8 @@ static void dialer_lost(struct core *core, const struct core_link *link, bool is
     router_hurry(core->router, dialer_hurried_until(core->dialer));
 }
 
-void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason reason,
-                   weft_ns now) {
-    core_enter(core, now);
-    struct core_link *link = core_link_find(core, id);
-    if (link == NULL || link->is_closing) {
-        return;
-    }
+/* Nothing goes over the link any more, whoever closes it. */
+static void end_link(struct core *core, struct core_link *link, enum wire_close_reason reason) {
     link->is_closing = true;
     core_unblock(core, link);
     /* One that its far end was to go without does not count since that end told so. */
@@ -89,12 +84,25 @@ void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason 
     dialer_lost(core, link, is_surplus);
 }
 
+void core_link_bye(struct core *core, struct link_id id, enum wire_close_reason reason,
+                   weft_ns now) {
+    core_enter(core, now);
+    struct core_link *link = core_link_find(core, id);
+    if (link == NULL || link->is_closing) {
+        return;
+    }
+    end_link(core, link, reason);
+    if (reason == WIRE_CLOSE_CLONE) {
+        gossip_clone_heard(core->gossip, now);
+    }
+}
+
 void core_link_close(struct core *core, struct core_link *link, enum wire_close_reason reason,
                      const char *text) {
     if (link->is_closing) {
         return;
     }
-    core_link_bye(core, link->id, reason, core->now);
+    end_link(core, link, reason);
     core_push(core, &(struct action){
                         .kind = ACTION_CLOSE, .link = link->id, .reason = reason, .text = text});
 }
@@ -107,14 +115,14 @@ void core_link_blame(struct core *core, struct core_link *link, const char *what
 
 void core_link_broken(struct core *core, struct link_id id, enum weft_err err, weft_ns now) {
     core_enter(core, now);
-    const struct core_link *link = core_link_find(core, id);
+    struct core_link *link = core_link_find(core, id);
     if (link == NULL || link->is_closing) {
         return;
     }
     core_culprit(core, &link->peer,
                  err == WEFT_ERR_AUTH ? "a record on its link did not open: it, or who is between"
                                       : "sent a malformed frame");
-    core_link_bye(core, id, WIRE_CLOSE_PROTOCOL, now);
+    end_link(core, link, WIRE_CLOSE_PROTOCOL);
 }
 
 void core_links_close_all(struct core *core, enum wire_close_reason reason, const char *text) {
@@ -176,7 +184,8 @@ enum duplicate {
 static enum duplicate judge_duplicate(const struct core *core, const struct core_link *older,
                                       const struct core_link *newer) {
     if (older->instance != newer->instance) {
-        return DUPLICATE_KEEP_NEWER;
+        return core_clone_keeps_older(core, older, newer) ? DUPLICATE_KEEP_OLDER
+                                                          : DUPLICATE_KEEP_NEWER;
     }
     if (older->role != newer->role) {
         return is_dialled_by_smaller(core, newer) ? DUPLICATE_KEEP_NEWER : DUPLICATE_KEEP_OLDER;
@@ -184,11 +193,10 @@ static enum duplicate judge_duplicate(const struct core *core, const struct core
     return newer->role == LINK_DIALLED ? DUPLICATE_KEEP_OLDER : DUPLICATE_SPARE;
 }
 
-/* Of a peer that restarted nobody reads this. Whose key lives in two places does: it comes back at
- * once and hears of the other, while a duplicate would be in no hurry. */
+/* Of a peer that restarted nobody reads this; whose key lives in two places does. */
 static void close_other(struct core *core, struct core_link *link, const struct core_link *kept) {
     if (link->instance != kept->instance) {
-        core_link_close(core, link, WIRE_CLOSE_CLONE, "your key lives in another place too");
+        core_clone_close(core, link, kept);
     } else {
         core_link_close(core, link, WIRE_CLOSE_DUPLICATE, "another link to this peer is kept");
     }
@@ -213,7 +221,7 @@ static void settle_duplicate(struct core *core, struct core_link *link) {
     }
     switch (judge_duplicate(core, older, link)) {
     case DUPLICATE_KEEP_OLDER:
-        core_link_close(core, link, WIRE_CLOSE_DUPLICATE, "another link to this peer is kept");
+        close_other(core, link, older);
         break;
     case DUPLICATE_KEEP_NEWER:
         close_others(core, link);
@@ -244,7 +252,7 @@ void core_link_up(struct core *core, struct link_id id, const struct core_link_i
     if (weft_peer_id_equal(&link->peer, &core->config.identity->id)) {
         core_link_close(core, link, WIRE_CLOSE_SELF, "your key is mine");
     } else if (core->quarantine_until != 0) {
-        core_link_close(core, link, WIRE_CLOSE_CLONE, "my key lives in two places");
+        core_link_close(core, link, WIRE_CLOSE_BYE, "my key lives in two places");
     } else if (core->leave != LEAVE_NO) {
         core_link_close(core, link, WIRE_CLOSE_BYE, "leaving");
     } else if (info->role == LINK_ACCEPTED && !may_stay &&

@@ -373,35 +373,3 @@ void core_leave(struct core *core, weft_ns patience, weft_ns now) {
     core_own_changed(core, OWN_LOST);
     trace(&core->host, TRACE_INFO, "leaving", "links=%zu", open_links(core));
 }
-
-/* The addresses of the other, for the operator. */
-static void note_clone(struct core *core, const struct wire_peer_body *body) {
-    struct wire_list list = body->addresses;
-    struct span address;
-    size_t used = 0;
-    core->clone_addresses[0] = '\0';
-    while (wire_list_next_text(&list, &address) &&
-           used + address.len + 2 < sizeof(core->clone_addresses)) {
-        used += (size_t)snprintf(core->clone_addresses + used, sizeof(core->clone_addresses) - used,
-                                 "%s%.*s", used > 0 ? "," : "", (int)address.len,
-                                 (const char *)address.data);
-    }
-}
-
-/* Both can compute the rule: of the two instances the larger one leaves the mesh. */
-void core_clone_seen(struct core *core, const struct record *other) {
-    struct wire_peer_body body;
-    if (wire_peer_body_decode(other->body, &body) != WEFT_OK) {
-        return;
-    }
-    note_clone(core, &body);
-    core->clone_seen_at = core->now;
-    bool is_ours_to_go = core->config.instance > body.instance;
-    trace(&core->host, TRACE_ERROR, "clone", "here=%s there=%s quarantined=%s",
-          core->address_count > 0 ? core->addresses[0] : "-", core->clone_addresses,
-          is_ours_to_go ? "here" : "there");
-    if (is_ours_to_go && core->quarantine_until == 0) {
-        core->quarantine_until = time_after(core->now, QUARANTINE);
-        core_links_close_all(core, WIRE_CLOSE_CLONE, "my key lives in two places");
-    }
-}

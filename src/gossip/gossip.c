@@ -137,6 +137,7 @@ void gossip_free(struct gossip *gossip) {
     }
     ring_fini(&gossip->events);
     ring_fini(&gossip->formers);
+    record_unref(gossip->rival);
     links_free(gossip);
     broadcast_free(gossip);
     channels_free(gossip->channels);

@@ -53,8 +53,10 @@
  * incarnation dies with our peer record's arrival (recordset.h). A version that reaches its limit,
  * tombstones that take half of our quota, and any other instance's peer record that is not older
  * than ours, move us to the next incarnation. When that instance comes back above our raise within
- * 10 s, the key lives in two places: GOSSIP_CLONE; of the two instances the larger one is to be
- * quarantined. Raises are limited to one a second after the first four.
+ * five minutes, or a neighbour closed our link for its sake, the key lives in two places:
+ * GOSSIP_CLONE; of the two instances the larger one is to be quarantined. So the larger one waits
+ * for a second before it raises: the other, if it lives, shows itself meanwhile, and routes do not
+ * go to and fro. Raises are limited to one a second after the first four.
  *
  * Hostile neighbours. What is known already, byte for byte or by a newer version, costs no
  * signature check. Records of strangers pass a bucket per link (burst 20,000, 2,000 a second),
@@ -132,6 +134,9 @@ WEFT_MUST_CHECK enum weft_err gossip_frame(struct gossip *gossip, struct link_id
 
 /* The digest a neighbour's heartbeat carried. */
 void gossip_digest_heard(struct gossip *gossip, struct link_id link, uint64_t digest, weft_ns now);
+
+/* A neighbour closed our link because our key lives in another place too. */
+void gossip_clone_heard(struct gossip *gossip, weft_ns now);
 
 /* Routes now reach an owner, or no longer do. */
 void gossip_set_live(struct gossip *gossip, const struct weft_peer_id *owner, bool is_live,

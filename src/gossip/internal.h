@@ -216,8 +216,12 @@ struct gossip {
     struct bucket raises;
     weft_ns raised_at; /* because of another instance's record; 0: never */
     uint64_t raised_for;
-    weft_ns clone_at;  /* last told; 0: never */
-    uint64_t sequence; /* of our last broadcast */
+    struct record *rival;   /* the last peer record of ours that another instance wrote, or NULL */
+    weft_ns rival_at;       /* when it was heard */
+    weft_ns yield_until;    /* it is not outdone before; 0: it was, or need not be */
+    weft_ns clone_heard_at; /* a neighbour said that our key lives elsewhere too; 0: never */
+    weft_ns clone_at;       /* last told; 0: never */
+    uint64_t sequence;      /* of our last broadcast */
 
     struct map *sources; /* peer id -> struct source */
     struct chain gappy;

@@ -15,6 +15,12 @@
 #define CLONE_WINDOW_NS (300 * NS_PER_S)
 /* How often one is told of. */
 #define CLONE_GAP_NS (10 * NS_PER_S)
+/* A neighbour's word that our key lives elsewhere too and the other's record prove it together, if
+ * they come so close to each other. */
+#define CLONE_PROOF_NS (10 * NS_PER_S)
+/* How long who is to go, if the other lives, leaves it the last word: its links come back, and with
+ * them word of us, within the dialler's first waits. */
+#define YIELD_NS NS_PER_S
 #define RAISE_RETRY_NS NS_PER_S
 
 static const struct weft_peer_id *self_of(const struct gossip *gossip) {
@@ -109,12 +115,6 @@ static void move_all(struct gossip *gossip, weft_ns now) {
     }
 }
 
-void own_tick(struct gossip *gossip, weft_ns now) {
-    if (gossip->owes_raise) {
-        move_all(gossip, now);
-    }
-}
-
 /* Begins a new incarnation. */
 static enum weft_err begin_life(struct gossip *gossip, uint64_t incarnation, weft_ns now) {
     if (incarnation >= WIRE_VERSION_LIMIT) {
@@ -197,18 +197,48 @@ static uint64_t instance_of(const struct record *record) {
     return body.instance;
 }
 
-/* Another instance's peer record above ours. A former life is raised above once and for all; who
- * comes back above that, soon, is alive. */
-static void watch_clone(struct gossip *gossip, struct record *record, uint64_t instance,
-                        weft_ns now) {
-    bool is_back = gossip->raised_at != 0 && gossip->raised_for == instance &&
-                   time_since(gossip->raised_at, now) < CLONE_WINDOW_NS;
-    bool is_told = gossip->clone_at != 0 && time_since(gossip->clone_at, now) < CLONE_GAP_NS;
-    gossip->raised_at = now;
-    gossip->raised_for = instance;
-    if (is_back && !is_told && gossip_tell(gossip, GOSSIP_CLONE, record)) {
+static bool is_recent(weft_ns at, weft_ns span, weft_ns now) {
+    return at != 0 && time_since(at, now) < span;
+}
+
+static void tell_clone(struct gossip *gossip, weft_ns now) {
+    if (!is_recent(gossip->clone_at, CLONE_GAP_NS, now) &&
+        gossip_tell(gossip, GOSSIP_CLONE, gossip->rival)) {
         gossip->clone_at = now;
     }
+    if (instance_of(gossip->rival) < gossip->config.instance) {
+        gossip->yield_until = 0; /* it lives, so it keeps the last word */
+    }
+}
+
+/* Another instance's peer record above ours. A former life is raised above once and for all; who
+ * comes back above that, soon, is alive. So is who took a link of ours: that one of a former life
+ * is closed for the next, nobody reads. */
+static void watch_clone(struct gossip *gossip, struct record *record, uint64_t instance,
+                        weft_ns now) {
+    bool is_back =
+        gossip->raised_for == instance && is_recent(gossip->raised_at, CLONE_WINDOW_NS, now);
+    record_unref(gossip->rival);
+    gossip->rival = record_ref(record);
+    gossip->rival_at = now;
+    if (is_back || is_recent(gossip->clone_heard_at, CLONE_PROOF_NS, now)) {
+        tell_clone(gossip, now);
+    }
+}
+
+void gossip_clone_heard(struct gossip *gossip, weft_ns now) {
+    gossip->clone_heard_at = now;
+    if (is_recent(gossip->rival_at, CLONE_PROOF_NS, now)) {
+        tell_clone(gossip, now);
+    }
+}
+
+/* Begins a life above the other instance's. */
+static enum weft_err outdo(struct gossip *gossip, weft_ns now) {
+    gossip->raised_at = now;
+    gossip->raised_for = instance_of(gossip->rival);
+    gossip->yield_until = 0;
+    return begin_life(gossip, gossip->rival->incarnation + 1, now);
 }
 
 /* Puts ours above a newer version of the present incarnation that is not ours. */
@@ -230,6 +260,27 @@ static enum weft_err raise_one(struct gossip *gossip, struct record *heard,
     return err;
 }
 
+/* Whether the other has the last word for now: it is not we who stay if it lives, and it may. */
+static bool must_yield(struct gossip *gossip, uint64_t instance, weft_ns now) {
+    if (instance > gossip->config.instance) {
+        return false;
+    }
+    if (is_recent(gossip->clone_at, CLONE_GAP_NS, now)) {
+        gossip->yield_until = 0;
+    } else if (gossip->yield_until == 0) {
+        gossip->yield_until = time_after(now, YIELD_NS);
+        gossip_arm(gossip, gossip->yield_until);
+    }
+    return true;
+}
+
+static bool may_raise(struct gossip *gossip, weft_ns now) {
+    bool may = bucket_take(&gossip->raises, 1, RAISE_RATE, RAISE_BURST, now);
+    gossip->counters.raises += may ? 1 : 0;
+    gossip->counters.records_refused += may ? 0 : 1;
+    return may;
+}
+
 void own_heard(struct gossip *gossip, struct gossip_link *link, struct record *record,
                weft_ns now) {
     if (record->incarnation < gossip->incarnation || DEFECT(RAISE_FORGOTTEN)) {
@@ -239,18 +290,54 @@ void own_heard(struct gossip *gossip, struct gossip_link *link, struct record *r
     bool is_other = instance != 0 && instance != gossip->config.instance;
     if (is_other) {
         watch_clone(gossip, record, instance, now);
+        if (must_yield(gossip, instance, now)) {
+            return;
+        }
     }
-    if (!bucket_take(&gossip->raises, 1, RAISE_RATE, RAISE_BURST, now)) {
-        gossip->counters.records_refused++;
+    if (gossip->yield_until != 0 && record->incarnation > gossip->incarnation) {
+        return; /* what else the other wrote */
+    }
+    if (!may_raise(gossip, now)) {
         return;
     }
-    gossip->counters.raises++;
     /* Another instance of the same incarnation may have more versions about: a new life beats all.
      */
-    enum weft_err err = record->incarnation > gossip->incarnation || is_other
-                            ? begin_life(gossip, record->incarnation + 1, now)
-                            : raise_one(gossip, record, link, now);
+    enum weft_err err = WEFT_OK;
+    if (is_other) {
+        err = outdo(gossip, now);
+    } else if (record->incarnation > gossip->incarnation) {
+        err = begin_life(gossip, record->incarnation + 1, now);
+    } else {
+        err = raise_one(gossip, record, link, now);
+    }
     if (err != WEFT_OK) {
         gossip->counters.records_refused++;
+    }
+}
+
+/* The other had its time to show that it lives. */
+static void end_yield(struct gossip *gossip, weft_ns now) {
+    if (gossip->yield_until > now) {
+        gossip_arm(gossip, gossip->yield_until);
+        return;
+    }
+    gossip->yield_until = 0;
+    if (gossip->rival->incarnation < gossip->incarnation) {
+        return;
+    }
+    if (!may_raise(gossip, now)) {
+        gossip->yield_until = time_after(now, RAISE_RETRY_NS);
+        gossip_arm(gossip, gossip->yield_until);
+    } else if (outdo(gossip, now) != WEFT_OK) {
+        gossip->counters.records_refused++;
+    }
+}
+
+void own_tick(struct gossip *gossip, weft_ns now) {
+    if (gossip->owes_raise) {
+        move_all(gossip, now);
+    }
+    if (gossip->yield_until != 0) {
+        end_yield(gossip, now);
     }
 }

@@ -46,6 +46,7 @@ class Clone(HostileTest):
             )
 
         a.wait(found, "the clone to be found")
+        print(f"found after {time.monotonic() - started:.1f} s")
         self.assertLess(time.monotonic() - started, 5)
         a.wait(
             lambda: sum(t.get("status")["verdict"] == "quarantined" for t in twins) == 1,

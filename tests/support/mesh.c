@@ -44,6 +44,8 @@ struct mesh_node {
     const char *name; /* NULL: "node-N" */
     struct rng rng;
     uint64_t incarnation;
+    uint64_t next_instance; /* 0: drawn */
+    uint64_t instance;      /* of this run: raising the incarnation does not change it */
     bool is_paused;
     bool has_left;
     uint64_t pong;
@@ -194,7 +196,7 @@ static void announce(struct mesh *mesh, size_t node, size_t other, struct link_i
         .dial_token = token,
         .key = mesh->nodes[other].identity.key,
         .incarnation = mesh->nodes[other].incarnation,
-        .instance = mesh->nodes[other].incarnation * 1000 + other + 1,
+        .instance = mesh->nodes[other].instance,
     };
 }
 
@@ -251,14 +253,14 @@ static void send_frame(struct mesh *mesh, struct action *action) {
     event->payload = action->payload != NULL ? frame_ref(action->payload) : NULL;
 }
 
-/* One end closes: the other hears why, if a reason is given. */
+/* One end closes: the other hears why, if a reason is given, behind all that was sent before. */
 static void close_pipe(struct mesh *mesh, struct link_id link, enum wire_close_reason reason) {
     struct mesh_pipe *pipe = pipe_of(mesh, link);
     if (!pipe->is_up) {
         return;
     }
     pipe->is_up = false;
-    pipe_of(mesh, other_end(link))->is_up = false;
+    pipe_of(mesh, other_end(link))->is_up &= reason != 0;
     event_add(mesh, EVENT_DOWN, pipe->node, link, mesh->now);
     event_add(mesh, EVENT_DOWN, pipe->other, other_end(link), mesh->now + mesh->config.delay)
         ->reason = reason;
@@ -375,6 +377,7 @@ static void deliver(struct mesh *mesh, struct mesh_event *event) {
         deliver_frame(mesh, event);
         break;
     case EVENT_DOWN:
+        pipe_of(mesh, event->link)->is_up = false;
         if (event->reason != 0) {
             core_link_bye(core, event->link, event->reason, mesh->now);
         }
@@ -492,7 +495,10 @@ void mesh_start(struct mesh *mesh, size_t index) {
     config.addresses = addresses;
     config.address_count = 1;
     config.incarnation = node->incarnation;
-    config.instance = node->incarnation * 1000 + index + 1;
+    node->instance =
+        node->next_instance != 0 ? node->next_instance : node->incarnation * 1000 + index + 1;
+    node->next_instance = 0;
+    config.instance = node->instance;
     config.may_discover = mesh->config.has_discovery;
     config.heartbeat = mesh->config.heartbeat != 0 ? mesh->config.heartbeat : config.heartbeat;
     config.degree = mesh->config.degree != 0 ? mesh->config.degree : config.degree;
@@ -556,6 +562,10 @@ void mesh_set_name(struct mesh *mesh, size_t node, const char *name) {
 void mesh_set_twin(struct mesh *mesh, size_t node, size_t of) {
     ASSERT(mesh->nodes[node].core == NULL);
     mesh->nodes[node].identity = mesh->nodes[of].identity;
+}
+
+void mesh_set_instance(struct mesh *mesh, size_t node, uint64_t instance) {
+    mesh->nodes[node].next_instance = instance;
 }
 
 void mesh_seed(struct mesh *mesh, size_t a, size_t b) {

@@ -40,6 +40,8 @@ void mesh_allow_none(struct mesh *mesh);
  * has the key of another, as a copied disk would. */
 void mesh_set_name(struct mesh *mesh, size_t node, const char *name);
 void mesh_set_twin(struct mesh *mesh, size_t node, size_t of);
+/* Before mesh_start: the instance of its next run, else drawn from its number and its lives. */
+void mesh_set_instance(struct mesh *mesh, size_t node, uint64_t instance);
 /* b becomes a seed of a. */
 void mesh_seed(struct mesh *mesh, size_t a, size_t b);
 

@@ -161,16 +161,18 @@ Test(core_own, a_quarantined_node_stays_off_and_its_twin_on) {
     mesh_free(mesh);
 }
 
-/* It looks again every minute; routes may waver then, for a few seconds. */
+/* It looks again every minute, and whom it finds there turns it away with what proves why: routes
+ * do not waver for it. The other does not hear of that. */
 Test(core_own, a_quarantined_node_looks_again_and_goes_again) {
     struct mesh *mesh = make_twins();
     unsigned wrong = 0;
     for (unsigned i = 0; i < 300; i++) {
         mesh_run(mesh, NS_PER_S);
         wrong += status_of(mesh, 2).links != 0 || status_of(mesh, 1).links != 1 ? 1 : 0;
-        cr_assert(i < 10 || status_of(mesh, 1).is_clone_seen, "second %u", i);
+        cr_assert(i < 10 || i > 180 || status_of(mesh, 1).is_clone_seen, "second %u", i);
+        cr_assert(i < 10 || status_of(mesh, 2).is_clone_seen, "second %u", i);
     }
-    cr_assert_leq(wrong, 15);
+    cr_assert_leq(wrong, 5);
     mesh_free(mesh);
 }
 
@@ -197,6 +199,69 @@ Test(core_own, a_clone_that_is_gone_is_forgotten_after_some_minutes) {
     mesh_run(mesh, 180 * NS_PER_S);
     cr_assert_not(status_of(mesh, 1).is_clone_seen);
     mesh_free(mesh);
+}
+
+/* A settled mesh of four, each linked to each; then node 4, started from a copy of the disk of node
+ * 3: it counts one life more. */
+static struct mesh *make_cloned(uint64_t seed, bool is_clone_larger) {
+    const struct mesh_config config = {
+        .seed = seed, .nodes = 5, .delay = (1 + seed % 7) * NS_PER_MS, .has_discovery = true};
+    struct mesh *mesh = mesh_new(&config);
+    mesh_set_twin(mesh, 4, 3);
+    mesh_set_instance(mesh, 3, 500);
+    for (size_t i = 1; i < 5; i++) {
+        mesh_seed(mesh, i, 0);
+        mesh_allow(mesh, i, 4, false);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        mesh_start(mesh, i);
+    }
+    mesh_run(mesh, 3 * NS_PER_S + seed * 37 * NS_PER_MS);
+    mesh_start(mesh, 4);
+    mesh_kill(mesh, 4);
+    mesh_allow(mesh, 0, 4, true);
+    mesh_allow(mesh, 1, 4, true);
+    mesh_allow(mesh, 2, 4, true);
+    mesh_set_instance(mesh, 4, is_clone_larger ? 600 : 400);
+    mesh_start(mesh, 4);
+    return mesh;
+}
+
+/* Follows it for 12 s: how often each of the first three lost the key, and when one went off. */
+static weft_ns watch_cloned(struct mesh *mesh, unsigned losses[3]) {
+    bool was_there[3] = {true, true, true};
+    weft_ns begun = mesh_now(mesh);
+    weft_ns found = WEFT_NEVER;
+    for (unsigned ms = 0; ms < 12000; ms++) {
+        mesh_run(mesh, NS_PER_MS);
+        bool has_gone = status_of(mesh, 3).is_quarantined || status_of(mesh, 4).is_quarantined;
+        found = has_gone ? time_min(found, mesh_now(mesh) - begun) : found;
+        for (size_t i = 0; i < 3; i++) {
+            struct core_peer_view view;
+            bool is_there = core_find_peer(mesh_core(mesh, i), mesh_id(mesh, 3), &view) &&
+                            view.path.is_reachable;
+            losses[i] += was_there[i] && !is_there ? 1 : 0;
+            was_there[i] = is_there;
+        }
+    }
+    return found;
+}
+
+/* T18, C8: over to the newcomer, and at most once back. It took up to 6.7 s and four changes when
+ * neighbours let each in turn push out the other, and both went on outdoing each other's record. */
+Test(core_own, a_cloned_disk_is_found_at_once_and_routes_go_over_once_and_back) {
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct mesh *mesh = make_cloned(seed, seed % 2 == 0);
+        unsigned losses[3] = {0};
+        weft_ns found = watch_cloned(mesh, losses);
+        cr_expect_leq(found, 3 * NS_PER_S, "seed %u: %llu ms", (unsigned)seed,
+                      (unsigned long long)(found / NS_PER_MS));
+        cr_expect(status_of(mesh, 4).is_quarantined == (seed % 2 == 0), "seed %u", (unsigned)seed);
+        for (size_t i = 0; i < 3; i++) {
+            cr_expect_leq(losses[i], 2, "seed %u: node %zu", (unsigned)seed, i);
+        }
+        mesh_free(mesh);
+    }
 }
 
 Test(core_own, a_leaving_node_withdraws_all_its_services) {

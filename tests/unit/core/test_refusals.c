@@ -251,7 +251,7 @@ static void meet_clone(uint64_t instance) {
     victim_up(&victim, 5, 0, LINK_ACCEPTED);
     for (unsigned i = 0; i < 4 && !victim_status(&victim).is_clone_seen; i++) {
         clone_speaks(instance, victim_status(&victim).incarnation + 1);
-        victim_wait(&victim, 100 * NS_PER_MS);
+        victim_wait(&victim, 1100 * NS_PER_MS);
     }
     cr_assert(victim_status(&victim).is_clone_seen);
     cr_assert_str_eq(victim_status(&victim).clone_addresses, "198.51.100.1:9338,198.51.100.2:9338");
@@ -260,17 +260,26 @@ static void meet_clone(uint64_t instance) {
 Test(core_refusals, the_larger_of_two_instances_leaves_the_mesh_for_a_minute) {
     meet_clone(VICTIM_INSTANCE - 1);
     cr_assert(victim_status(&victim).is_quarantined);
-    cr_assert_eq(victim.close_reason, WIRE_CLOSE_CLONE);
+    cr_assert_eq(victim.close_reason, WIRE_CLOSE_BYE);
     core_link_down(victim.core, link_of(5), victim.now);
     size_t closed = victim.close_count;
     victim_up(&victim, 6, 1, LINK_ACCEPTED);
     cr_assert_eq(victim.close_count, closed + 1);
-    cr_assert_eq(victim.close_reason, WIRE_CLOSE_CLONE);
+    cr_assert_eq(victim.close_reason, WIRE_CLOSE_BYE);
     core_link_down(victim.core, link_of(6), victim.now);
     victim_wait(&victim, 61 * NS_PER_S);
     cr_assert_not(victim_status(&victim).is_quarantined);
     victim_up(&victim, 7, 1, LINK_ACCEPTED);
     cr_assert_eq(victim.close_count, closed + 1, "it looks again");
+}
+
+Test(core_refusals, who_is_closed_for_its_clone_goes_at_once) {
+    victim_up(&victim, 5, 0, LINK_ACCEPTED);
+    clone_speaks(VICTIM_INSTANCE - 1, victim_status(&victim).incarnation + 1);
+    cr_assert_not(victim_status(&victim).is_clone_seen);
+    core_link_bye(victim.core, link_of(5), WIRE_CLOSE_CLONE, victim.now);
+    victim_wait(&victim, NS_PER_MS);
+    cr_assert(victim_status(&victim).is_quarantined);
 }
 
 Test(core_refusals, the_smaller_of_two_instances_stays) {

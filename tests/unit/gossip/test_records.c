@@ -284,16 +284,58 @@ Test(gossip_own, news_of_a_former_life_raises_us_above_it) {
     publish_service(&solo, "default/web", "x");
     solo_link(&solo, 1, OTHER);
     (void)solo_outputs(&solo, 1, WIRE_RECORDS);
-    hear(&solo, 1, kit_peer(&solo.identity, 8, 100, 10));
+    hear(&solo, 1, kit_peer(&solo.identity, 8, 100, 12));
     cr_assert_eq(gossip_incarnation(solo.gossip), 9);
     cr_assert_eq(own(&solo, WIRE_RECORD_PEER, "")->incarnation, 9);
     cr_assert_eq(own(&solo, WIRE_RECORD_SERVICE, "default/web")->incarnation, 9,
                  "all own records carry the present incarnation");
     cr_assert_eq(solo_sent_version(&solo, 1, &solo.identity.id, WIRE_RECORD_PEER), 1);
-    hear(&solo, 1, kit_peer(&solo.identity, 8, 200, 10));
+    hear(&solo, 1, kit_peer(&solo.identity, 8, 200, 12));
     cr_assert_eq(gossip_incarnation(solo.gossip), 9, "once raised, that life is over");
     cr_assert_eq(solo_events(&solo, GOSSIP_CLONE), 0);
     solo_fini(&solo);
+}
+
+/* By the rule the other stays if it lives, so it has the last word until it could have shown that.
+ */
+Test(gossip_own, news_of_a_life_with_the_smaller_instance_wait_for_a_second) {
+    struct solo solo;
+    solo_init(&solo, SELF, 3, 11);
+    solo_publish(&solo, "me", 11);
+    solo_link(&solo, 1, OTHER);
+    hear(&solo, 1, kit_peer(&solo.identity, 8, 100, 10));
+    hear(&solo, 1, kit_signed(&solo.identity, WIRE_RECORD_SERVICE, "default/old", 8, 101, "x"));
+    solo.now += 900 * NS_PER_MS;
+    gossip_tick(solo.gossip, solo.now);
+    cr_assert_eq(gossip_incarnation(solo.gossip), 3);
+    solo.now += 200 * NS_PER_MS;
+    gossip_tick(solo.gossip, solo.now);
+    cr_assert_eq(gossip_incarnation(solo.gossip), 9);
+    cr_assert_eq(solo_events(&solo, GOSSIP_CLONE), 0);
+    solo_fini(&solo);
+}
+
+/* Each alone proves nothing: the record may be of a former life, the neighbour may lie. */
+Test(gossip_own, a_neighbours_word_and_the_others_record_together_prove_a_clone) {
+    for (unsigned order = 0; order < 2; order++) {
+        struct solo solo;
+        solo_init(&solo, SELF, 3, 11);
+        solo_publish(&solo, "me", 11);
+        solo_link(&solo, 1, OTHER);
+        for (unsigned i = 0; i < 2; i++) {
+            cr_assert_eq(solo_events(&solo, GOSSIP_CLONE), 0);
+            if (i == order) {
+                gossip_clone_heard(solo.gossip, solo.now);
+            } else {
+                hear(&solo, 1, kit_peer(&solo.identity, 4, 1, 10));
+            }
+        }
+        cr_assert_eq(solo_events(&solo, GOSSIP_CLONE), 1);
+        solo.now += 2 * NS_PER_S;
+        gossip_tick(solo.gossip, solo.now);
+        cr_assert_eq(gossip_incarnation(solo.gossip), 3, "it goes, and leaves it the last word");
+        solo_fini(&solo);
+    }
 }
 
 Test(gossip_own, a_forgotten_service_of_this_incarnation_is_buried) {
@@ -340,7 +382,7 @@ Test(gossip_own, a_saturated_incarnation_is_survived) {
     solo_init(&solo, SELF, 3, 11);
     solo_publish(&solo, "me", 11);
     solo_link(&solo, 1, OTHER);
-    hear(&solo, 1, kit_peer(&solo.identity, WIRE_VERSION_LIMIT - 1, 1, 10));
+    hear(&solo, 1, kit_peer(&solo.identity, WIRE_VERSION_LIMIT - 1, 1, 12));
     cr_assert_eq(gossip_incarnation(solo.gossip), 3);
     cr_assert_gt(gossip_count(solo.gossip).records_refused, 0);
     solo_fini(&solo);
