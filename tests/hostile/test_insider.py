@@ -455,10 +455,17 @@ class Insider(HostileTest):
                 body = peer_body("a", 99 + life)
                 attacker.frame(records(attacker.record(1, b"", incarnation, version, body, 0, seed)))
                 attacker.sync()
-                for node in (b, c):
+                for node in (b, c):  # until a has raised above it, it may still seem to be in reach
+                    node.wait(
+                        lambda node=node, above=incarnation: self.incarnation_of(node, a) > above,
+                        "a to raise above the record",
+                    )
                     node.wait_reach("a")
             self.assertIsNone(a.process.poll(), a.log())
         b.api("POST", "/v1/ping", {"peer": a.id})
+
+    def incarnation_of(self, node, other):
+        return max((p["incarnation"] for p in node.get("peers") if p["id"] == other.id), default=0)
 
 
 if __name__ == "__main__":
