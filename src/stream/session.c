@@ -299,10 +299,14 @@ static weft_ns expiry_of(const struct session *session, const struct session_key
                         : time_after(keys->made_at, session->streams->config.session_max);
 }
 
+static bool has_keys(const struct session *session) {
+    return session->previous != NULL || session->current != NULL || session->next != NULL;
+}
+
 /* Without keys, and nobody needs any. */
 static bool is_idle(const struct session *session) {
-    return session->previous == NULL && session->current == NULL && session->next == NULL &&
-           session->pending == NULL && !session->is_wanted && list_is_empty(&session->streams_all);
+    return !has_keys(session) && session->pending == NULL && !session->is_wanted &&
+           list_is_empty(&session->streams_all);
 }
 
 static weft_ns forget_at(const struct session *session) {
@@ -329,10 +333,14 @@ static void drop_expired(struct session *session, struct session_keys **keys, we
     }
 }
 
+/* A session is forgotten long after its last keys died, not with them: a clock that skips an hour
+ * makes it old at one end only, and at the other streams end with a session that is forgotten. */
 void session_keys_timer(struct session *session, weft_ns now) {
+    bool had_keys = has_keys(session);
     drop_expired(session, &session->previous, now);
     drop_expired(session, &session->current, now);
     drop_expired(session, &session->next, now);
+    session->used_at = had_keys && !has_keys(session) ? now : session->used_at;
     rekey_if_due(session, now);
     if (is_idle(session) && forget_at(session) <= now) {
         session_free(session);
