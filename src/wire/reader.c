@@ -119,8 +119,7 @@ bool wire_reader_more(const struct wire_reader *reader) {
 /* What the first bytes of an item say it is. */
 enum mp_type {
     MP_BAD = 0, /* byte 0xc1, which msgpack never uses, or a head that does not fit */
-    MP_PLAIN,   /* nil, float, negative or signed integer, extension: only ever skipped */
-    MP_BOOL,
+    MP_PLAIN,   /* nil, boolean, float, negative or signed integer, extension: only ever skipped */
     MP_UINT,
     MP_TEXT,
     MP_BYTES,
@@ -130,7 +129,7 @@ enum mp_type {
 
 struct mp_head {
     enum mp_type type;
-    uint64_t value; /* bool, uint: the value; array, map: the count; else: bytes that follow */
+    uint64_t value; /* uint: the value; array, map: the count; else: bytes that follow */
 };
 
 /* Rows of the heads 0xc0 .. 0xdf: the value is `fixed` plus an integer of `width` bytes. */
@@ -141,7 +140,7 @@ struct mp_row {
 };
 
 static const struct mp_row mp_rows[32] = {
-    {MP_PLAIN, 0, 0},  {MP_BAD, 0, 0},   {MP_BOOL, 0, 0},  {MP_BOOL, 0, 1},  /* nil false true */
+    {MP_PLAIN, 0, 0},  {MP_BAD, 0, 0},   {MP_PLAIN, 0, 0}, {MP_PLAIN, 0, 0}, /* nil false true */
     {MP_BYTES, 1, 0},  {MP_BYTES, 2, 0}, {MP_BYTES, 4, 0}, {MP_PLAIN, 1, 1}, /* bin; ext and type */
     {MP_PLAIN, 2, 1},  {MP_PLAIN, 4, 1}, {MP_PLAIN, 0, 4}, {MP_PLAIN, 0, 8}, /* ext; float */
     {MP_UINT, 1, 0},   {MP_UINT, 2, 0},  {MP_UINT, 4, 0},  {MP_UINT, 8, 0},  /* uint */
@@ -180,7 +179,6 @@ static struct mp_head parse_head(struct wire_reader *reader, uint8_t byte) {
 static uint64_t bytes_behind(struct mp_head head) {
     switch (head.type) {
     case MP_BAD:
-    case MP_BOOL:
     case MP_UINT:
         return 0;
     case MP_PLAIN:
@@ -218,10 +216,6 @@ static uint64_t read_typed(struct wire_reader *reader, enum mp_type type, uint64
 
 uint64_t wire_read_mp_uint(struct wire_reader *reader) {
     return read_typed(reader, MP_UINT, UINT64_MAX);
-}
-
-bool wire_read_mp_bool(struct wire_reader *reader) {
-    return read_typed(reader, MP_BOOL, 1) != 0;
 }
 
 struct span wire_read_mp_text(struct wire_reader *reader, size_t max) {

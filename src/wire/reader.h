@@ -49,7 +49,6 @@ bool wire_reader_more(const struct wire_reader *reader);
  * form's value range; lengths and counts are checked against what is left before anything else.
  * Every array element or map pair takes at least one or two bytes, so a count beyond that fails. */
 uint64_t wire_read_mp_uint(struct wire_reader *reader);
-bool wire_read_mp_bool(struct wire_reader *reader);
 struct span wire_read_mp_text(struct wire_reader *reader, size_t max);
 struct span wire_read_mp_bytes(struct wire_reader *reader, size_t max);
 uint32_t wire_read_mp_array(struct wire_reader *reader, uint32_t max);

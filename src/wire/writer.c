@@ -77,11 +77,6 @@ void wire_write_mp_uint(struct wire_writer *writer, uint64_t value) {
     (void)msgpack_pack_uint64(&packer, value);
 }
 
-void wire_write_mp_bool(struct wire_writer *writer, bool value) {
-    msgpack_packer packer = packer_of(writer);
-    (void)(value ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer));
-}
-
 void wire_write_mp_text(struct wire_writer *writer, struct span text) {
     msgpack_packer packer = packer_of(writer);
     (void)msgpack_pack_str(&packer, text.len);

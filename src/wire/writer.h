@@ -30,7 +30,6 @@ void wire_write_peer(struct wire_writer *writer, const struct weft_peer_id *id);
 void wire_write_short(struct wire_writer *writer, struct span bytes);
 
 void wire_write_mp_uint(struct wire_writer *writer, uint64_t value);
-void wire_write_mp_bool(struct wire_writer *writer, bool value);
 void wire_write_mp_text(struct wire_writer *writer, struct span text);
 void wire_write_mp_bytes(struct wire_writer *writer, struct span bytes);
 void wire_write_mp_array(struct wire_writer *writer, uint32_t count);

@@ -127,7 +127,7 @@ static void read_any(struct wire_reader *reader) {
         (void)wire_read_mp_uint(reader);
         break;
     case 1:
-        (void)wire_read_mp_bool(reader);
+        wire_skip_mp(reader);
         break;
     case 2:
         (void)wire_read_mp_text(reader, 40);

@@ -63,11 +63,11 @@ Test(wire_writer, msgpack_is_written_in_its_shortest_form) {
     wire_write_mp_array(&writer, 3);
     wire_write_mp_uint(&writer, 127);
     wire_write_mp_uint(&writer, 128);
-    wire_write_mp_bool(&writer, true);
+    wire_write_mp_uint(&writer, 3);
     wire_write_mp_key(&writer, 'b');
     wire_write_mp_bytes(&writer, span_of_text("xy"));
     static const uint8_t expected[] = {0x82, 0xa1, 'a', 0x93, 127, 0xcc, 128,
-                                       0xc3, 0xa1, 'b', 0xc4, 2,   'x',  'y'};
+                                       3,    0xa1, 'b', 0xc4, 2,   'x',  'y'};
     expect_bytes(&writer, span_of(expected, sizeof expected));
 }
 
