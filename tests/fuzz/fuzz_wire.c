@@ -5,10 +5,13 @@
  */
 #include "base/check.h"
 #include "fuzz/fuzz.h"
+#include "support/failing_alloc.h"
 #include "wire/record.h"
 #include "wire/session.h"
+#include "wire/word.h"
 
 #define ROOM_BYTES ((size_t)1 << 17)
+#define FIRST_OTHERS 8
 
 static void expect_same(const struct wire_writer *writer, struct span bytes) {
     ASSERT(!writer->has_failed);
@@ -28,28 +31,59 @@ static void walk_deltas(struct span deltas) {
     }
 }
 
-static void walk_lists(const struct wire_type *type, const union wire_any *message) {
+static void walk_records(struct span records) {
+    struct wire_reader list = wire_reader_of(records);
     struct span item;
-    struct wire_sync_item sync;
+    while (wire_reader_more(&list) && wire_records_next(&list, &item) == WEFT_OK) {
+        fuzz_touch(item);
+    }
+}
+
+/* Of these lists each item has one spelling: what was read is written as it was. */
+static void walk_sync(struct span items) {
+    static uint8_t room[ROOM_BYTES];
+    struct wire_writer writer = wire_writer_of(room, sizeof room);
+    struct wire_reader list = wire_reader_of(items);
+    struct wire_sync_item item;
+    while (wire_reader_more(&list) && wire_sync_next(&list, &item) == WEFT_OK) {
+        wire_sync_item_encode(&writer, &item);
+    }
+    expect_same(&writer, span_of(items.data, items.len - list.rest.len));
+}
+
+static void walk_heads(struct span heads) {
+    static uint8_t room[ROOM_BYTES];
+    struct wire_writer writer = wire_writer_of(room, sizeof room);
+    struct wire_reader list = wire_reader_of(heads);
     struct wire_head head;
-    struct wire_reader list;
+    while (wire_reader_more(&list) && wire_heads_next(&list, &head) == WEFT_OK) {
+        wire_head_encode(&writer, &head);
+    }
+    expect_same(&writer, span_of(heads.data, heads.len - list.rest.len));
+}
+
+static void walk_notes(struct span notes) {
+    static uint8_t room[ROOM_BYTES];
+    struct wire_writer writer = wire_writer_of(room, sizeof room);
+    struct wire_reader list = wire_reader_of(notes);
+    struct wire_note note;
+    while (wire_reader_more(&list) && wire_notes_next(&list, &note) == WEFT_OK) {
+        wire_note_encode(&writer, &note);
+    }
+    expect_same(&writer, span_of(notes.data, notes.len - list.rest.len));
+}
+
+static void walk_lists(const struct wire_type *type, const union wire_any *message) {
     if (type->kind == WIRE_DELTAS) {
         walk_deltas(message->deltas.list);
     } else if (type->kind == WIRE_RECORDS) {
-        list = wire_reader_of(message->records.list);
-        while (wire_reader_more(&list) && wire_records_next(&list, &item) == WEFT_OK) {
-            fuzz_touch(item);
-        }
+        walk_records(message->records.list);
     } else if (type->kind == WIRE_SYNC) {
-        list = wire_reader_of(message->sync.items);
-        while (wire_reader_more(&list) && wire_sync_next(&list, &sync) == WEFT_OK) {
-            fuzz_touch(sync.entries);
-        }
+        walk_sync(message->sync.items);
     } else if (type->kind == WIRE_HEADS) {
-        list = wire_reader_of(message->heads.list);
-        while (wire_reader_more(&list) && wire_heads_next(&list, &head) == WEFT_OK) {
-            fuzz_touch(span_of(&head.source, sizeof head.source));
-        }
+        walk_heads(message->heads.list);
+    } else if (type->kind == WIRE_NOTES) {
+        walk_notes(message->notes.list);
     }
 }
 
@@ -89,6 +123,38 @@ static void walk_peer(struct span bytes) {
     }
     ASSERT(left[0] == 0 && left[1] == 0 && left[2] == 0);
     ASSERT(wire_name_is_valid(body.name));
+}
+
+/* What the owner says, and what is asked of it, with ourselves for owner. */
+static void walk_word(struct span bytes) {
+    const struct weft_peer_id owner = {.bytes = {0xa0, 0xa1}};
+    struct wire_peer_body body;
+    struct wire_peer_link link;
+    struct wire_word *word;
+    if (wire_peer_body_decode(bytes, &body) != WEFT_OK) {
+        return;
+    }
+    failing_alloc_arm(1);
+    ASSERT(wire_word_new(&owner, &body, &word) == WEFT_ERR_MEMORY && failing_alloc_disarm());
+    if (wire_word_new(&owner, &body, &word) != WEFT_OK) {
+        return;
+    }
+    while (wire_list_next_link(&body.links, &link)) {
+        bool is_own = memcmp(&link.peer, &owner, sizeof owner) == 0;
+        ASSERT(wire_word_cost(word, &link.peer) == (is_own ? 0 : link.cost_us));
+    }
+    ASSERT(wire_word_cost(word, &owner) == 0);
+    fuzz_touch(wire_word_content(word));
+    wire_word_unref(wire_word_ref(word));
+    wire_word_unref(word);
+    wire_word_unref(NULL);
+}
+
+static void walk_key(struct span bytes) {
+    struct wire_service_key key;
+    if (wire_service_key_split(bytes, &key)) {
+        ASSERT(wire_name_is_valid(key.name_space) && wire_name_is_valid(key.name));
+    }
 }
 
 static void walk_service(struct span bytes) {
@@ -141,7 +207,7 @@ static void try_parts(struct span bytes) {
             return;
         }
         fuzz_touch(part.body);
-        if (part.type >= WIRE_PART_OPEN && part.type <= WIRE_PART_PONG) {
+        if (part.type >= WIRE_PART_OPEN && part.type <= WIRE_PART_FLOW_END) {
             struct wire_writer writer = wire_writer_of(room, sizeof room);
             wire_part_encode(&writer, &part);
             expect_same(&writer, span_of(begin, part.body.len + WIRE_PART_HEADER_BYTES));
@@ -186,8 +252,8 @@ static void try_msgpack(struct span bytes) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static void (*const others[])(struct span bytes) = {
-        try_frames, try_record, walk_peer,  walk_service,
-        try_packet, try_parts,  try_hellos, try_msgpack,
+        try_frames, try_record, walk_peer,   walk_service, try_packet,
+        try_parts,  try_hellos, try_msgpack, walk_word,    walk_key,
     };
     const size_t other_count = sizeof others / sizeof others[0];
     size_t type_count = 0;
@@ -195,12 +261,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0) {
         return 0;
     }
+    /* The first eight, then the kinds of frames, then the rest: as the corpus has it. */
     size_t choice = data[0] % (other_count + type_count);
     struct span bytes = span_of(data + 1, size - 1);
-    if (choice < other_count) {
+    if (choice < FIRST_OTHERS) {
         others[choice](bytes);
+    } else if (choice < FIRST_OTHERS + type_count) {
+        try_body(&types[choice - FIRST_OTHERS], bytes);
     } else {
-        try_body(&types[choice - other_count], bytes);
+        others[choice - type_count](bytes);
     }
     return 0;
 }
