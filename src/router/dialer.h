@@ -10,13 +10,14 @@
  *                          |  failed                          ^
  *                          +----------------------------------+
  *
- * Back-off: 250 ms doubling to 30 s, with jitter, reset when a link has lived 10 s. A seed is never
- * given up; a learned address is forgotten with its peer's record. A seed that no path leads to may
- * be the other side of a partition: its back-off ends at 3 s, or at 1 s for each such seed, and
- * with discovery at 10 ms for each node that is reached, if that is more. While a mesh forms, half
- * the degree is dialled at once and the rest in turns of 2 s, for the others dial too. A node that
- * lost several links at once, a quarter of what it had, is in another case: others did too, and the
- * mesh hangs together by what is left. For 3 s its turns are short.
+ * Back-off: 250 ms doubling to 30 s, with jitter, reset when a link has lived 10 s; 10 and 40 ms
+ * before that for a seed that has not answered yet. A seed is never given up; a learned address is
+ * forgotten with its peer's record. A seed that no path leads to may be the other side of a
+ * partition: its back-off ends at 3 s, or at 1 s for each such seed, and with discovery at 10 ms
+ * for each node that is reached, if that is more. While a mesh forms, half the degree is dialled at
+ * once and the rest in turns of 2 s, for the others dial too. A node that lost several links at
+ * once, a quarter of what it had, is in another case: others did too, and the mesh hangs together
+ * by what is left. For 3 s its turns are short.
  *
  * Bounds: candidates_max addresses; at most 4 dials under way; at most 20 dials a second, and
  * for 3 s after such a fall 8 under way, 16 at once and 40 a second after; among

@@ -35,10 +35,10 @@ struct router {
     bool is_stale;       /* whoever asks computes first */
     bool was_due;        /* updated_at means something */
     bool is_loss;        /* the next update is for a loss of ours: it uses up nobody's turn */
-    bool was_loss;       /* the last one was */
+    bool was_free;       /* the last one used up no turn */
     weft_ns due;         /* when the next update is; WEFT_NEVER if nothing changed */
-    weft_ns updated_at;  /* the last one that was not for a loss of ours */
-    weft_ns computed_at; /* the last computation that was not for one; 0: never */
+    weft_ns updated_at;  /* the last one that used up a turn: not for a loss of ours, nor alone */
+    weft_ns computed_at; /* the last computation that did; 0: never */
     weft_ns now;         /* as router_clock was told */
     weft_ns changed_at;  /* the last change */
     weft_ns lost_at;     /* the last change that took a link */
@@ -212,6 +212,11 @@ static bool is_early(struct router *router, weft_ns now) {
     return true;
 }
 
+/* Then there is no path to compute, and the first link need not wait for its turn. */
+static bool is_alone(const struct router *router) {
+    return router->topology.attached_count <= 1;
+}
+
 bool router_update(struct router *router, weft_ns now) {
     if (router->due > now || router->due == WEFT_NEVER || is_early(router, now)) {
         if (router->settle_at <= now) {
@@ -222,15 +227,15 @@ bool router_update(struct router *router, weft_ns now) {
     enum weft_err err = settle(router, now);
     router->due = err == WEFT_OK ? WEFT_NEVER : time_after(now, MEMORY_RETRY_NS);
     router->is_stale = true;
-    router->was_due = true;
     if (router->topology.pool != NULL) {
         routes_drop(router); /* ten thousand cores must not each hold a graph of its own time */
     }
-    if (!router->is_loss) {
+    router->was_free = router->is_loss || is_alone(router);
+    if (!router->was_free) {
+        router->was_due = true;
         router->updated_at = now;
         router->storm += router->storm <= BRISK_COUNT ? 1 : 0;
     }
-    router->was_loss = router->is_loss;
     router->is_loss = false;
     return true;
 }
@@ -273,7 +278,7 @@ static bool routes_follow(struct router *router) {
 
 static void routes_renewed(struct router *router) {
     router->computation_count++;
-    router->computed_at = router->was_loss ? router->computed_at : router->now;
+    router->computed_at = router->was_free ? router->computed_at : router->now;
     router->is_stale = false;
     router->topology.edits = (struct topology_edits){0};
 }

@@ -116,9 +116,14 @@ void target_swap_endpoints(struct target *a, struct target *b) {
     b->endpoint_at = 0;
 }
 
-static weft_ns backoff(uint32_t round, weft_ns longest) {
+static weft_ns backoff(const struct target *target, uint32_t round, weft_ns longest) {
     ASSERT(round >= 1 && longest <= TARGET_BACKOFF_MAX_NS);
-    uint32_t doublings = round - 1 < DOUBLINGS_MAX ? round - 1 : DOUBLINGS_MAX;
+    uint32_t early = target->is_seed && !target->is_peer_known ? TARGET_BACKOFF_EARLY_ROUNDS : 0;
+    if (round <= early) {
+        return TARGET_BACKOFF_EARLY_NS << (2 * (round - 1));
+    }
+    uint32_t doublings = round - early - 1;
+    doublings = doublings < DOUBLINGS_MAX ? doublings : DOUBLINGS_MAX;
     return time_min(TARGET_BACKOFF_FIRST_NS << doublings, longest);
 }
 
@@ -134,7 +139,7 @@ void target_fail(struct target *target, const struct target_failure *failure, st
     }
     target->endpoint_at = 0;
     uint32_t round = target->failure_count / target->endpoint_count;
-    weft_ns wait = backoff(round > 0 ? round : 1, failure->longest);
+    weft_ns wait = backoff(target, round > 0 ? round : 1, failure->longest);
     target->retry_at = time_after(failure->at, rng_jitter(rng, wait));
     if (DEFECT(DIALS_GIVEN_UP) && round >= 3) {
         target->retry_at = WEFT_NEVER;

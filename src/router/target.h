@@ -12,6 +12,10 @@
 #include "wire/record.h"
 
 #define TARGET_BACKOFF_FIRST_NS ((weft_ns)250 * 1000 * 1000)
+/* Before that twice, the second time four times as long, for a seed that has not answered yet: what
+ * one script or the end of one power cut starts with us is there a moment later. */
+#define TARGET_BACKOFF_EARLY_NS ((weft_ns)10 * 1000 * 1000)
+#define TARGET_BACKOFF_EARLY_ROUNDS 2
 #define TARGET_BACKOFF_MAX_NS ((weft_ns)30 * 1000 * 1000 * 1000)
 /* A link that lived so long was a good one. */
 #define TARGET_GOOD_LIFE_NS ((weft_ns)10 * 1000 * 1000 * 1000)

@@ -109,6 +109,46 @@ static size_t preferred(struct mesh *mesh) {
     return mesh_node_of(mesh, &best.peer);
 }
 
+static void note_accepted(void *ctx, struct mesh *mesh, size_t node,
+                          const struct stream_event *event) {
+    bool *is_accepted = ctx;
+    if (event->kind == STREAM_EVENT_INCOMING) {
+        streams_accept(core_streams(mesh_core(mesh, node)), event->stream, mesh_now(mesh));
+    }
+    *is_accepted |= event->kind == STREAM_EVENT_ACCEPTED;
+}
+
+/* The routes that each computed alone keep nobody waiting; that its first word was told to nobody
+ * holds back the second, which names the link, by PUBLISH_GAP_NEEDED at most. */
+Test(core_streams, two_that_start_together_carry_a_stream_as_soon_as_both_say_so) {
+    bool is_accepted = false;
+    const struct mesh_config config = {
+        .seed = 5, .nodes = 2, .delay = NS_PER_MS, .on_stream = note_accepted, .ctx = &is_accepted};
+    const struct wire_endpoint endpoint = {.address = span_of_text("127.0.0.1:80"), .weight = 1};
+    const struct core_offer offer = {
+        .protocol = WIRE_PROTOCOL_TCP, .endpoints = &endpoint, .endpoint_count = 1};
+    struct mesh *mesh = mesh_new(&config);
+    struct stream_id stream;
+    mesh_seed(mesh, 0, 1);
+    mesh_start(mesh, 1);
+    mesh_start(mesh, 0);
+    cr_assert_eq(core_offer(mesh_core(mesh, 1), "default", "web", &offer, mesh_now(mesh)), WEFT_OK);
+    weft_ns begun = mesh_now(mesh);
+    enum weft_err err = WEFT_ERR_NOT_FOUND;
+    while (err == WEFT_ERR_NOT_FOUND && mesh_now(mesh) < begun + NS_PER_S) {
+        mesh_run(mesh, NS_PER_MS / 2);
+        err = core_stream_open(mesh_core(mesh, 0), "default", "web", WIRE_PROTOCOL_TCP,
+                               mesh_now(mesh), &stream);
+    }
+    cr_assert_eq(err, WEFT_OK);
+    while (!is_accepted && mesh_now(mesh) < begun + NS_PER_S) {
+        mesh_run(mesh, NS_PER_MS / 2);
+    }
+    cr_expect_leq(mesh_now(mesh) - begun, PUBLISH_GAP_NEEDED + 10 * NS_PER_MS, "%lu us",
+                  (mesh_now(mesh) - begun) / NS_PER_US);
+    mesh_free(mesh);
+}
+
 Test(core_streams, an_open_ends_when_it_is_accepted) {
     struct flow flow = {0};
     struct mesh *mesh = make(&flow, 3);

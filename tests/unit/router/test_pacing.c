@@ -44,6 +44,23 @@ Test(pacing, computes_at_once_after_our_own_first_word) {
     router_free(router);
 }
 
+/* A node that has just started, and a neighbour: both words of the link come within moments. */
+Test(pacing, the_first_link_does_not_wait_for_a_turn_that_was_spent_alone) {
+    struct graph graph = {.count = 2, .ids = {graph_id(0), graph_id(1)}};
+    struct router *router = graph_router(&graph, 0);
+    graph_tell(&graph, router, 0, NS_PER_S);
+    cr_expect(router_update(router, NS_PER_S));
+    cr_expect_not(router_path_to(router, &graph.ids[1]).is_reachable);
+    weft_ns now = NS_PER_S + 12 * NS_PER_MS;
+    graph_link(&graph, 0, 1, 10);
+    graph_tell(&graph, router, 0, now);
+    graph_tell(&graph, router, 1, now);
+    router_clock(router, now);
+    cr_expect(router_update(router, now));
+    cr_expect(router_path_to(router, &graph.ids[1]).is_reachable);
+    router_free(router);
+}
+
 Test(pacing, computes_10_ms_after_the_first_change) {
     struct line line;
     line_init(&line);
