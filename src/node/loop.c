@@ -4,6 +4,7 @@
  * timer serves the core and every link.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -205,9 +206,30 @@ void node_loop_fini(struct node *node) {
     ring_fini(&node->posts);
 }
 
+/* Splice and writev know no MSG_NOSIGNAL: a program that runs a node must not die of a socket that
+ * the other side has closed. What came of it meanwhile is taken before the signal is let in again.
+ */
+static void dispatch_unsignalled(struct node *node) {
+    const struct timespec at_once = {0};
+    sigset_t broken;
+    sigset_t before;
+    (void)sigemptyset(&broken);
+    (void)sigaddset(&broken, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &broken, &before);
+    (void)event_base_dispatch(node->base);
+    if (sigismember(&before, SIGPIPE) == 0) {
+        (void)sigtimedwait(&broken, NULL, &at_once);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 void node_run(struct node *node) {
     node_touch(node);
-    (void)event_base_dispatch(node->base);
+    if (node->is_embedded) {
+        dispatch_unsignalled(node);
+    } else {
+        (void)event_base_dispatch(node->base); /* the daemon ignores SIGPIPE */
+    }
 }
 
 void node_break(struct node *node) {

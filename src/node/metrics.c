@@ -82,6 +82,8 @@ static void add_host(struct evbuffer *out, struct node *node) {
         {"weft_resident_memory_bytes", "gauge", "Resident memory.", api_rss_bytes()},
         {"weft_connections", "gauge", "Connections of applications.",
          proxy_connection_count(node->proxy)},
+        {"weft_local_bytes_total", "counter",
+         "Bytes between applications and services of this node.", proxy_local_bytes(node->proxy)},
         {"weft_handshakes", "gauge", "Handshakes of strangers under way.",
          guard_half_open_count(node->guard)},
         {"weft_store_waiting", "gauge", "Writes that wait for the disk.", store.waiting},

@@ -14,14 +14,11 @@
 
 #include "base/map.h"
 #include "proxy/proxy.h"
+#include "proxy/socket.h"
 
 struct resolver;
 struct udp_batch;
 struct udp_flow;
-
-/* One buffer of the proxy's for all reads: a connection at rest owns none. 256 KiB halves the time
- * of a bulk stream against 16 KiB (system calls), and more gains nothing. */
-#define PROXY_SCRATCH_BYTES ((size_t)256 * 1024)
 
 /* What one connection may move one way before the others get their turn. */
 #define PROXY_TURN_BYTES ((size_t)1024 * 1024)
@@ -66,8 +63,9 @@ struct proxy {
     struct udp_batch *batch;   /* made when the first datagram comes */
     struct resolver *resolver; /* made when the first host name needs it */
     struct warning_state warnings[PROXY_WARNING_COUNT];
-    bool is_full; /* listeners wait for room */
-    uint8_t *scratch;
+    bool is_full;          /* listeners wait for room */
+    struct sock_pipe pipe; /* of the local shortcut, empty; made when it is first needed */
+    uint64_t local_bytes;  /* that went through it */
 };
 
 /* --- proxy.c --- */

@@ -1,87 +1,116 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Both ends on this node: bytes go from socket to socket and are never sealed.
+ * Both ends on this node: bytes go from socket to socket inside the kernel, never sealed, never
+ * copied to us.
  *
- *   from --recv--> scratch --send--> to
- *                     +--what `to` did not take--> to->pending; `from` is not read until it is gone
+ *   from --splice--> the proxy's pipe --splice--> to
+ *                          +--what `to` did not take stays in it: it is then to->jam, and `from` is
+ *                             not read until it is empty
  *
- * So a pair at rest owns no buffer, and one in a jam at most PROXY_SCRATCH_BYTES each way.
+ * So a pair at rest owns no pipe, and one in a jam one of PIPE_BYTES each way. Splice knows no
+ * MSG_NOSIGNAL: whoever runs the loop has SIGPIPE ignored or blocked.
  */
 #include "proxy/connection.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
+
+/* As much as a turn of a stream reads; the kernel may grant less, never more than 1 MiB. */
+#define PIPE_BYTES (256 * 1024)
+
+/* After less than this there is most likely no more: the loop says so if there is. */
+#define MORE_MIN (32 * 1024)
 
 static struct sock *other_side(struct sock *sock) {
     struct connection *connection = sock->connection;
     return sock == &connection->near ? connection->far : &connection->near;
 }
 
-/* Keeps what was not taken; false when out of memory. */
-static bool keep(struct sock *sock, struct span bytes) {
-    ASSERT(sock->pending == NULL);
-    sock->pending = malloc(bytes.len);
-    if (sock->pending == NULL) {
+/* The proxy has its pipe, which is empty; false without descriptors. */
+static bool pipe_ready(struct proxy *proxy) {
+    int ends[2];
+    if (proxy->pipe.is_open) {
+        return true;
+    }
+    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) {
         return false;
     }
-    memcpy(sock->pending, bytes.data, bytes.len);
-    sock->pending_done = 0;
-    sock->pending_len = bytes.len;
+    (void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES); /* refused beyond a user's quota: then 64 KiB */
+    proxy->pipe = (struct sock_pipe){.out = ends[0], .in = ends[1], .is_open = true};
     return true;
+}
+
+/* Sends what the pipe holds, as far as it is taken; false if the connection is lost. */
+static bool drain(struct sock_pipe *pipe, const struct sock *to) {
+    ssize_t sent = 1;
+    while (pipe->held > 0 && sent > 0) {
+        sent = splice(pipe->out, NULL, to->fd, NULL, pipe->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        pipe->held -= sent > 0 ? (size_t)sent : 0;
+    }
+    return sent >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
 /* Sends what is kept, if anything is; false if the connection is lost. */
 static bool flush(struct sock *sock) {
-    while (sock->pending != NULL) {
-        struct span left =
-            span_of(sock->pending + sock->pending_done, sock->pending_len - sock->pending_done);
-        ssize_t sent = sock_send(sock, left);
-        if (sent <= 0) {
-            return sent == 0;
-        }
-        sock->pending_done += (size_t)sent;
-        if (sock->pending_done == sock->pending_len) {
-            free(sock->pending);
-            sock->pending = NULL;
-        }
+    struct proxy *proxy = sock->connection->proxy;
+    if (!sock->jam.is_open) {
+        return true;
     }
-    return true;
+    bool is_well = drain(&sock->jam, sock);
+    if (is_well && sock->jam.held == 0 && !proxy->pipe.is_open) {
+        proxy->pipe = sock->jam;
+        sock->jam = (struct sock_pipe){0};
+    } else if (is_well && sock->jam.held == 0) {
+        sock_pipe_close(&sock->jam);
+    }
+    return is_well;
 }
 
-/* Moves one buffer's worth; false if the connection is lost. `moved` receives how much was read. */
+/* Moves one pipe's worth; false if the connection is lost. `moved` receives how much was read. */
 static bool move_once(struct sock *from, struct sock *to, size_t *moved) {
-    uint8_t *scratch = from->connection->proxy->scratch;
-    ssize_t received = sock_receive(from, scratch, PROXY_SCRATCH_BYTES);
-    *moved = received > 0 ? (size_t)received : 0;
-    if (received <= 0) {
-        return received == 0;
-    }
-    ssize_t sent = sock_send(to, span_of(scratch, (size_t)received));
-    if (sent < 0) {
+    struct proxy *proxy = from->connection->proxy;
+    struct sock_pipe *pipe = &proxy->pipe;
+    *moved = 0;
+    if (!pipe_ready(proxy)) {
         return false;
     }
-    return sent == received || keep(to, span_of(scratch + sent, (size_t)(received - sent)));
+    ssize_t read =
+        splice(from->fd, NULL, pipe->in, NULL, PIPE_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    from->is_ended = read == 0;
+    if (read <= 0) {
+        return read == 0 || errno == EAGAIN || errno == EINTR;
+    }
+    *moved = (size_t)read;
+    pipe->held = *moved;
+    proxy->local_bytes += *moved;
+    bool is_well = drain(pipe, to);
+    if (pipe->held > 0) {
+        to->jam = *pipe; /* closed with its socket, if that is lost */
+        *pipe = (struct sock_pipe){0};
+    }
+    return is_well;
 }
 
 /* Moves until there is no more to read, no room to write or the turn is over; false if the
  * connection is lost. */
 static bool move(struct sock *from, struct sock *to) {
     bool is_well = flush(to);
-    size_t moved = PROXY_SCRATCH_BYTES;
+    size_t moved = MORE_MIN;
     size_t budget = PROXY_TURN_BYTES;
-    while (is_well && to->pending == NULL && !from->is_ended && budget > 0 &&
-           moved == PROXY_SCRATCH_BYTES) {
+    while (is_well && !to->jam.is_open && !from->is_ended && budget > 0 && moved >= MORE_MIN) {
         is_well = move_once(from, to, &moved);
-        budget -= moved;
+        budget -= moved < budget ? moved : budget;
     }
     return is_well;
 }
 
 /* What each side waits for now, and the end of a direction. */
 static void settle(struct sock *from, struct sock *to) {
-    bool is_jammed = to->pending != NULL;
+    bool is_jammed = to->jam.is_open;
     sock_want_read(from, !is_jammed && !from->is_ended);
     sock_want_write(to, is_jammed);
     if (from->is_ended && !is_jammed) {

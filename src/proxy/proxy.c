@@ -67,8 +67,7 @@ enum weft_err proxy_new(const struct proxy_config *config, struct proxy **out) {
     host_random(config->host, key.bytes, sizeof key.bytes);
     proxy->streams = map_new(proxy->config.connections_max, &key);
     proxy->flows = map_new(PROXY_FLOWS_MAX, &key);
-    proxy->scratch = malloc(PROXY_SCRATCH_BYTES);
-    if (proxy->streams == NULL || proxy->flows == NULL || proxy->scratch == NULL) {
+    if (proxy->streams == NULL || proxy->flows == NULL) {
         proxy_free(proxy);
         return WEFT_ERR_MEMORY;
     }
@@ -90,8 +89,13 @@ void proxy_free(struct proxy *proxy) {
     map_free(proxy->streams);
     map_free(proxy->flows);
     free(proxy->batch);
-    free(proxy->scratch);
+    sock_pipe_close(&proxy->pipe);
     free(proxy);
+}
+
+uint64_t proxy_local_bytes(const struct proxy *proxy) {
+    ASSERT(proxy != NULL);
+    return proxy->local_bytes;
 }
 
 size_t proxy_connection_count(const struct proxy *proxy) {

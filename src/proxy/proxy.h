@@ -139,6 +139,9 @@ void proxy_flow_ended(struct proxy *proxy, uint64_t flow, bool is_refused);
 bool proxy_flow_service(const struct proxy *proxy, uint64_t flow, const char **name_space,
                         const char **name);
 
+/* Bytes that went between two sockets of this node, both ways together. */
+uint64_t proxy_local_bytes(const struct proxy *proxy);
+
 size_t proxy_connection_count(const struct proxy *proxy);
 
 #endif

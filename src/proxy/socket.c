@@ -47,9 +47,16 @@ void socket_reset(int fd) {
     close(fd);
 }
 
+void sock_pipe_close(struct sock_pipe *pipe) {
+    if (pipe->is_open) {
+        close(pipe->out);
+        close(pipe->in);
+    }
+    *pipe = (struct sock_pipe){0};
+}
+
 void sock_close(struct sock *sock, enum sock_close how) {
-    free(sock->pending);
-    sock->pending = NULL;
+    sock_pipe_close(&sock->jam);
     if (sock->connection == NULL || sock->fd < 0) {
         return;
     }
@@ -65,11 +72,6 @@ void sock_close(struct sock *sock, enum sock_close how) {
 
 static bool is_transient(int error) {
     return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
-ssize_t sock_send(const struct sock *sock, struct span bytes) {
-    ssize_t sent = send(sock->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
-    return sent < 0 && is_transient(errno) ? 0 : sent;
 }
 
 ssize_t sock_send_all(const struct sock *sock, const struct span *pieces, size_t count) {

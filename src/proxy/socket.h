@@ -14,16 +14,21 @@ struct connection;
 
 #define SOCK_PIECES_MAX 16 /* packets of up to 60 KB: as much as a turn may move */
 
+/* Bytes on their way inside the kernel. */
+struct sock_pipe {
+    int out, in;
+    size_t held;
+    bool is_open;
+};
+
 struct sock {
     struct connection *connection;
     int fd; /* -1 once closed */
     struct event readable;
     struct event writable;
-    bool is_ended; /* its FIN was read: it sends no more */
-    bool is_shut;  /* our FIN was sent: it is sent no more */
-    /* Local shortcut only: bytes read from the other socket that this one did not take. */
-    uint8_t *pending;
-    size_t pending_done, pending_len;
+    bool is_ended;        /* its FIN was read: it sends no more */
+    bool is_shut;         /* our FIN was sent: it is sent no more */
+    struct sock_pipe jam; /* local shortcut only: what came from the other and was not taken */
 };
 
 /* TCP_NODELAY: what the application wrote at once is not held back for more. */
@@ -43,13 +48,14 @@ enum sock_close {
 /* Closes if open and frees. Takes zeroed memory. */
 void sock_close(struct sock *sock, enum sock_close how);
 
+/* With all that it holds. Takes zeroed memory. */
+void sock_pipe_close(struct sock_pipe *pipe);
+
 /* Resets a socket that no sock owns. */
 void socket_reset(int fd);
 
-/* Sends; how many bytes were taken, 0 if none for now, -1 if the connection is lost. */
-ssize_t sock_send(const struct sock *sock, struct span bytes);
-
-/* The same of several pieces, at most SOCK_PIECES_MAX. */
+/* Sends at most SOCK_PIECES_MAX pieces; how many bytes were taken, 0 if none for now, -1 if the
+ * connection is lost. */
 ssize_t sock_send_all(const struct sock *sock, const struct span *pieces, size_t count);
 
 /* Receives; how many bytes, 0 for none now, -1 if the connection is lost. At the end of what comes,

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -392,6 +393,7 @@ static void on_trace(void *ctx, const struct trace_event *event) {
 static struct mesh *make(size_t connections_max, size_t served_max) {
     struct mesh *mesh = calloc(1, sizeof *mesh);
     cr_assert_not_null(mesh);
+    (void)signal(SIGPIPE, SIG_IGN); /* as whoever runs a node does */
     ring_init(&mesh->datagrams, sizeof(struct mesh_datagram), MESH_EVENTS_MAX);
     mesh->base = event_base_new();
     mesh->buffer_bytes = BUFFER_BYTES;

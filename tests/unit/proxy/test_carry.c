@@ -43,6 +43,7 @@ static void echo(int side) {
     RUN_UNTIL(scene.mesh, client->is_ended && are_idle(scene.mesh));
     cr_expect_eq(client->error, 0);
     cr_expect_eq(scene.mesh->stream_count, (uint64_t)side);
+    cr_expect_eq(proxy_local_bytes(scene.mesh->node[0].proxy), side == 0 ? 2000 : 0);
     app_free(client);
     scene_free(&scene);
 }
@@ -70,6 +71,7 @@ static void transfer(int side) {
     cr_expect_eq(scene.server->served[0]->received, total);
     cr_expect_eq(scene.server->served[0]->wrong_count, 0);
     cr_expect_eq(mesh_open_count(scene.mesh), 0);
+    cr_expect_eq(proxy_local_bytes(scene.mesh->node[0].proxy), side == 0 ? 2 * total : 0);
     app_free(client);
     scene_free(&scene);
 }
