@@ -156,6 +156,7 @@ struct node {
     struct event *timer;
     struct event *pump;
     struct event *wake;  /* another thread posted */
+    struct event *again; /* our own did */
     struct event *watch; /* interface addresses, every few seconds */
     weft_ns timer_at;    /* what `timer` is set for; NEVER: it fired */
     weft_ns started;
@@ -207,8 +208,10 @@ struct node {
 
     int timer_fd;
     int wake_fd;
-    pthread_mutex_t posts_lock;
+    pthread_mutex_t posts_lock; /* of what is below */
     struct ring posts;
+    pthread_t thread; /* that runs the loop, while it runs */
+    bool is_running;
 };
 
 /* loop.c */

@@ -103,24 +103,35 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
     node_touch(node);
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *arg) {
-    struct node *node = arg;
-    uint64_t count = 0;
-    (void)what;
-    if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN) {
-        return;
-    }
-    struct post post = {0};
-    bool has_one = true;
-    while (has_one) {
+/* Makes the calls that were posted until now; what they post themselves has its turn after the
+ * sockets had theirs. */
+static void take_posts(struct node *node) {
+    struct post post;
+    pthread_mutex_lock(&node->posts_lock);
+    size_t count = node->posts.count;
+    pthread_mutex_unlock(&node->posts_lock);
+    for (; count > 0; count--) {
         pthread_mutex_lock(&node->posts_lock);
-        has_one = ring_pop(&node->posts, &post);
+        bool has_one = ring_pop(&node->posts, &post);
         pthread_mutex_unlock(&node->posts_lock);
-        if (has_one) {
-            post.call(post.ctx);
-        }
+        ASSERT(has_one); /* nobody else takes any */
+        post.call(post.ctx);
     }
     node_touch(node);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg) {
+    uint64_t count = 0;
+    (void)what;
+    if (read(fd, &count, sizeof(count)) >= 0 || errno == EAGAIN) {
+        take_posts(arg);
+    }
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    take_posts(arg);
 }
 
 enum weft_err node_post(struct node *node, void (*call)(void *ctx), void *ctx) {
@@ -128,10 +139,15 @@ enum weft_err node_post(struct node *node, void (*call)(void *ctx), void *ctx) {
 }
 
 enum weft_err node_post_owned(struct node *node, const struct post *post) {
+    const uint64_t one = 1;
+    const struct timeval at_once = {0};
     pthread_mutex_lock(&node->posts_lock);
     enum weft_err err = ring_push(&node->posts, post);
+    bool is_ours = node->is_running && pthread_equal(node->thread, pthread_self()) != 0;
     pthread_mutex_unlock(&node->posts_lock);
-    const uint64_t one = 1;
+    if (err == WEFT_OK && is_ours) { /* the loop's own thread need not be woken */
+        return event_add(node->again, &at_once) == 0 ? WEFT_OK : WEFT_ERR_MEMORY;
+    }
     if (err == WEFT_OK && write(node->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
         return WEFT_ERR_IO;
     }
@@ -168,7 +184,8 @@ enum weft_err node_loop_init(struct node *node) {
         event_new(node->base, node->timer_fd, EV_READ | EV_PERSIST | EV_ET, on_timer, node);
     node->pump = event_new(node->base, -1, 0, on_pump, node);
     node->wake = event_new(node->base, node->wake_fd, EV_READ | EV_PERSIST, on_wake, node);
-    if (node->timer == NULL || node->pump == NULL || node->wake == NULL ||
+    node->again = event_new(node->base, -1, 0, on_again, node);
+    if (node->timer == NULL || node->pump == NULL || node->wake == NULL || node->again == NULL ||
         event_add(node->timer, NULL) != 0 || event_add(node->wake, NULL) != 0) {
         return WEFT_ERR_MEMORY;
     }
@@ -191,6 +208,7 @@ void node_loop_fini(struct node *node) {
     event_drop(node->timer);
     event_drop(node->pump);
     event_drop(node->wake);
+    event_drop(node->again);
     if (node->base != NULL) {
         event_base_free(node->base);
     }
@@ -223,13 +241,22 @@ static void dispatch_unsignalled(struct node *node) {
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static void set_running(struct node *node, bool is_running) {
+    pthread_mutex_lock(&node->posts_lock);
+    node->thread = pthread_self();
+    node->is_running = is_running;
+    pthread_mutex_unlock(&node->posts_lock);
+}
+
 void node_run(struct node *node) {
+    set_running(node, true);
     node_touch(node);
     if (node->is_embedded) {
         dispatch_unsignalled(node);
     } else {
         (void)event_base_dispatch(node->base); /* the daemon ignores SIGPIPE */
     }
+    set_running(node, false);
 }
 
 void node_break(struct node *node) {
