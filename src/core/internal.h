@@ -91,8 +91,10 @@
  * a unicast is cheaper than a second span to write. */
 #define CARRIER_BYTES_MIN 512
 
-/* A link with less room than this for streams is full for the streams behind it. */
+/* A link with less room than this for streams, or for messages, is full for our own behind it. What
+ * is left for messages is for those of others, and for acknowledgements, which do not wait. */
 #define STREAM_ROOM_MIN ((size_t)128 * 1024)
+#define MESSAGE_ROOM_MIN ((size_t)128 * 1024)
 
 /* How long a node whose key lives elsewhere too stays off the mesh before it looks again. */
 #define QUARANTINE (60 * NS_PER_S)
@@ -352,6 +354,8 @@ void core_paths_shaken(struct core *core, const struct weft_peer_id *neighbour);
 /* traffic.c */
 void core_send(struct core *core, struct core_link *link, struct frame *frame,
                struct frame *payload, enum wire_class class, uint32_t flow);
+/* Whether a link takes packets of our own streams and messages. */
+bool core_has_room(const size_t room[WIRE_CLASS_COUNT]);
 void core_packets_out(struct core *core);
 void core_gossip_out(struct core *core);
 void core_unblock(struct core *core, const struct core_link *link);

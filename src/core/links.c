@@ -307,7 +307,7 @@ void core_link_room(struct core *core, struct link_id id, const size_t room[WIRE
                              ? room[WIRE_CLASS_CONTROL]
                              : room[WIRE_CLASS_MESSAGE];
     gossip_link_room(core->gossip, id, gossip_room);
-    if (room[WIRE_CLASS_STREAM] >= STREAM_ROOM_MIN) {
+    if (core_has_room(room)) {
         core_unblock(core, link);
     }
 }

@@ -10,6 +10,7 @@
 #include "core/internal.h"
 
 #define FRAME_HEAD_BYTES 64 /* a frame header and a carrier or unicast header fit */
+#define NOTICES_HELD 1024   /* messages kept until the host drains us */
 
 void core_send(struct core *core, struct core_link *link, struct frame *frame,
                struct frame *payload, enum wire_class class, uint32_t flow) {
@@ -105,6 +106,17 @@ static bool is_ours(const struct core *core, const struct weft_peer_id *peer) {
     return weft_peer_id_equal(peer, &core->config.identity->id);
 }
 
+/* A packet for us. Of messages it may bring thousands, and more packets come before the host drains
+ * us: they are handed on before there is no room for more. */
+static void packet_in(struct core *core, const struct weft_peer_id *source, struct loan packet,
+                      bool is_congested) {
+    core_watch(core, source);
+    streams_packet(core->streams, source, packet, is_congested, core->now);
+    if (streams_notice_count(core->streams) >= NOTICES_HELD) {
+        core_stream_events(core);
+    }
+}
+
 static void unicast_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
     struct wire_unicast unicast;
     if (wire_unicast_decode(frame->body, &unicast) != WEFT_OK) {
@@ -112,8 +124,7 @@ static void unicast_in(struct core *core, struct core_link *link, const struct w
         return;
     }
     if (is_ours(core, &unicast.destination)) {
-        core_watch(core, &unicast.source);
-        streams_packet(core->streams, &unicast.source, loan_of(unicast.packet), false, core->now);
+        packet_in(core, &unicast.source, loan_of(unicast.packet), false);
         return;
     }
     struct onward onward = {
@@ -138,9 +149,7 @@ static void carrier_in(struct core *core, struct core_link *link, const struct w
         return;
     }
     if (is_ours(core, &carrier.destination)) {
-        bool is_congested = (carrier.flags & WIRE_CARRIER_CONGESTED) != 0;
-        core_watch(core, &carrier.source);
-        streams_packet(core->streams, &carrier.source, payload, is_congested, core->now);
+        packet_in(core, &carrier.source, payload, (carrier.flags & WIRE_CARRIER_CONGESTED) != 0);
         return;
     }
     struct onward onward = {
@@ -243,6 +252,11 @@ static struct core_link *link_towards(const struct core *core, const struct weft
     return core_neighbour(core, &next_hop);
 }
 
+bool core_has_room(const size_t room[WIRE_CLASS_COUNT]) {
+    return room[WIRE_CLASS_STREAM] >= STREAM_ROOM_MIN &&
+           room[WIRE_CLASS_MESSAGE] >= MESSAGE_ROOM_MIN;
+}
+
 static void block(struct core *core, const struct weft_peer_id *peer,
                   const struct core_link *link) {
     struct blocked *blocked = calloc(1, sizeof(*blocked));
@@ -325,7 +339,7 @@ static void packet_out(struct core *core, const struct stream_packet *packet) {
     } else {
         send_as_unicast(core, link, packet);
     }
-    if (link->room[WIRE_CLASS_STREAM] < STREAM_ROOM_MIN) {
+    if (!core_has_room(link->room)) {
         block(core, &packet->destination, link);
     }
 }

@@ -19,6 +19,7 @@
 #define SMALL_PART_MAX ((size_t)(WIRE_PART_HEADER_BYTES + 30 + 16 * WIRE_ACK_RANGES_MAX))
 #define STREAM_PARTS_MAX (2 * SMALL_PART_MAX) /* open or accept, ack, probe */
 #define CONTROL_BYTES_MAX 12288 /* of small parts, so that the largest message fits beside them */
+#define MESSAGES_GATHERED_MAX 4096 /* below, a packet of messages is copied to its size */
 #define DATA_PART_HEADER (WIRE_PART_HEADER_BYTES + WIRE_DATA_HEADER_BYTES)
 
 static void write_header(struct wire_writer *writer, const struct session_keys *keys) {
@@ -173,10 +174,24 @@ static void write_messages(struct wire_writer *writer, struct session *session) 
     }
 }
 
+/* Messages wait where streams do: the link would refuse them, and their sender can be told. */
+static bool has_messages(const struct session *session) {
+    return session->messages.count > 0 && !session->is_blocked;
+}
+
 static bool owes_small_parts(const struct session *session) {
     return session->is_confirm_due || session->farewells.count > 0 ||
            !list_is_empty(&session->control) || session->pings.count > 0 ||
-           session->pongs.count > 0 || session->messages.count > 0 || session->flow_ends.count > 0;
+           session->pongs.count > 0 || has_messages(session) || session->flow_ends.count > 0;
+}
+
+/* Large messages go straight into the packet's frame, NULL for little, which is gathered first. */
+static struct frame *frame_for_messages(const struct session *session) {
+    if (!has_messages(session) || session->message_bytes < MESSAGES_GATHERED_MAX) {
+        return NULL;
+    }
+    size_t size = CONTROL_BYTES_MAX + session->message_bytes + WIRE_SEALED_OVERHEAD;
+    return frame_new(size < WIRE_PACKET_BYTES_MAX ? size : WIRE_PACKET_BYTES_MAX);
 }
 
 static bool next_control(struct session *session, weft_ns now, struct stream_packet *out) {
@@ -184,7 +199,10 @@ static bool next_control(struct session *session, weft_ns now, struct stream_pac
         return false;
     }
     struct session_keys *keys = session->current;
-    struct wire_writer writer = wire_writer_of(session->streams->scratch, WIRE_PACKET_BYTES_MAX);
+    struct frame *frame = frame_for_messages(session);
+    struct wire_writer writer =
+        frame != NULL ? wire_writer_of(frame->data, frame->size)
+                      : wire_writer_of(session->streams->scratch, WIRE_PACKET_BYTES_MAX);
     write_header(&writer, keys);
     write_farewells(&writer, session);
     write_flow_ends(&writer, session);
@@ -194,10 +212,17 @@ static bool next_control(struct session *session, weft_ns now, struct stream_pac
         write_tokens(&writer, &session->pongs, WIRE_PART_PONG); /* behind the acks they vouch for */
         write_tokens(&writer, &session->pings, WIRE_PART_PING);
     }
-    write_messages(&writer, session);
+    if (has_messages(session)) {
+        write_messages(&writer, session);
+    }
     session->is_confirm_due = false;
     size_t len = seal(keys, &writer, span_of(NULL, 0));
-    out->frame = frame_copy(span_of(writer.data, len));
+    if (frame != NULL) {
+        frame->len = (uint32_t)len;
+    } else {
+        frame = frame_copy(span_of(writer.data, len));
+    }
+    out->frame = frame;
     out->class = WIRE_CLASS_MESSAGE;
     out->flow = 0;
     return out->frame != NULL;

@@ -329,7 +329,9 @@ static bool handle_message(struct arrival *arrival, const struct wire_part_messa
     if (!span_to_text(message->channel, event.name, sizeof event.name)) {
         return false;
     }
-    event.payload = frame_copy(message->payload);
+    bool is_large = arrival->frame != NULL && message->payload.len >= FRAME_KEEP_BYTES;
+    event.payload =
+        is_large ? frame_slice(arrival->frame, message->payload) : frame_copy(message->payload);
     if (event.payload == NULL) {
         return false;
     }

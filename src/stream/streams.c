@@ -16,8 +16,10 @@
 #include "stream/stream.h"
 #include "wire/record.h"
 
-#define NOTICES_MAX 4096 /* messages and pongs not yet taken; beyond, messages are lost */
-#define STRAYS_MAX 1024  /* hints not yet taken; beyond, they are asked again */
+#define NOTICES_MAX                                                                                \
+    16384 /* messages and pongs not yet taken: one packet's at the most, 5 bytes each, and more;   \
+             beyond, messages are lost */
+#define STRAYS_MAX 1024 /* hints not yet taken; beyond, they are asked again */
 #define ROUTES_MAX 1048576
 #define EVENT_BIT(kind) ((uint16_t)(1U << (kind)))
 
@@ -385,6 +387,10 @@ bool streams_next_event(struct streams *streams, struct stream_event *out) {
         list_remove(link);
     }
     return true;
+}
+
+size_t streams_notice_count(const struct streams *streams) {
+    return streams->notices.count;
 }
 
 static void owe_delayed_acks(struct session *session) {

@@ -219,6 +219,9 @@ struct stream_event {
 };
 bool streams_next_event(struct streams *streams, struct stream_event *out);
 
+/* Messages and pongs among the events that wait. Beyond 16,384 messages are lost. */
+size_t streams_notice_count(const struct streams *streams);
+
 void streams_tick(struct streams *streams, weft_ns now);
 weft_ns streams_deadline(const struct streams *streams);
 
