@@ -20,10 +20,10 @@
 #include "base/check.h"
 
 /* As much as a turn of a stream reads; the kernel may grant less, never more than 1 MiB. */
-#define PIPE_BYTES (256 * 1024)
+#define PIPE_BYTES ((size_t)256 * 1024)
 
 /* After less than this there is most likely no more: the loop says so if there is. */
-#define MORE_MIN (32 * 1024)
+#define MORE_MIN ((size_t)32 * 1024)
 
 static struct sock *other_side(struct sock *sock) {
     struct connection *connection = sock->connection;
@@ -39,7 +39,8 @@ static bool pipe_ready(struct proxy *proxy) {
     if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) {
         return false;
     }
-    (void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES); /* refused beyond a user's quota: then 64 KiB */
+    (void)fcntl(ends[1], F_SETPIPE_SZ,
+                (int)PIPE_BYTES); /* refused beyond a user's quota: then 64 KiB */
     proxy->pipe = (struct sock_pipe){.out = ends[0], .in = ends[1], .is_open = true};
     return true;
 }
