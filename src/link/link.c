@@ -167,8 +167,9 @@ uint8_t *link_read_space(struct link *link, size_t *len) {
         return inbuf_space(&link->in, 0, LINK_HANDSHAKE_BYTES_MAX, len);
     case STATE_UP:
         return record_read_space(&link->reader, &link->in, len);
-    case STATE_CLOSING: /* read and forgotten, so that the peer's writing does not block */
-        link->in.begin = link->in.end = 0;
+    case STATE_CLOSING: /* read and forgotten, so that the peer's writing does not block; behind
+                           what was read before, which may be lent */
+        link->in.begin = link->in.end;
         return inbuf_space(&link->in, 0, LINK_HANDSHAKE_BYTES_MAX, len);
     case STATE_DOWN:
     case STATE_GONE:

@@ -156,6 +156,22 @@ Test(link_loan, an_idle_link_does_not_forget_what_is_pinned) {
     expect_untouched();
 }
 
+/* What still comes is read and forgotten, and not to where others read. */
+Test(link_loan, a_link_that_closes_leaves_what_is_kept_alone) {
+    for (int i = 0; i < 3; i++) {
+        carry(SIZE_MAX);
+    }
+    link_close(b.link, WIRE_CLOSE_BYE, "leaving");
+    for (int i = 0; i < 100; i++) {
+        size_t len = 0;
+        uint8_t *space = link_read_space(b.link, &len);
+        cr_assert_not_null(space);
+        memset(space, 0xaa, len);
+        link_read_done(b.link, len, NOW);
+    }
+    expect_untouched();
+}
+
 Test(link_loan, a_slice_outlives_its_link) {
     for (int i = 0; i < 3; i++) {
         carry(SIZE_MAX);
