@@ -143,7 +143,8 @@ static void apply_edits(struct wire_writer *writer, struct span edits, struct sp
 }
 
 struct span delta_apply(const struct wire_delta *delta, const struct record *base, uint8_t *out) {
-    size_t body_at = (size_t)(base->body.data - base->encoded.data);
+    /* Counted from the end: an empty body is NULL, and lies nowhere. */
+    size_t body_at = base->encoded.len - SIGNATURE_BYTES - base->body.len;
     size_t version_at = body_at - sizeof(uint16_t) - sizeof(uint64_t);
     struct wire_writer body = wire_writer_of(out + body_at, WIRE_RECORD_BODY_MAX);
     apply_edits(&body, delta->edits, base->body);

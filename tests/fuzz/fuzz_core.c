@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "core/core.h"
 #include "fuzz/fuzz.h"
+#include "gossip/recordset.h"
 
 static const uint8_t session_psk[WEFT_KEY_BYTES] = {7};
 
@@ -16,13 +17,14 @@ static const uint8_t session_psk[WEFT_KEY_BYTES] = {7};
 #define STEPS_MAX 512
 #define STREAMS_MAX 8
 #define ROOM_MAX ((size_t)1 << 20)
+#define WITH_DELTA 0x40 /* a flag of the script's records that the protocol has not */
 
 enum step {
     STEP_UP,
     STEP_DOWN,
     STEP_FRAME,     /* kind, flags and body of the script */
     STEP_PEER,      /* a signed record of a peer: its links to others */
-    STEP_RECORD,    /* a signed record of any kind with a body of the script */
+    STEP_RECORD,    /* a signed record of any kind with a body of the script, perhaps a delta */
     STEP_BROADCAST, /* signed, on a channel */
     STEP_PACKET,    /* unicast or carrier to us or another */
     STEP_HEARTBEAT,
@@ -311,6 +313,25 @@ static void give_peer(struct play *play) {
     give_record(play, at, owner, &record);
 }
 
+/* What changes a record that the victim may have; nobody can have signed what comes out. */
+static void give_delta(struct play *play, size_t at, const struct weft_peer_id *owner,
+                       const struct wire_record *record) {
+    static uint8_t room[WIRE_BODY_BYTES_MAX];
+    static const uint8_t signature[SIGNATURE_BYTES];
+    uint8_t place[32];
+    uint8_t step = 1 + wire_read_u8(&play->script) % 3;
+    record_place(record->kind, owner, record->key, place);
+    struct wire_delta delta = {.incarnation = record->incarnation,
+                               .version = record->version + step,
+                               .step = step,
+                               .edits = fuzz_take(&play->script, 512),
+                               .signature = span_of(signature, sizeof signature)};
+    memcpy(delta.name, place, sizeof delta.name);
+    struct wire_writer writer = wire_writer_of(room, sizeof room);
+    wire_delta_encode(&writer, &delta);
+    give(play, at, WIRE_DELTAS, 0, wire_writer_view(&writer), (struct span){0});
+}
+
 static void give_any_record(struct play *play) {
     size_t index;
     size_t at = some_link(play);
@@ -322,6 +343,9 @@ static void give_any_record(struct play *play) {
     record.key = fuzz_take(&play->script, WIRE_RECORD_KEY_MAX);
     record.body = fuzz_take(&play->script, 2048);
     give_record(play, at, owner, &record);
+    if ((record.flags & WITH_DELTA) != 0) {
+        give_delta(play, at, &owner->id, &record);
+    }
 }
 
 static void give_broadcast(struct play *play) {

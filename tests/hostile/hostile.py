@@ -8,6 +8,7 @@ or made a sanitizer speak.
 """
 
 import contextlib
+import hashlib
 import math
 import os
 import re
@@ -149,6 +150,12 @@ class Attacker:
         said = self.say("record", kind, flags, key.hex() or "-", incarnation, version,
                         body.hex() or "-", *([seed] if seed else []))  # fmt: skip
         return bytes.fromhex(said.split()[1])
+
+    def place(self, kind, key):
+        """The place of a record of ours: docs/protocol.md, section 6.2."""
+        id = hashlib.blake2b(bytes.fromhex(self.key), digest_size=32).digest()[:16]
+        data = b"weft place 1\0" + struct.pack(">H", kind) + id + key
+        return hashlib.blake2b(data, digest_size=32).digest()
 
     def broadcast(self, sequence, incarnation=1, channel="chat", payload=b"x", seed=None):
         said = self.say("broadcast", sequence, incarnation, channel, payload,

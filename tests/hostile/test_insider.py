@@ -404,6 +404,24 @@ class Insider(HostileTest):
             self.assertTrue(attacker.sync()["up"])
             self.assertEqual(a.get("status")["culprits"], [])
 
+    def test_deltas_of_records_without_a_body(self):
+        """T4: a tombstone has no body that could be changed."""
+        a, b, c = self.mesh()
+        attacker = self.insider(a).dial(a)
+        attacker.say("announce", 1000, 1, 1)
+        for node in (a, b, c):
+            node.wait_reach("attacker")
+        buried = attacker.record(2, b"default/web", 1, 5, flags=1)
+        name = attacker.place(2, b"default/web")[:4]
+        with self.undisturbed(a, b, c):
+            attacker.frame(records(buried))
+            for edits in (b"", b"\x00\x00\x03abc", b"\x00\x00\x00", b"\x01\x00\x01x"):
+                body = name + b"\x01\x06\x01" + bytes([len(edits)]) + edits + bytes(64)
+                attacker.frame(frame(DELTAS, body))
+            self.assertTrue(attacker.sync()["up"])
+        for node in (a, b, c):
+            self.assertEqual(node.get("services"), [])
+
     def test_no_signed_thing_is_believed_of_another(self):
         """T8, T12: kinds whose source signs: the name of another, and the signature of a liar."""
         a, b, c = self.mesh("--service", "web=127.0.0.1:80")

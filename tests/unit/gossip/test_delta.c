@@ -181,6 +181,29 @@ Test(gossip_delta, edits_that_do_not_fit_make_nothing) {
     record_unref(base);
 }
 
+/* An empty body is NULL: where it stood in the record was once counted from that, and whoever sent
+ * a tombstone and then a delta of it had his neighbours write beyond their stack. */
+Test(gossip_delta, what_changes_a_record_without_a_body_is_made_like_any) {
+    static uint8_t made[RECORD_BYTES_MAX];
+    uint8_t edits[64];
+    struct identity identity;
+    struct wire_writer writer = wire_writer_of(edits, sizeof edits);
+    wire_edit_encode(&writer, &(struct wire_edit){.bytes = span_of_text("new")});
+    kit_identity(7, &identity);
+    struct record *empty = record_of(&identity, 1, span_of(NULL, 0));
+    struct record *wanted = record_of(&identity, 2, span_of_text("new"));
+    struct wire_delta delta = {
+        .incarnation = 1, .version = 2, .step = 1, .edits = wire_writer_view(&writer)};
+    delta.signature =
+        span_of(wanted->encoded.data + wanted->encoded.len - SIGNATURE_BYTES, SIGNATURE_BYTES);
+    cr_assert(span_equal(delta_apply(&delta, empty, made), wanted->encoded));
+    struct record *buried = kit_tombstone(&identity, KIND, "k", 1, 1);
+    cr_assert_gt(delta_apply(&delta, buried, made).len, 0, "its signature will not hold");
+    record_unref(empty);
+    record_unref(wanted);
+    record_unref(buried);
+}
+
 Test(gossip_delta, versions_of_the_row_are_kept_the_first_and_the_last_three) {
     struct past past = {0};
     struct identity identity;
