@@ -273,6 +273,7 @@ static void rekey_check(struct link *link) {
 /* All that came is taken. */
 static bool record_wait(struct link *link, struct link_event *out) {
     link->counters.records_in = link->reader.total;
+    record_reader_wait(&link->reader, &link->in, link->now);
     inbuf_relax(&link->in, false);
     rekey_check(link);
     return link->state == STATE_DOWN && down_give(link, out);
@@ -443,6 +444,9 @@ static void keys_tick(struct link *link) {
     } else if (age >= link->shared->rekey_after) {
         rekey_begin(link);
     }
+    if (record_due(&link->reader) <= link->now) {
+        fail_text(link, WEFT_ERR_MALFORMED, "a record that does not end");
+    }
 }
 
 void link_tick(struct link *link, weft_ns now) {
@@ -463,19 +467,14 @@ void link_tick(struct link *link, weft_ns now) {
     }
 }
 
-/* When the present keys need something done. */
-static weft_ns keys_deadline(const struct link *link) {
-    bool starts =
-        link->role == LINK_DIALLED && link->rekey.stage == REKEY_IDLE && link->rekey.frame_len == 0;
-    weft_ns span = starts ? link->shared->rekey_after : link->shared->keys_max;
-    return time_after(link->rekey.since, span);
-}
-
 weft_ns link_deadline(const struct link *link) {
     if (!is_open(link)) {
         return link->state == STATE_DOWN ? link->now : WEFT_NEVER; /* now: an event waits */
     }
-    weft_ns due = link->state == STATE_UP ? keys_deadline(link) : link->deadline;
+    weft_ns due = link->deadline;
+    if (link->state == STATE_UP) {
+        due = time_min(rekey_deadline(&link->rekey, link->shared), record_due(&link->reader));
+    }
     return time_min(due, link->idle_at);
 }
 

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/time.h"
 
 #define BATCH_SMALL                                                                                \
     2048 /* room for sealed bytes when little is queued: most records of a quiet mesh */
+#define PART_TIMEOUT (15 * NS_PER_S)
 #define BUDGET_MIN ((size_t)16384)
 #define BUDGET_MAX ((size_t)RECORD_PAYLOAD_MAX)
 /* The most the buffer must hold: a whole record, its length, and all its payloads. */
@@ -116,7 +118,19 @@ enum record_result record_read(struct record_reader *reader, struct inbuf *in,
             return result;
         }
     }
-    return frame_take(reader, in, out, payload, fault);
+    enum record_result result = frame_take(reader, in, out, payload, fault);
+    reader->has_part = reader->has_part && result == RECORD_WAIT;
+    return result;
+}
+
+void record_reader_wait(struct record_reader *reader, const struct inbuf *in, weft_ns now) {
+    bool has_part = in->begin != in->end || reader->is_open;
+    reader->part_at = has_part && reader->has_part ? reader->part_at : now;
+    reader->has_part = has_part;
+}
+
+weft_ns record_due(const struct record_reader *reader) {
+    return reader->has_part ? time_after(reader->part_at, PART_TIMEOUT) : WEFT_NEVER;
 }
 
 /* Drops what was handed out of the open record: frames and payloads of the rest move together, and

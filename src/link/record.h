@@ -78,6 +78,8 @@ struct record_reader {
     size_t frames_end; /* ... and their end */
     size_t payload_at; /* the next carrier's payload */
     size_t payload_total; /* of this record's carriers so far */
+    bool has_part;        /* the beginning of a frame or record waits for its rest ... */
+    weft_ns part_at;      /* ... since then */
 };
 
 enum record_result {
@@ -90,6 +92,14 @@ enum record_result {
 enum record_result record_read(struct record_reader *reader, struct inbuf *in,
                                struct wire_frame *out, struct loan *payload,
                                struct link_fault *fault);
+
+/* All that came was taken: notes since when a part waits, if one does. */
+void record_reader_wait(struct record_reader *reader, const struct inbuf *in, weft_ns now);
+
+/* When a part that waits has waited too long: 15 s, in which 64 KB come at 35 kbit/s. A length that
+ * was changed on the way promises what never comes; what does come it swallows, heartbeats too,
+ * which would keep the link alive for minutes. WEFT_NEVER: none waits. */
+weft_ns record_due(const struct record_reader *reader);
 
 /* Where to read into: room for the whole of what record_read waits for. */
 uint8_t *record_read_space(struct record_reader *reader, struct inbuf *in, size_t *len);

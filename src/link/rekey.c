@@ -210,3 +210,9 @@ void rekey_sealed(struct rekey *rekey, struct record_writer *writer) {
         rekey->next_send = NULL;
     }
 }
+
+weft_ns rekey_deadline(const struct rekey *rekey, const struct link_shared *shared) {
+    bool starts =
+        rekey->role == LINK_DIALLED && rekey->stage == REKEY_IDLE && rekey->frame_len == 0;
+    return time_after(rekey->since, starts ? shared->rekey_after : shared->keys_max);
+}

@@ -59,4 +59,7 @@ bool rekey_take(struct rekey *rekey, const struct link_shared *shared, struct sp
 /* The record that ended with `frame` is sealed: the next has the new key, if there is one. */
 void rekey_sealed(struct rekey *rekey, struct record_writer *writer);
 
+/* When the present keys need something done. */
+weft_ns rekey_deadline(const struct rekey *rekey, const struct link_shared *shared);
+
 #endif

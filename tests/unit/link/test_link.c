@@ -258,6 +258,47 @@ Test(link_life, garbage_at_any_place_ends_only_this_link) {
 
 /* ---- memory ---- */
 
+/* As a length does that was changed on the way. */
+Test(link_life, a_record_that_does_not_end_ends_the_link) {
+    const uint8_t head[] = {0xff, 0xf0};
+    weft_ns now = NOW;
+
+    end_feed(&b, head, sizeof head, sizeof head, now);
+    for (int i = 0; i < 14; i++) { /* what comes meanwhile is no sign of an end */
+        now += NS_PER_S;
+        end_feed(&b, head, sizeof head, sizeof head, now);
+        link_tick(b.link, now);
+    }
+    end_events(&b, now);
+    cr_assert(link_is_up(b.link));
+    cr_assert_leq(link_deadline(b.link), NOW + 15 * NS_PER_S);
+    now = NOW + 15 * NS_PER_S;
+    link_tick(b.link, now);
+    end_events(&b, now);
+    cr_expect(b.is_down);
+    cr_expect_eq(b.down.err, WEFT_ERR_MALFORMED);
+}
+
+/* One that is slow to come is another thing: each frame of it is a sign. */
+Test(link_life, a_slow_link_lives) {
+    weft_ns now = NOW;
+
+    for (uint32_t i = 0; i < 8; i++) {
+        cr_assert_eq(send_carrier(&a, 1, 60000, i, now), WEFT_OK);
+    }
+    end_flush(&a, now, SIZE_MAX);
+    while (a.delivered < a.wire.len) {
+        size_t left = a.wire.len - a.delivered;
+        size_t len = left < 6000 ? left : 6000;
+        now += NS_PER_S;
+        end_feed(&b, a.wire.data + a.delivered, len, len, now);
+        a.delivered += len;
+        link_tick(b.link, now);
+        end_events(&b, now);
+        cr_assert(link_is_up(b.link));
+    }
+}
+
 Test(link_life, an_idle_link_holds_less_than_4_kb) {
     for (uint32_t i = 0; i < 60; i++) { /* it was busy once */
         cr_assert_eq(send_carrier(&a, i, 60000, i, NOW), WEFT_OK);
