@@ -16,6 +16,11 @@ void gossip_arm(struct gossip *gossip, weft_ns when) {
     gossip->deadline = time_min(gossip->deadline, when);
 }
 
+void gossip_arm_links(struct gossip *gossip, weft_ns when) {
+    gossip->links_due = time_min(gossip->links_due, when);
+    gossip_arm(gossip, when);
+}
+
 struct gossip_link *gossip_link_of(const struct gossip *gossip, struct link_id id) {
     return link_table_find(&gossip->links, id);
 }
@@ -61,6 +66,7 @@ static void gossip_init(struct gossip *gossip, const struct gossip_config *confi
     gossip->config = *config;
     gossip->incarnation = config->incarnation;
     gossip->deadline = WEFT_NEVER;
+    gossip->links_due = WEFT_NEVER;
     gossip->round_at = WEFT_NEVER;
     gossip->lag_ns = LAG_FIRST_NS;
     chain_init(&gossip->link_order);
@@ -358,6 +364,7 @@ static void round_tick(struct gossip *gossip, weft_ns now) {
     }
     arm_round(gossip, now);
     link->sync_at = now;
+    gossip->links_due = now; /* looked at in this tick */
     repair_send_heads(gossip, link, now);
     channel_round(gossip, link);
 }
@@ -369,8 +376,12 @@ void gossip_tick(struct gossip *gossip, weft_ns now) {
     gossip->deadline = WEFT_NEVER;
     own_tick(gossip, now);
     round_tick(gossip, now);
-    pace_tick(gossip, now);
-    reconcile_tick(gossip, now);
+    if (gossip->links_due <= now) {
+        gossip->links_due = WEFT_NEVER;
+        pace_tick(gossip, now);
+        reconcile_tick(gossip, now);
+    }
+    gossip_arm(gossip, gossip->links_due);
     repair_tick(gossip, now);
     notes_tick(gossip, now);
     past_tick(&gossip->past, now);

@@ -183,6 +183,7 @@ struct gossip {
     struct rng rng;
     struct ring events; /* struct gossip_event */
     weft_ns deadline;
+    weft_ns links_due; /* when the next link has to be sent something, or a set compared */
     weft_ns changed_at;  /* when the live part last changed */
     weft_ns moving_at;   /* when a neighbour was last asked while it went on changing; 0: never */
     struct bits news;    /* slots of records not passed on yet because their owner was not live */
@@ -248,6 +249,8 @@ static inline bool link_is_settled(const struct gossip_link *link, weft_ns now) 
 
 /* gossip.c */
 void gossip_arm(struct gossip *gossip, weft_ns when);
+/* The same for what the links are looked at for: a walk of them all. */
+void gossip_arm_links(struct gossip *gossip, weft_ns when);
 struct gossip_link *gossip_link_of(const struct gossip *gossip, struct link_id id);
 struct gossip_link *gossip_link_to(const struct gossip *gossip, const struct weft_peer_id *peer);
 bool gossip_has_event_room(const struct gossip *gossip);

@@ -221,7 +221,7 @@ void notes_add(struct gossip *gossip, struct gossip_link *link, size_t slot, wef
         weft_ns next = link->noted_at != 0 ? time_after(link->noted_at, NOTES_GAP_NS) : 0;
         weft_ns soon = time_after(now, NOTES_NS);
         link->notes_at = next > soon ? next : soon;
-        gossip_arm(gossip, link->notes_at);
+        gossip_arm_links(gossip, link->notes_at);
     }
 }
 

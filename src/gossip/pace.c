@@ -24,7 +24,7 @@ bool pace_holds(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
         return false;
     }
     link->held_until = time_after(start - depth, rng_below(&gossip->rng, PUSH_GAP_NS / 2));
-    gossip_arm(gossip, link->held_until);
+    gossip_arm_links(gossip, link->held_until);
     return true;
 }
 
@@ -53,13 +53,13 @@ void pace_tick(struct gossip *gossip, weft_ns now) {
     for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
         struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
         if (link->held_until > now) {
-            gossip_arm(gossip, link->held_until);
+            gossip_arm_links(gossip, link->held_until);
         } else if (link->held_until != 0) {
             link->held_until = 0;
             output_ready(gossip, link);
         }
         if (link->notes_at > now) {
-            gossip_arm(gossip, link->notes_at);
+            gossip_arm_links(gossip, link->notes_at);
         } else if (link->notes_at != 0) {
             link->owes_notes = true;
             output_ready(gossip, link);

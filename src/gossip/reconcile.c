@@ -67,7 +67,7 @@ static bool is_first(const struct gossip *gossip, const struct gossip_link *link
 
 static void arm_sync(struct gossip *gossip, struct gossip_link *link, weft_ns when) {
     link->sync_at = time_min(link->sync_at, when);
-    gossip_arm(gossip, link->sync_at);
+    gossip_arm_links(gossip, link->sync_at);
 }
 
 static void sync_run(struct gossip_link *link, weft_ns now) {
@@ -181,13 +181,13 @@ static bool must_wait(struct gossip *gossip, const struct gossip_link *link, wef
 
 static void link_tick(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
     if (link->sync_at > now) {
-        gossip_arm(gossip, link->sync_at);
+        gossip_arm_links(gossip, link->sync_at);
         return;
     }
     weft_ns when;
     if (must_wait(gossip, link, now, &when)) {
         link->sync_at = when;
-        gossip_arm(gossip, when);
+        gossip_arm_links(gossip, when);
         return;
     }
     begin(gossip, link, now);
