@@ -190,6 +190,7 @@ struct checks *checks_new(struct world *world, const struct load *load,
     checks->metrics = world_metrics(world);
     checks->node_count = world_node_count(world);
     checks->started_at = world_now(world);
+    checks->viewed_at = WEFT_NEVER;
     checks->nodes = must(calloc((size_t)checks->node_count + 1, sizeof *checks->nodes));
     world_rng(world, "checks", &checks->rng);
     for (size_t i = 0; i < CHECK_COUNT; i++) {
@@ -235,16 +236,29 @@ static bool all_reach_all(struct checks *checks) {
     return true;
 }
 
+/* All know all before all know every link that comes and goes until each has as many as it wants.
+ */
+static void sample_forming(struct checks *checks) {
+    checks->was_settled = true;
+    metric_sample(metrics_distribution(checks->metrics, "form.view", UNIT_NS),
+                  (int64_t)(checks->viewed_at - checks->started_at));
+    metric_sample(metrics_distribution(checks->metrics, "form.time", UNIT_NS),
+                  (int64_t)(world_now(checks->world) - checks->started_at));
+}
+
 bool checks_is_settled(struct checks *checks) {
     bool is_there =
         checks->has_begun ? checks->up_count > 0 : checks->up_count == checks->node_count;
-    if (!is_there || !all_reach_all(checks) || !converge_is_right(checks)) {
+    if (!is_there || !all_reach_all(checks)) {
+        checks->viewed_at = WEFT_NEVER;
+        return false;
+    }
+    checks->viewed_at = time_min(checks->viewed_at, world_now(checks->world));
+    if (!converge_is_right(checks)) {
         return false;
     }
     if (!checks->was_settled) {
-        checks->was_settled = true;
-        metric_sample(metrics_distribution(checks->metrics, "form.time", UNIT_NS),
-                      (int64_t)(world_now(checks->world) - checks->started_at));
+        sample_forming(checks);
     }
     return true;
 }

@@ -136,6 +136,7 @@ struct checks {
     bool is_broken;
     bool has_begun;
     bool was_settled;
+    weft_ns viewed_at; /* since when every node reaches every other; WEFT_NEVER: they do not */
     bool is_reported;
     weft_ns started_at;
     weft_ns begun_at;

@@ -183,7 +183,7 @@ struct gossip {
     struct rng rng;
     struct ring events; /* struct gossip_event */
     weft_ns deadline;
-    weft_ns links_due; /* when the next link has to be sent something, or a set compared */
+    weft_ns links_due;   /* when the next link has to be sent something, or a set compared */
     weft_ns changed_at;  /* when the live part last changed */
     weft_ns moving_at;   /* when a neighbour was last asked while it went on changing; 0: never */
     struct bits news;    /* slots of records not passed on yet because their owner was not live */

@@ -33,7 +33,7 @@
 #define YOUNG_NS (5 * NS_PER_S)
 
 /* Of a larger set than this a crowded node gives each newcomer a sample of that many records ... */
-#define SAMPLE_OF 256
+#define SAMPLE_OF 128
 #define SAMPLE_RECORDS 16
 /* ... and complete states at this rate, one in five seconds and two at once: thousands that join
  * through one seed tell each other. */
