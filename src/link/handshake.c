@@ -77,13 +77,10 @@ static enum weft_err message_write(struct handshake *hs, struct span payload) {
     uint8_t *place = hs->out + hs->out_len;
     size_t len = sizeof hs->out - hs->out_len - LENGTH_BYTES;
     enum weft_err err = noise_handshake_write(hs->noise, payload, place + LENGTH_BYTES, &len);
-    if (err != WEFT_OK) {
-        return err;
-    }
     place[0] = (uint8_t)(len >> 8);
     place[1] = (uint8_t)len;
-    hs->out_len += LENGTH_BYTES + len;
-    return WEFT_OK;
+    hs->out_len += err == WEFT_OK ? LENGTH_BYTES + len : 0;
+    return err;
 }
 
 static enum weft_err message_1_write(struct handshake *hs, const struct link_shared *shared) {
@@ -201,12 +198,10 @@ static enum handshake_result message_1_take(struct handshake *hs, const struct l
         return faulty(fault, WEFT_ERR_AUTH, "a first message that was sent before");
     }
     enum weft_err err = hello_write(hs, shared);
-    if (err != WEFT_OK) {
-        return faulty(fault, err, "no answer can be made to the first message");
-    }
-    if (hs->out_len > HEAD_BYTES + message.len) {
+    if (err != WEFT_OK || hs->out_len > HEAD_BYTES + message.len) {
         hs->out_len = 0;
-        return faulty(fault, WEFT_ERR_MALFORMED, "a first message shorter than its answer");
+        return faulty(fault, err != WEFT_OK ? err : WEFT_ERR_MALFORMED,
+                      "a first message shorter than its answer");
     }
     return HANDSHAKE_WAIT;
 }

@@ -30,13 +30,8 @@ struct aead {
 };
 
 static const EVP_CIPHER *evp_cipher_of(enum aead_cipher cipher) {
-    switch (cipher) {
-    case AEAD_CHACHA20_POLY1305:
-        return EVP_chacha20_poly1305();
-    case AEAD_AES_256_GCM:
-        return EVP_aes_256_gcm();
-    }
-    return NULL;
+    ASSERT(cipher == AEAD_CHACHA20_POLY1305 || cipher == AEAD_AES_256_GCM);
+    return cipher == AEAD_AES_256_GCM ? EVP_aes_256_gcm() : EVP_chacha20_poly1305();
 }
 
 struct aead *aead_new(enum aead_cipher cipher, const uint8_t key[WEFT_KEY_BYTES]) {
@@ -48,12 +43,12 @@ struct aead *aead_new(enum aead_cipher cipher, const uint8_t key[WEFT_KEY_BYTES]
     }
     aead->cipher = cipher;
     aead->context = EVP_CIPHER_CTX_new();
-    if (aead->context == NULL ||
-        EVP_CipherInit_ex(aead->context, evp_cipher, NULL, key, NULL, SEALING) != 1) {
-        aead_free(aead);
-        return NULL;
-    }
-    return aead;
+    bool is_ready = aead->context != NULL &&
+                    EVP_CipherInit_ex(aead->context, evp_cipher, NULL, key, NULL, SEALING) == 1;
+    aead_free(is_ready ? NULL : aead);
+    /* Freed above, unless it is ready. */
+    /* cppcheck-suppress memleak */
+    return is_ready ? aead : NULL;
 }
 
 void aead_free(struct aead *aead) {

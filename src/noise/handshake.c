@@ -104,13 +104,11 @@ static void mix_ephemeral(struct noise_handshake *hs, const uint8_t key[WEFT_KEY
 
 static enum weft_err mix_dh(struct noise_handshake *hs, const struct noise_keypair *local,
                             const uint8_t remote[WEFT_KEY_BYTES]) {
-    uint8_t shared[WEFT_KEY_BYTES];
-    if (crypto_scalarmult(shared, local->secret, remote) != 0) {
-        return WEFT_ERR_AUTH;
-    }
+    uint8_t shared[WEFT_KEY_BYTES] = {0};
+    bool is_good = crypto_scalarmult(shared, local->secret, remote) == 0;
     symmetric_mix_key(&hs->symmetric, shared);
     sodium_memzero(shared, sizeof(shared));
-    return WEFT_OK;
+    return is_good ? WEFT_OK : WEFT_ERR_AUTH;
 }
 
 /* Tokens that put no byte on the wire. In "es" and "se" the initiator's key stands first. */
@@ -216,11 +214,17 @@ static void kill_handshake(struct noise_handshake *hs) {
     sodium_memzero(&hs->symmetric, sizeof(hs->symmetric));
 }
 
-static void finish_message(struct noise_handshake *hs) {
+/* Ends a message that was written or read; returns its error. */
+static enum weft_err finish_message(struct noise_handshake *hs, enum weft_err err) {
+    if (err != WEFT_OK) {
+        kill_handshake(hs);
+        return err;
+    }
     hs->message_index++;
     if (hs->message_index == hs->pattern.message_count) {
         wipe_secrets(hs);
     }
+    return WEFT_OK;
 }
 
 static bool has_needed_keys(const struct noise_config *config,
@@ -309,13 +313,8 @@ enum weft_err noise_handshake_write(struct noise_handshake *hs, struct span payl
     }
     size_t used = 0;
     enum weft_err err = write_tokens(hs, out, &used);
-    if (err != WEFT_OK) {
-        kill_handshake(hs);
-        return err;
-    }
-    *len = used + symmetric_seal(&hs->symmetric, payload, out + used);
-    finish_message(hs);
-    return WEFT_OK;
+    *len = used + (err == WEFT_OK ? symmetric_seal(&hs->symmetric, payload, out + used) : 0);
+    return finish_message(hs, err);
 }
 
 /* The message's lengths: `room` is what `out` holds. */
@@ -352,13 +351,7 @@ enum weft_err noise_handshake_read(struct noise_handshake *hs, struct span messa
     if (!is_running(hs) || noise_handshake_is_our_turn(hs)) {
         return WEFT_ERR_STATE;
     }
-    enum weft_err err = read_message(hs, message, out, len);
-    if (err != WEFT_OK) {
-        kill_handshake(hs);
-        return err;
-    }
-    finish_message(hs);
-    return WEFT_OK;
+    return finish_message(hs, read_message(hs, message, out, len));
 }
 
 bool noise_handshake_is_done(const struct noise_handshake *hs) {

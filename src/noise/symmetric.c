@@ -79,13 +79,9 @@ static void next_nonce(struct symmetric *symmetric,
 }
 
 void symmetric_init(struct symmetric *symmetric, struct span protocol_name) {
-    ASSERT(symmetric != NULL);
+    ASSERT(symmetric != NULL && protocol_name.len <= SYMMETRIC_HASH_BYTES);
     memset(symmetric, 0, sizeof(*symmetric));
-    if (protocol_name.len <= SYMMETRIC_HASH_BYTES) {
-        memcpy(symmetric->hash, protocol_name.data, protocol_name.len);
-    } else {
-        hash_two(protocol_name, span_of(NULL, 0), symmetric->hash);
-    }
+    memcpy(symmetric->hash, protocol_name.data, protocol_name.len);
     memcpy(symmetric->chaining_key, symmetric->hash, SYMMETRIC_HASH_BYTES);
 }
 

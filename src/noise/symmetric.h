@@ -22,7 +22,8 @@ struct symmetric {
     bool has_key;
 };
 
-/* Starts from the full protocol name, such as "Noise_NN_25519_ChaChaPoly_BLAKE2b". */
+/* Starts from the full protocol name, such as "Noise_NN_25519_ChaChaPoly_BLAKE2b". Of ours none is
+ * longer than the hash, which would have to be hashed. */
 void symmetric_init(struct symmetric *symmetric, struct span protocol_name);
 
 /* Adds bytes that both sides know to the transcript. */

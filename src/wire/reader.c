@@ -180,7 +180,7 @@ static uint64_t bytes_behind(struct mp_head head) {
     switch (head.type) {
     case MP_BAD:
     case MP_UINT:
-        return 0;
+        break;
     case MP_PLAIN:
     case MP_TEXT:
     case MP_BYTES:
