@@ -114,8 +114,10 @@ static void check_answer(const struct exchange *exchange) {
     if (exchange->answer_len == 0) {
         return;
     }
-    ASSERT(exchange->answer_len > 12 && strncmp(text, "HTTP/1.", 7) == 0);
-    int status = atoi(text + 9);
+    ASSERT(exchange->answer_len > 12 && strncmp(text, "HTTP/", 5) == 0);
+    const char *space = strchr(text, ' '); /* whoever asks as of HTTP/0.1 is answered so */
+    ASSERT(space != NULL);
+    int status = atoi(space);
     ASSERT(status >= 100 && status <= 599);
     const char *body = strstr(text, "\r\n\r\n");
     const char *length = strcasestr(text, "\r\nContent-Length: ");

@@ -32,7 +32,8 @@ enum flag {
     FLAG_NO_REMOTE_1 = 8,
     FLAG_LOW_REMOTE = 16, /* it is told a point of low order */
     FLAG_NO_PSKS = 32,
-    FLAG_OTHER_PSK = 64, /* the responder has another */
+    FLAG_OTHER_PSK = 64,   /* the responder has another */
+    FLAG_LOW_STATIC = 128, /* the initiator's own key is a point of low order */
 };
 
 struct between {
@@ -200,7 +201,7 @@ static void try_identity(struct between *between) {
         key.bytes[i] = (uint8_t)(key.bytes[i] ^ wire_read_u8(&between->script));
     }
     (void)!identity_link_key(&key, converted);
-    const char *name = aead_cipher_name((enum aead_cipher)wire_read_u8(&between->script));
+    const char *name = aead_cipher_name((enum aead_cipher)(wire_read_u8(&between->script) % 4));
     ASSERT(strlen(name) > 0 && strlen(aead_cipher_name(aead_preferred())) > 8);
 }
 
@@ -216,6 +217,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     between.flags = wire_read_u8(&between.script);
     between.psk_count = wire_read_u8(&between.script) % (NOISE_PSK_MAX + 1);
+    if ((between.flags & FLAG_LOW_STATIC) != 0) {
+        memset(between.identities[0].link_static.public, 0, WEFT_KEY_BYTES);
+        between.is_changed = true;
+    }
     failing_alloc_arm(wire_read_u8(&between.script) % 8);
     name_take(&between.script, name);
     if (end_new(&between, name, 0) == WEFT_OK && end_new(&between, name, 1) == WEFT_OK) {

@@ -25,7 +25,7 @@ static const char head[] =
     "fade: 2min\n"
     "link: {delay: 1..20ms, jitter: 2ms}\n"
     "run: 30s\n"
-    "rest: 120s\n"
+    "rest: 90s\n"
     "load:\n"
     "  - broadcast: {from: 2, count: 0, every: 2s, bytes: 100..2000}\n"
     "  - unicast: {from: all, every: 1s, bytes: 100..2000}\n"

@@ -89,9 +89,12 @@ static void walk_lists(const struct wire_type *type, const union wire_any *messa
 
 static void try_body(const struct wire_type *type, struct span body) {
     static uint8_t room[ROOM_BYTES];
+    static const uint8_t too_long[WIRE_BODY_BYTES_MAX + 1];
     union wire_any message;
     memset(&message, 0, sizeof message);
-    if (body.len > WIRE_BODY_BYTES_MAX || type->decode(body, &message) != WEFT_OK) {
+    ASSERT(type->decode(span_of(too_long, sizeof too_long), &message) == WEFT_ERR_MALFORMED);
+    memset(&message, 0, sizeof message);
+    if (type->decode(body, &message) != WEFT_OK) {
         return;
     }
     struct wire_writer writer = wire_writer_of(room, sizeof room);
@@ -125,9 +128,12 @@ static void walk_peer(struct span bytes) {
     ASSERT(wire_name_is_valid(body.name));
 }
 
-/* What the owner says, and what is asked of it, with ourselves for owner. */
+/* What the owner says, and what is asked of it; the owner is the neighbour in the protocol's
+ * example.
+ */
 static void walk_word(struct span bytes) {
-    const struct weft_peer_id owner = {.bytes = {0xa0, 0xa1}};
+    const struct weft_peer_id owner = {.bytes = {0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7,
+                                                 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf}};
     struct wire_peer_body body;
     struct wire_peer_link link;
     struct wire_word *word;
