@@ -23,6 +23,7 @@ import sys
 import time
 
 import traffic
+from callgrind import totals
 from places import Missed, Places, cpu_s, tree
 from tunnels import TUNNELS, which
 
@@ -147,17 +148,12 @@ def callgrind_read(folder, place, count, keep):
     path = os.path.join(folder, max(names, key=lambda name: int(name.rsplit(".", 1)[1])))
     with open(path) as file:
         text = file.read()
-    total = int(re.search(r"^totals: (\d+)", text, re.M)[1])
-    named = dict(re.findall(r"^c?fn=\((\d+)\) (\S+)$", text, re.M))
-    wanted = {number for number, name in named.items() if name in ("malloc", "calloc", "realloc")}
-    mallocs = sum(int(calls) for number, calls
-                  in re.findall(r"^cfn=\((\d+)\).*\ncalls=(\d+)", text, re.M)
-                  if number in wanted)
+    instructions, allocations = totals(text)
     if keep:
         os.makedirs(keep, exist_ok=True)
         with open(os.path.join(keep, f"callgrind.out.{place}"), "w") as file:
             file.write(text)
-    return {"instructions": total / count, "allocations": mallocs / count}
+    return {"instructions": instructions / count, "allocations": allocations / count}
 
 
 def print_table(kind, found):

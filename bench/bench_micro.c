@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The operations that everything else is made of, so many times each: `bench_micro OPERATION
+ * COUNT`. bench/micro.py runs this under callgrind with two counts and takes the difference, so
+ * that what comes before the operations does not count.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "core/core.h"
+#include "link/link.h"
+#include "noise/aead.h"
+#include "router/router.h"
+#include "support/mesh.h"
+
+#define NODES 1000
+#define LINKS_EACH 8
+#define RECORDS 200 /* of one node, which another gets to know */
+
+/* ---- sealing ---- */
+
+static void seal_and_open(enum aead_cipher cipher, size_t len, unsigned long count) {
+    static uint8_t bytes[65536];
+    static const uint8_t key[32] = {1};
+    static const uint8_t ad[16] = {2};
+    struct aead *seal = aead_new(cipher, key);
+    struct aead *open = aead_new(cipher, key);
+    ASSERT(seal != NULL && open != NULL);
+    for (unsigned long i = 0; i < count; i++) {
+        aead_seal(seal, i, span_of(ad, sizeof ad), bytes, len);
+        enum weft_err err = aead_open(open, i, span_of(ad, sizeof ad), bytes, len + AEAD_TAG_BYTES);
+        ASSERT(err == WEFT_OK);
+    }
+    aead_free(seal);
+    aead_free(open);
+}
+
+static void seal_packet(unsigned long count) {
+    seal_and_open(AEAD_AES_256_GCM, 61440, count);
+}
+
+static void seal_request(unsigned long count) {
+    seal_and_open(AEAD_AES_256_GCM, 256, count);
+}
+
+static void seal_record(unsigned long count) {
+    seal_and_open(AEAD_CHACHA20_POLY1305, 64, count);
+}
+
+/* ---- links ---- */
+
+struct peer {
+    struct identity identity;
+    struct host host;
+    struct rng rng;
+    struct link_shared shared;
+    struct link *link;
+};
+
+static void draw(void *ctx, uint8_t *out, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        out[i] = (uint8_t)rng_next(ctx);
+    }
+}
+
+static void peer_init(struct peer *peer, uint8_t seed, enum link_role role) {
+    uint8_t bytes[32] = {seed};
+    uint8_t secret[32] = {0};
+    rng_init(&peer->rng, bytes);
+    identity_from_seed(&peer->identity, bytes);
+    link_shared_init(&peer->shared, secret);
+    peer->host = (struct host){.ctx = &peer->rng, .random = draw};
+    peer->shared.host = &peer->host;
+    peer->shared.identity = &peer->identity;
+    peer->shared.hello.name = span_of_text("bench");
+    peer->shared.hello.incarnation = 1;
+    ASSERT(link_new(&peer->shared, role, NULL, 0, &peer->link) == WEFT_OK);
+}
+
+static void feed(struct peer *peer, struct span bytes) {
+    struct link_event event;
+    while (bytes.len > 0) {
+        size_t len = 0;
+        uint8_t *space = link_read_space(peer->link, &len);
+        ASSERT(space != NULL);
+        len = len < bytes.len ? len : bytes.len;
+        memcpy(space, bytes.data, len);
+        link_read_done(peer->link, len, 0);
+        while (link_next_event(peer->link, 0, &event)) {
+            ASSERT(event.kind != LINK_EVENT_DOWN);
+        }
+        bytes = span_of(bytes.data + len, bytes.len - len);
+    }
+}
+
+static void carry(struct peer *from, struct peer *to) {
+    struct span spans[64];
+    size_t count = 0;
+    while ((count = link_write_spans(from->link, 0, spans, 64)) > 0) {
+        size_t len = 0;
+        for (size_t i = 0; i < count; i++) {
+            feed(to, spans[i]);
+            len += spans[i].len;
+        }
+        link_write_done(from->link, len);
+    }
+}
+
+static struct frame *frame_make(enum wire_kind kind, uint16_t carried) {
+    struct frame *frame = frame_new(128);
+    ASSERT(frame != NULL);
+    struct wire_writer writer = wire_writer_of(frame->data, frame->size);
+    const struct wire_carrier carrier = {.flow = 7, .class = WIRE_CLASS_STREAM, .length = carried};
+    const uint8_t body[96] = {0};
+    size_t begin = wire_frame_begin(&writer, kind, 0);
+    if (kind == WIRE_CARRIER) {
+        wire_carrier_encode(&writer, &carrier);
+    } else {
+        wire_write_bytes(&writer, span_of(body, sizeof body));
+    }
+    wire_frame_end(&writer, begin);
+    frame->len = (uint32_t)wire_writer_view(&writer).len;
+    return frame;
+}
+
+/* `batch` frames at a time, as a turn of a loop has them. */
+static void over_link(unsigned long count, uint16_t carried, unsigned batch) {
+    static struct peer a;
+    static struct peer b;
+    struct frame *frame = frame_make(carried > 0 ? WIRE_CARRIER : WIRE_UNICAST, carried);
+    struct frame *payload = carried > 0 ? frame_new(carried) : NULL;
+    if (payload != NULL) {
+        memset(payload->data, 1, carried);
+        payload->len = carried;
+    }
+    peer_init(&a, 1, LINK_DIALLED);
+    peer_init(&b, 2, LINK_ACCEPTED);
+    carry(&a, &b);
+    carry(&b, &a);
+    carry(&a, &b);
+    for (unsigned long i = 0; i < count; i++) {
+        enum wire_class class = carried > 0 ? WIRE_CLASS_STREAM : WIRE_CLASS_MESSAGE;
+        ASSERT(link_send(a.link, frame, payload, class, 7, 0) == WEFT_OK);
+        if (i % batch == batch - 1) {
+            carry(&a, &b);
+        }
+    }
+    frame_unref(frame);
+    frame_unref(payload);
+    link_free(a.link);
+    link_free(b.link);
+}
+
+static void link_frames(unsigned long count) {
+    over_link(count, 0, 64);
+}
+
+static void link_packets(unsigned long count) {
+    over_link(count, 1400, 64);
+}
+
+/* ---- a relay's core ---- */
+
+/* A neighbour's link. */
+struct known {
+    const struct weft_peer_id *peer;
+    struct link_id link;
+};
+
+static void find_link(void *ctx, const struct core_link_view *view) {
+    struct known *known = ctx;
+    if (weft_peer_id_equal(&view->peer, known->peer)) {
+        known->link = view->link;
+    }
+}
+
+/* 0 - 1 - 2: what 0 sends to 2 is given to 1, and what that does with it is dropped. */
+static void dispatch(unsigned long count) {
+    const struct mesh_config config = {.seed = 1, .nodes = 3, .delay = NS_PER_MS};
+    static uint8_t bytes[1400];
+    struct mesh *mesh = mesh_new(&config);
+    mesh_allow_none(mesh);
+    mesh_seed(mesh, 0, 1);
+    mesh_seed(mesh, 2, 1);
+    for (size_t i = 0; i < 3; i++) {
+        mesh_start(mesh, i);
+    }
+    ASSERT(mesh_run_until(mesh, mesh_is_settled, 5 * NS_PER_S));
+    mesh_run(mesh, NS_PER_S);
+    struct core *core = mesh_core(mesh, 1);
+    struct action action;
+    struct known known = {.peer = mesh_id(mesh, 0)};
+    core_each_link(core, find_link, &known);
+    const struct wire_carrier carrier = {.travel = {.hops = 5},
+                                         .source = *mesh_id(mesh, 0),
+                                         .destination = *mesh_id(mesh, 2),
+                                         .flow = 7,
+                                         .class = WIRE_CLASS_STREAM,
+                                         .length = sizeof bytes};
+    uint8_t head[64];
+    struct wire_writer writer = wire_writer_of(head, sizeof head);
+    wire_carrier_encode(&writer, &carrier);
+    const struct wire_frame frame = {.kind = WIRE_CARRIER, .body = wire_writer_view(&writer)};
+    const size_t room[WIRE_CLASS_COUNT] = {1 << 20, 1 << 20, 1 << 20};
+    uint64_t sent = 0;
+    for (unsigned long i = 0; i < count; i++) {
+        core_link_frame(core, known.link, &frame, loan_of(span_of(bytes, sizeof bytes)),
+                        mesh_now(mesh));
+        while (core_next_action(core, &action)) {
+            sent += action.kind == ACTION_SEND && action.payload != NULL ? 1 : 0;
+            core_link_room(core, action.link, room, mesh_now(mesh));
+            action_release(&action);
+        }
+    }
+    ASSERT(sent == count);
+    mesh_free(mesh);
+}
+
+/* ---- paths ---- */
+
+static int link_compare(const void *a, const void *b) {
+    const struct wire_peer_link *left = a;
+    const struct wire_peer_link *right = b;
+    return weft_peer_id_compare(&left->peer, &right->peer);
+}
+
+/* In a ring, each node is linked to four on each side; the first link costs more by `extra_us`. */
+static void tell(struct router *router, const struct weft_peer_id *ids, uint32_t node,
+                 uint32_t extra_us, weft_ns now) {
+    static uint8_t bytes[2000];
+    struct wire_peer_link links[LINKS_EACH];
+    for (uint32_t i = 0; i < LINKS_EACH; i++) {
+        uint32_t step = 1 + i / 2;
+        uint32_t far = (node + (i % 2 == 0 ? step : NODES - step)) % NODES;
+        links[i] = (struct wire_peer_link){.peer = ids[far],
+                                           .cost_us = 1000 + 100 * i + (i == 0 ? extra_us : 0)};
+    }
+    qsort(links, LINKS_EACH, sizeof links[0], link_compare);
+    const struct wire_peer_source source = {
+        .name = "bench", .software = "", .links = links, .link_count = LINKS_EACH};
+    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
+    struct wire_peer_body body;
+    struct wire_word *word = NULL;
+    wire_peer_body_encode(&writer, &source);
+    ASSERT(wire_peer_body_decode(wire_writer_view(&writer), &body) == WEFT_OK);
+    ASSERT(wire_word_new(&ids[node], &body, &word) == WEFT_OK);
+    ASSERT(router_set_peer(router, word, now) == WEFT_OK);
+    wire_word_unref(word);
+}
+
+/* All paths of 1,000 nodes after one link's cost has changed. */
+static void paths(unsigned long count) {
+    static struct weft_peer_id ids[NODES];
+    struct rng rng;
+    struct router *router = NULL;
+    weft_ns now = 0;
+    rng_init(&rng, (const uint8_t[32]){1});
+    for (uint32_t i = 0; i < NODES; i++) {
+        draw(&rng, ids[i].bytes, sizeof ids[i].bytes);
+    }
+    const struct router_config config = {.self = ids[0], .peers_max = NODES};
+    ASSERT(router_new(&config, &router) == WEFT_OK);
+    for (uint32_t i = 0; i < NODES; i++) {
+        tell(router, ids, i, 0, now);
+    }
+    for (unsigned long i = 0; i < count; i++) {
+        now += 5 * NS_PER_S;
+        tell(router, ids, 1 + (uint32_t)(i * 37 % (NODES - 1)), 1 + i % 2, now);
+        now += 5 * NS_PER_S;
+        router_clock(router, now);
+        ASSERT(router_update(router, now));
+        ASSERT(router_path_to(router, &ids[NODES / 2]).is_reachable);
+    }
+    router_free(router);
+}
+
+/* ---- records ---- */
+
+static struct mesh *mesh_of_two(void) {
+    const struct mesh_config config = {.seed = 1, .nodes = 2, .delay = NS_PER_MS};
+    const struct wire_endpoint endpoint = {.address = span_of_text("127.0.0.1:80"), .weight = 1};
+    const struct core_offer offer = {
+        .protocol = WIRE_PROTOCOL_TCP, .endpoints = &endpoint, .endpoint_count = 1};
+    struct mesh *mesh = mesh_new(&config);
+    mesh_seed(mesh, 1, 0);
+    mesh_start(mesh, 0);
+    for (unsigned i = 0; i < RECORDS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "service-%u", i);
+        ASSERT(core_offer(mesh_core(mesh, 0), "default", name, &offer, mesh_now(mesh)) == WEFT_OK);
+    }
+    mesh_run(mesh, NS_PER_S);
+    return mesh;
+}
+
+static bool knows_all(struct mesh *mesh) {
+    char name[16];
+    struct core_provider provider;
+    (void)snprintf(name, sizeof name, "service-%u", RECORDS - 1);
+    return core_providers(mesh_core(mesh, 1), "default", name, WIRE_PROTOCOL_TCP, &provider, 1) ==
+           1;
+}
+
+/* A node that has nothing gets the records of its neighbour, checks and keeps them. */
+static void newcomer(unsigned long count) {
+    struct mesh *mesh = mesh_of_two();
+    for (unsigned long i = 0; i < count; i++) {
+        mesh_start(mesh, 1);
+        ASSERT(mesh_run_until(mesh, knows_all, 10 * NS_PER_S));
+        mesh_kill(mesh, 1);
+        mesh_run(mesh, 10 * NS_PER_S);
+    }
+    mesh_free(mesh);
+}
+
+struct operation {
+    const char *name;
+    void (*run)(unsigned long count);
+};
+
+static const struct operation operations[] = {
+    {"seal-60k", seal_packet},   {"seal-256", seal_request},  {"seal-64-chacha", seal_record},
+    {"link-frame", link_frames}, {"link-1400", link_packets}, {"relay-dispatch", dispatch},
+    {"paths-1000", paths},       {"newcomer-200", newcomer},
+};
+
+int main(int argc, char **argv) {
+    if (argc != 3 || noise_setup() != WEFT_OK) {
+        (void)fprintf(stderr, "usage: bench_micro OPERATION COUNT\n");
+        return 2;
+    }
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+        if (strcmp(argv[1], operations[i].name) == 0) {
+            operations[i].run(strtoul(argv[2], NULL, 10));
+            return EXIT_SUCCESS;
+        }
+    }
+    (void)fprintf(stderr, "bench_micro: no operation %s\n", argv[1]);
+    return 2;
+}
