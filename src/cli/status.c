@@ -70,16 +70,17 @@ static void print_who(FILE *out, const json_t *status, const struct status_space
     free(how);
 }
 
-/* Version, age, memory, and where it listens. */
+/* Version, age, memory, where it listens, and the cipher of its sessions, where the far end has it
+ * too. */
 static void print_what(FILE *out, const json_t *status, const struct status_space *space) {
     char line[TEXT_LINE_BYTES];
     const json_t *listen = json_object_get(status, "listen");
     const char *first = json_string_value(json_array_get(listen, 0));
-    (void)snprintf(line, sizeof(line), "weft %.20s, up %s, %s%s%.120s",
-                   field_text(status, "version"),
-                   format_duration(field_number(status, "uptime_s")).text,
-                   format_bytes(field_number(status, "rss_bytes")).text,
-                   first != NULL ? ", listens on " : "", first != NULL ? first : "");
+    (void)snprintf(
+        line, sizeof(line), "weft %.20s, up %s, %s%s%.120s, prefers %.20s",
+        field_text(status, "version"), format_duration(field_number(status, "uptime_s")).text,
+        format_bytes(field_number(status, "rss_bytes")).text, first != NULL ? ", listens on " : "",
+        first != NULL ? first : "", field_text(status, "cipher"));
     (void)text_wrapped(out, 0, space->columns, 1, line);
 }
 

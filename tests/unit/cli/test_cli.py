@@ -193,7 +193,8 @@ class WithDaemon(Case):
     def test_status_says_who_and_how(self):
         lines = self.weft("status").stdout.splitlines()
         self.assertEqual(lines[0], "site-a (abcdefghijklmnopqrstuvwxyz) is healthy")
-        self.assertEqual(lines[1], "weft 0.1.0, up 3 h 12 min, 5.1 MB, listens on [::]:9338")
+        self.assertEqual(lines[1], "weft 0.1.0, up 3 h 12 min, 5.1 MB, listens on [::]:9338, "
+                                   "prefers aes-256-gcm")
         self.assertEqual(lines[3:], ["links     3 established",
                                      "peers     4 reachable, 5 known",
                                      "services  2 known",
