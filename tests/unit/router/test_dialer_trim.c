@@ -286,3 +286,54 @@ Test(dialer_trim, four_sybils_to_each_honest_peer_leave_the_configured_and_the_o
         cr_expect_geq(left, 4, "way %u: %zu left, two of them old ones", way, left);
     }
 }
+
+/* Others settle after a fall, of which the loss of one link may be all that we see. */
+Test(dialer_trim, trims_nothing_for_6_s_after_a_link_was_lost) {
+    struct fixture f;
+    struct link_id link;
+    fixture_init(&f, true);
+    fixture_ring(&f, 15);
+    for (uint64_t i = 1; i <= 15; i++) {
+        link = fixture_link_up(&f, i, 0);
+    }
+    f.now += 20 * NS_PER_S;
+    dialer_link_down(f.dialer, link, false, f.now);
+    cr_expect_not(trim(&f, &link));
+    cr_expect_leq(dialer_deadline(f.dialer), f.now + 6 * NS_PER_S);
+    f.now += 5999 * NS_PER_MS;
+    cr_expect_not(trim(&f, &link));
+    f.now += NS_PER_MS;
+    cr_expect(trim(&f, &link));
+    fixture_fini(&f);
+}
+
+Test(dialer_trim, of_a_crowd_some_are_let_go_though_links_are_lost) {
+    struct fixture f;
+    fixture_init(&f, true);
+    crowd(&f, 2);
+    f.now += 2 * NS_PER_S;
+    struct link_id last = {.value = f.link_last};
+    dialer_link_down(f.dialer, last, false, f.now);
+    cr_expect_eq(trim_all(&f), 32);
+    fixture_fini(&f);
+}
+
+/* Whom we dialled and who has no room closes at once: nothing fell. */
+Test(dialer_trim, takes_no_refusal_for_a_fall) {
+    struct fixture f;
+    fixture_init(&f, true);
+    fixture_ring(&f, 15);
+    for (uint64_t i = 1; i <= 13; i++) {
+        fixture_link_up(&f, i, 0);
+    }
+    f.now += 20 * NS_PER_S;
+    for (uint64_t i = 20; i < 30; i++) {
+        struct link_id refused = fixture_link_up(&f, i, 0);
+        f.now += 50 * NS_PER_MS;
+        dialer_link_down(f.dialer, refused, false, f.now);
+    }
+    struct link_id link;
+    cr_expect_not(dialer_is_hurried(f.dialer, f.now));
+    cr_expect(trim(&f, &link));
+    fixture_fini(&f);
+}
