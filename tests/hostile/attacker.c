@@ -11,16 +11,19 @@
  *   raw HEX                                     bytes as they are
  *   seal HEX                                    sealed HEX: that record, not sent
  *   kept                                        kept HEX ...: records heard, as they came
- *   thrice                                      from now on packets of sessions are sent three
- * times repeat COUNT MS HEX                         one record again and again: sent COUNT deaf
- * COUNT MS HEX                           the same without ever reading: sent COUNT listen MS state
- * ... and the frames heard by kind announce COST INCARNATION VERSION           our peer record,
- * with a link to the victim record KIND FLAGS KEY INCARNATION VERSION BODY [SEED]     record HEX:
- * signed broadcast SEQUENCE INCARNATION CHANNEL PAYLOAD [SEED]     body HEX: signed phantoms COUNT
- * MS BATCH                     peer records of invented nodes: sent COUNT opens COUNT MS SERVICE
- * streams opened and reset at once: sent COUNT flows COUNT MS SERVICE                      flows of
- * one datagram each: sent COUNT knock HOST PORT PREFIX MS                   connections with
- * garbage, from PREFIX.1 to .250 hangup
+ *   thrice                                      packets of sessions go out three times each
+ *   repeat COUNT MS HEX                         one record again and again: sent COUNT
+ *   deaf COUNT MS HEX                           the same without ever reading: sent COUNT
+ *   listen MS                                   state ... and the frames heard by kind
+ *   announce COST INCARNATION VERSION           our peer record, with a link to the victim
+ *   record KIND FLAGS KEY INCARNATION VERSION BODY [SEED]     record HEX: signed
+ *   broadcast SEQUENCE INCARNATION CHANNEL PAYLOAD [SEED]     body HEX: signed
+ *   phantoms COUNT MS BATCH                     peer records of invented nodes: sent COUNT
+ *   opens COUNT MS SERVICE                      streams opened and reset at once: sent COUNT
+ *   flows COUNT MS SERVICE                      flows of one datagram each: sent COUNT
+ *   reconnect HOST PORT COUNT                   links one after the other: made COUNT
+ *   knock HOST PORT PREFIX MS                   connections with garbage, from PREFIX.1 to .250
+ *   hangup
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -521,6 +524,24 @@ static void do_knock(struct attacker *attacker) {
     (void)printf("sent %llu tried %llu\n", (unsigned long long)count, (unsigned long long)tried);
 }
 
+#define LINKS_A_NETWORK 40 /* fewer than its bucket holds */
+
+static void do_reconnect(struct attacker *attacker) {
+    uint64_t count = number(attacker, 3);
+    uint64_t made = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        char source[INET_ADDRSTRLEN];
+        uint64_t network = i / LINKS_A_NETWORK;
+        (void)snprintf(source, sizeof source, "127.%u.%u.1", (unsigned)(100 + network / 250),
+                       (unsigned)(1 + network % 250));
+        bool is_up = insider_dial(&attacker->insider, attacker->words[1],
+                                  (uint16_t)number(attacker, 2), source);
+        made += is_up ? 1 : 0;
+    }
+    insider_hang_up(&attacker->insider);
+    (void)printf("made %llu\n", (unsigned long long)made);
+}
+
 /* ---- the lines ---- */
 
 static const struct command {
@@ -528,16 +549,27 @@ static const struct command {
     size_t words; /* at least, the name included */
     void (*run)(struct attacker *attacker);
 } COMMANDS[] = {
-    {"secret", 2, do_secret},     {"identity", 2, do_identity},
-    {"claim", 2, do_claim},       {"mask", 1, do_mask},
-    {"dial", 3, do_dial},         {"frame", 2, do_frame},
-    {"raw", 2, do_raw},           {"seal", 2, do_seal},
-    {"kept", 1, do_kept},         {"thrice", 1, do_thrice},
-    {"repeat", 4, do_repeat},     {"listen", 2, do_listen},
-    {"deaf", 4, do_deaf},         {"announce", 4, do_announce},
-    {"record", 7, do_record},     {"broadcast", 5, do_broadcast},
-    {"phantoms", 4, do_phantoms}, {"flows", 5, do_flows},
-    {"opens", 5, do_opens},       {"knock", 5, do_knock},
+    {"secret", 2, do_secret},
+    {"identity", 2, do_identity},
+    {"claim", 2, do_claim},
+    {"mask", 1, do_mask},
+    {"dial", 3, do_dial},
+    {"frame", 2, do_frame},
+    {"raw", 2, do_raw},
+    {"seal", 2, do_seal},
+    {"kept", 1, do_kept},
+    {"thrice", 1, do_thrice},
+    {"repeat", 4, do_repeat},
+    {"listen", 2, do_listen},
+    {"deaf", 4, do_deaf},
+    {"announce", 4, do_announce},
+    {"record", 7, do_record},
+    {"broadcast", 5, do_broadcast},
+    {"phantoms", 4, do_phantoms},
+    {"flows", 5, do_flows},
+    {"opens", 5, do_opens},
+    {"knock", 5, do_knock},
+    {"reconnect", 4, do_reconnect},
     {"hangup", 1, do_hangup},
 };
 
