@@ -16,21 +16,21 @@
 #include "sim/run.h"
 
 #define FAULTS_MAX 8
-#define NODES 6
+#define NODES 5
 
 static const char head[] =
     "name: fuzz\n"
     "about: Found by a fuzzer.\n"
-    "nodes: 6\n"
+    "nodes: 5\n"
     "fade: 2min\n"
     "link: {delay: 1..20ms, jitter: 2ms}\n"
-    "run: 30s\n"
-    "rest: 90s\n"
+    "run: 10s\n"
+    "rest: 60s\n"
     "load:\n"
-    "  - broadcast: {from: 2, count: 0, every: 2s, bytes: 100..2000}\n"
-    "  - unicast: {from: all, every: 1s, bytes: 100..2000}\n"
+    "  - broadcast: {from: 2, count: 0, every: 2s, bytes: 100..500}\n"
+    "  - unicast: {from: 2, every: 1s, bytes: 100..500}\n"
     "  - services: {of: all, count: 1, every: 5s, before-form: true}\n"
-    "  - streams: {from: 2, to: all, shape: echo, bytes: 1..64KiB, every: 1s}\n";
+    "  - streams: {from: 2, to: all, shape: echo, bytes: 1..8KiB, every: 1s}\n";
 
 static const char *const topologies[] = {
     "{kind: ring}", "{kind: line}",
@@ -123,9 +123,9 @@ static void print_rest(FILE *out, enum fault_kind kind, uint8_t more, uint8_t fl
 
 static void print_fault(FILE *out, struct wire_reader *script) {
     enum fault_kind kind = (enum fault_kind)(wire_read_u8(script) % FAULT_HEAL);
-    unsigned at_ms = wire_read_u8(script) * 100U;
+    unsigned at_ms = wire_read_u8(script) * 39U;
     uint8_t who = wire_read_u8(script);
-    unsigned span_ms = 1 + wire_read_u8(script) * 60U;
+    unsigned span_ms = 1 + wire_read_u8(script) * 40U;
     uint8_t more = wire_read_u8(script);
     uint8_t flags = wire_read_u8(script);
     (void)wire_read_u8(script);
