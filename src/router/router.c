@@ -133,8 +133,8 @@ static void change_take(struct router *router, const struct topology_change *cha
         settle_soon(router, now);
     }
     weft_ns due = paced(router, now);
-    if (change->is_own_lost && speaker == SPEAKER_OTHER) {
-        due = now; /* the other end may be going, and has told nobody but us first (B7) */
+    if ((change->is_own_lost || change->is_next_going) && speaker == SPEAKER_OTHER) {
+        due = now; /* what is sent there is soon lost, and nobody was told before us (B7) */
         router->is_loss = true;
     } else if (change->is_own_gained || change->is_own_lost || is_first) {
         due = paced_own(router, now);
@@ -333,12 +333,15 @@ struct router_path router_path_to(struct router *router, const struct weft_peer_
 bool router_next_hop(struct router *router, const struct weft_peer_id *peer,
                      struct weft_peer_id *out) {
     const struct routes *routes = tree_asked(router);
-    uint32_t node = routes != NULL ? frozen_find(routes->graph, peer) : PATH_NONE;
-    if (node == PATH_NONE || node == routes->self) {
+    if (routes == NULL || is_self(router, peer)) {
         return false;
     }
-    *out = *routes_next_hop(routes, node);
-    return true;
+    uint32_t node = frozen_find(routes->graph, peer);
+    const struct weft_peer_id *next = node != PATH_NONE
+                                          ? routes_next_hop(routes, node)
+                                          : routes_next_hop_to_new(routes, &router->topology, peer);
+    *out = next != NULL ? *next : *out;
+    return next != NULL;
 }
 
 size_t router_children(struct router *router, const struct weft_peer_id *source,
@@ -456,8 +459,12 @@ size_t router_trace(struct router *router, const struct weft_peer_id *peer,
 static bool next_hop_around(struct router *router, const struct weft_peer_id *destination,
                             const struct weft_peer_id *neighbour, struct weft_peer_id *out) {
     const struct routes *routes = &router->routes; /* computed: they gave the next hop */
-    uint32_t first = arounds_first(&router->arounds, routes, frozen_find(routes->graph, neighbour),
-                                   frozen_find(routes->graph, destination));
+    uint32_t around = frozen_find(routes->graph, neighbour);
+    uint32_t node = frozen_find(routes->graph, destination);
+    if (around == PATH_NONE || node == PATH_NONE) {
+        return false; /* new: it came after the paths were computed */
+    }
+    uint32_t first = arounds_first(&router->arounds, routes, around, node);
     if (first == PATH_NONE) {
         return false;
     }

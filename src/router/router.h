@@ -103,8 +103,8 @@ weft_ns router_deadline(const struct router *router);
  * the length of the path. */
 struct router_path router_path_to(struct router *router, const struct weft_peer_id *peer);
 
-/* The neighbour that the path to another peer begins with; false if there is no path. Cost: one
- * look-up. */
+/* The neighbour that the path to another peer begins with, or to whom it hangs on if it came since
+ * the paths were computed; false if there is no path. Cost: one look-up; of such a peer a few. */
 bool router_next_hop(struct router *router, const struct weft_peer_id *peer,
                      struct weft_peer_id *out);
 

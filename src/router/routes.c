@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "router/attach.h"
 
 void routes_init(struct routes *routes, struct frozen *graph, const struct weft_peer_id *self) {
     *routes = (struct routes){
@@ -113,6 +114,27 @@ const struct weft_peer_id *routes_next_hop(const struct routes *routes, uint32_t
     const struct path_graph *paths = &routes->graph->paths;
     uint32_t arc = paths->rows[routes->self] + routes->firsts[node];
     return &routes->graph->ids[paths->arcs[arc].to];
+}
+
+const struct weft_peer_id *routes_next_hop_to_new(const struct routes *routes,
+                                                  const struct topology *topology,
+                                                  const struct weft_peer_id *peer) {
+    uint32_t slot = topology_find(topology, peer);
+    while (slot != TOPOLOGY_NONE) {
+        uint32_t parent = topology->parents[slot];
+        if (parent == TOPOLOGY_NONE || parent == ATTACH_ORPHAN || parent == slot) {
+            return NULL;
+        }
+        if (parent == topology->self_slot) {
+            return &topology->words[slot]->owner;
+        }
+        uint32_t node = frozen_find(routes->graph, &topology->words[parent]->owner);
+        if (node != PATH_NONE) {
+            return routes_next_hop(routes, node);
+        }
+        slot = parent;
+    }
+    return NULL;
 }
 
 struct router_path routes_path(const struct routes *routes, uint32_t node) {

@@ -44,6 +44,13 @@ struct router_path routes_path(const struct routes *routes, uint32_t node);
 /* The neighbour that a path to another node begins with. */
 const struct weft_peer_id *routes_next_hop(const struct routes *routes, uint32_t node);
 
+/* The neighbour that leads to a peer who is reached (attach.h), but came after the graph was
+ * computed: the way to whom it hangs on is known, and there they know it. NULL if there is none.
+ * Cost: the length of the chain from the peer up to somebody in the graph. */
+const struct weft_peer_id *routes_next_hop_to_new(const struct routes *routes,
+                                                  const struct topology *topology,
+                                                  const struct weft_peer_id *peer);
+
 /* How many peers' paths begin with a neighbour; 0 for any other node. */
 uint32_t routes_behind(const struct routes *routes, uint32_t node);
 

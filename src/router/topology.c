@@ -231,7 +231,10 @@ static bool is_leaving(const struct wire_word *word) {
 static struct topology_change words_compare(struct topology *topology, uint32_t slot,
                                             const struct wire_word *old,
                                             const struct wire_word *new) {
-    struct topology_change change = {.is_changed = is_leaving(old) != is_leaving(new)};
+    bool is_going = is_leaving(new) && !is_leaving(old);
+    struct topology_change change = {.is_changed = is_leaving(old) != is_leaving(new),
+                                     .is_next_going =
+                                         is_going && wire_word_cost(new, &topology->self) != 0};
     if (change.is_changed) {
         edit_note(&topology->edits, slot);
     }

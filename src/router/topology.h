@@ -78,6 +78,7 @@ struct topology_change {
     bool is_lost;       /* a mutual link is gone */
     bool is_own_lost;   /* a mutual link of ours is gone */
     bool is_own_gained; /* a mutual link of ours is new */
+    bool is_next_going; /* who lists us says for the first time that it leaves */
 };
 
 struct topology_config {

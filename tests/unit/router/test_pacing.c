@@ -196,6 +196,25 @@ Test(pacing, takes_a_neighbours_word_that_our_link_is_gone_at_once_too) {
     router_free(line.router);
 }
 
+Test(pacing, takes_a_neighbours_word_that_it_leaves_at_once) {
+    struct line line;
+    line_init(&line);
+    for (int i = 0; i < 12; i++) {
+        line_flap(&line);
+        line.now = graph_settle(line.router);
+    }
+    line.now += NS_PER_MS;
+    line.graph.is_leaving[2] = true;
+    graph_tell(&line.graph, line.router, 2, line.now);
+    cr_expect_gt(router_deadline(line.router), line.now + 500 * NS_PER_MS, "it has time");
+    line.graph.is_leaving[1] = true;
+    graph_tell(&line.graph, line.router, 1, line.now);
+    cr_expect(router_update(line.router, line.now));
+    graph_tell(&line.graph, line.router, 1, line.now);
+    cr_expect_not(router_update(line.router, line.now), "it says so once");
+    router_free(line.router);
+}
+
 Test(pacing, a_link_that_we_retire_goes_100_ms_after_the_last_computation) {
     struct line line;
     line_init(&line);
@@ -307,5 +326,45 @@ Test(asking, sees_by_the_trail_that_a_path_goes_another_way) {
     cr_expect_eq(first.cost_us, second.cost_us);
     cr_expect_eq(first.hops, second.hops);
     cr_expect_neq(first.trail, second.trail);
+    router_free(line.router);
+}
+
+static bool goes_by(struct line *line, uint32_t to, uint32_t by) {
+    struct weft_peer_id next = {0};
+    return router_next_hop(line->router, &line->graph.ids[to], &next) &&
+           weft_peer_id_equal(&next, &line->graph.ids[by]);
+}
+
+/* 4 joins at 3, and 5 behind it; 6 at us, and 7 behind it. 8 speaks of a link that 3 denies. */
+Test(asking, sends_to_who_came_since_by_way_of_whom_they_hang_on) {
+    struct line line;
+    line_init(&line);
+    cr_assert(goes_by(&line, 3, 1));
+    line.graph.count = 9;
+    for (uint32_t i = 4; i < 9; i++) {
+        line.graph.ids[i] = graph_id(i);
+    }
+    graph_link(&line.graph, 3, 4, 10);
+    graph_link(&line.graph, 4, 5, 10);
+    graph_link(&line.graph, 0, 6, 10);
+    graph_link(&line.graph, 6, 7, 10);
+    line.graph.costs[8][3] = 10;
+    for (uint32_t i = 0; i < 9; i++) {
+        graph_tell(&line.graph, line.router, i, line.now);
+    }
+    uint64_t computations = router_computation_count(line.router);
+    cr_expect(goes_by(&line, 4, 1));
+    cr_expect(goes_by(&line, 5, 1));
+    cr_expect(goes_by(&line, 6, 6));
+    cr_expect(goes_by(&line, 7, 6));
+    struct weft_peer_id next;
+    cr_expect_not(router_next_hop(line.router, &line.graph.ids[8], &next));
+    const struct router_passage back = {
+        .destination = &line.graph.ids[4], .from = &line.graph.ids[1], .hops = 5};
+    cr_expect_eq(router_forward(line.router, &back, line.now, &next), FORWARD_NO_ROUTE);
+    cr_expect_eq(router_computation_count(line.router), computations);
+    graph_settle(line.router);
+    cr_expect(goes_by(&line, 5, 1));
+    cr_expect(goes_by(&line, 7, 6));
     router_free(line.router);
 }
