@@ -142,16 +142,12 @@ static weft_ns change_due(struct core *core, enum own_change change) {
     }
     size_t nodes = router_reachable_count(core->router);
     nodes = nodes < PUBLISH_GAIN_NODES ? nodes : PUBLISH_GAIN_NODES;
-    weft_ns spread = nodes * PUBLISH_GAIN_SPREAD;
-    if (dialer_is_hurried(core->dialer, core->now)) {
-        spread /= 2; /* all is to be settled in 3 s (A4) */
-    }
     weft_ns wait = 0;
     if (change == OWN_WORDS || change == OWN_ONLY_WAY) {
         gap = time_min(gap, PUBLISH_GAP_NEEDED);
         wait = change == OWN_ONLY_WAY ? random_below(core, nodes * PUBLISH_WAY_SPREAD) : 0;
     } else {
-        wait = PUBLISH_FIRST_WAIT + random_below(core, spread);
+        wait = PUBLISH_FIRST_WAIT + random_below(core, nodes * PUBLISH_GAIN_SPREAD);
     }
     weft_ns together_at = time_after(core->now, wait);
     weft_ns at = time_after(core->published_at, gap);

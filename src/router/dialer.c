@@ -27,10 +27,6 @@ static const struct pace pace_hurried = {.dials_max = DIALER_DIALS_MAX, .burst =
 #define TRIM_AGE_NS (5 * NS_PER_S)
 /* Between two trims: the news of the first should change the second's graph. */
 #define TRIM_GAP_NS (100 * NS_PER_MS)
-/* Nothing is trimmed for so long after a link was lost: where a part of the mesh fell, others
- * settle by new links, and each trim would be one more change that all hear of and compute with
- * (A4). */
-#define TRIM_CALM_NS (6 * NS_PER_S)
 /* Of a crowded node's links many are cut short at a time, and young ones too: a seed through which
  * thousands join would else be the centre of a star for minutes, and its record, in which each of
  * them is named, more than half of all that the mesh hears. */
@@ -40,8 +36,6 @@ static const struct pace pace_hurried = {.dials_max = DIALER_DIALS_MAX, .burst =
 #define FALL_NS NS_PER_S
 /* One lost link is one bad peer; so many, and a quarter of all, are a fall. */
 #define FALL_LINKS_MIN 2
-/* A younger one may just have been refused. */
-#define FALL_AGE_NS NS_PER_S
 /* How long a node whose links fell away dials without waiting for the others: within 3 s all
  * should be settled again (A4). */
 #define HURRY_NS (3 * NS_PER_S)
@@ -251,8 +245,7 @@ void dialer_link_down(struct dialer *dialer, struct link_id link, bool is_delibe
     if (router_links_has_peer(&dialer->links, &down.peer)) {
         return; /* one of two links to one peer: nothing is missing */
     }
-    if (!is_deliberate && time_since(down.up_at, now) >= FALL_AGE_NS) {
-        dialer->calm_at = time_after(now, TRIM_CALM_NS);
+    if (!is_deliberate) {
         fall_note(dialer, now);
     }
     struct target *learned = candidates_find(&dialer->candidates, &down.peer);
@@ -402,10 +395,6 @@ bool dialer_next_trim(struct dialer *dialer, const struct router *router, weft_n
                               .ctx = dialer};
     if (!trimming_update(dialer, count) && !surplus.is_forced) {
         dialer->trim_check_at = WEFT_NEVER; /* the next link that comes up wakes us */
-        return false;
-    }
-    if (now < dialer->calm_at && !surplus.is_forced && !surplus.is_crowded) {
-        dialer->trim_check_at = dialer->calm_at;
         return false;
     }
     weft_ns age = surplus.is_crowded ? CROWD_TRIM_AGE_NS : TRIM_AGE_NS;

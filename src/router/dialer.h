@@ -112,9 +112,8 @@ bool dialer_next_dial(struct dialer *dialer, const struct router *router, weft_n
  * degree), older than 5 s, not a seed's (unless above links_max), the far end has at least `degree`
  * other links or more than we have, and router_can_spare. The side with the smaller peer id acts,
  * so that not both trim. Of a crowd (above 2 * (degree + 4)) up to 32 go at a time, from 1 s on, to
- * whom more than half of their degree is left. For 6 s after a link was lost only a crowd is
- * trimmed, or what is above links_max. Keeps some random, some near, some old. false when there is
- * none. */
+ * whom more than half of their degree is left. Keeps some random, some near, some old. false when
+ * there is none. */
 bool dialer_next_trim(struct dialer *dialer, const struct router *router, weft_ns now,
                       struct link_id *out);
 

@@ -35,7 +35,6 @@ struct dialer {
     weft_ns seed_dialled_at; /* 0: none yet, or the last one failed */
     weft_ns fall_at;         /* when links began to be lost that were all lost within FALL_NS */
     size_t fall_from;        /* how many there were before */
-    weft_ns calm_at;         /* no link was lost for a while then: links may be trimmed again */
     weft_ns hurry_until;     /* most links were lost in an instant: turns are short */
     size_t turn_left;        /* how many of them still in this turn */
     size_t trim_run;         /* links trimmed without a pause */
