@@ -49,7 +49,8 @@ struct attacker {
     uint8_t session_psk[WEFT_KEY_BYTES];
     char *words[WORDS_MAX];
     size_t word_count;
-    unsigned copies; /* how often a packet is sent: a relay that repeats what it carries */
+    uint64_t reconnects; /* so far: a network that was used up is not used again */
+    unsigned copies;     /* how often a packet is sent: a relay that repeats what it carries */
     uint8_t bytes[2][LINE_MAX_BYTES / 2];
 };
 
@@ -531,7 +532,7 @@ static void do_reconnect(struct attacker *attacker) {
     uint64_t made = 0;
     for (uint64_t i = 0; i < count; i++) {
         char source[INET_ADDRSTRLEN];
-        uint64_t network = i / LINKS_A_NETWORK;
+        uint64_t network = attacker->reconnects++ / LINKS_A_NETWORK;
         (void)snprintf(source, sizeof source, "127.%u.%u.1", (unsigned)(100 + network / 250),
                        (unsigned)(1 + network % 250));
         bool is_up = insider_dial(&attacker->insider, attacker->words[1],
