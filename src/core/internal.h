@@ -298,6 +298,10 @@ void core_links_forgive(struct core *core); /* we were stalled: full time for al
 void core_links_free(struct core *core);
 void core_heartbeat_in(struct core *core, struct core_link *link, const struct wire_frame *frame);
 
+/* costs.c */
+/* A heartbeat's echo came back: what the link costs, and perhaps news of it. */
+void core_cost_measured(struct core *core, struct core_link *link, uint32_t sample_us);
+
 /* dials.c */
 void core_dial_and_trim(struct core *core);
 /* The mesh was told of our links: surplus ones, which are not among them, can be closed soon. */
