@@ -69,8 +69,17 @@ static void trace_refused(const struct core *core, const struct core_link *link)
     }
 }
 
+/* Whether one of two instances was replaced before, and came back. */
+static bool is_proven(const struct core *core, const struct core_link *one,
+                      const struct core_link *two) {
+    return replaced_find(core, one) < REPLACED_MAX || replaced_find(core, two) < REPLACED_MAX;
+}
+
 void core_clone_close(struct core *core, struct core_link *link, const struct core_link *kept) {
     if (!link->is_closing) {
+        if (is_proven(core, link, kept)) {
+            damping_forgive(&core->damping, &link->peer); /* routes changed over: nobody flaps */
+        }
         trace_refused(core, link);
         note_replaced(core, link);
         send_proof(core, link, kept);

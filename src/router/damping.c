@@ -106,6 +106,13 @@ bool damping_lost(struct damping *damping, const struct weft_peer_id *peer,
     return true;
 }
 
+void damping_forgive(struct damping *damping, const struct weft_peer_id *peer) {
+    struct damping_entry *entry = entry_find(damping, peer);
+    if (entry != NULL) {
+        entry->losses = 0;
+    }
+}
+
 weft_ns damping_trial(const struct damping *damping, const struct weft_peer_id *peer, weft_ns now) {
     const struct damping_entry *entry = entry_find(damping, peer);
     if (entry == NULL || entry->losses == 0 || !is_remembered(entry, now)) {

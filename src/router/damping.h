@@ -86,6 +86,9 @@ void damping_thinned(struct damping *damping, const struct weft_peer_id *peer, w
 bool damping_lost(struct damping *damping, const struct weft_peer_id *peer,
                   const struct damping_loss *loss, weft_ns now);
 
+/* The losses of a peer that were counted meant nothing. */
+void damping_forgive(struct damping *damping, const struct weft_peer_id *peer);
+
 /* How long a new link to a peer must last before it is told of. Cost: a walk of the table. */
 weft_ns damping_trial(const struct damping *damping, const struct weft_peer_id *peer, weft_ns now);
 

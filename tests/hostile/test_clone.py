@@ -67,10 +67,10 @@ class Clone(HostileTest):
         stays.wait_reach("a", "b", "c")
         while time.monotonic() - started < 10:  # the time in which routes may flap once
             time.sleep(0.1)
-        # Over to the newcomer and at most once back is the goal. In one run of fifteen a neighbour is late
-        # to know that they are two, and takes what it saw for two losses of one node: four.
+        # Over to the newcomer, and at most once back; the words of the two may besides come in such an order
+        # that a path is lost and found within one millisecond.
         for node in (a, b, c):
-            self.assertLessEqual(len(self.flaps(node, "twin", marks[node.name])), 4, node.log())
+            self.assertLessEqual(len(self.flaps(node, "twin", marks[node.name])), 3, node.log())
             lines = [line for line in node.log().splitlines() if "clone" in line]
             self.assertLessEqual(len(lines), 1)
         for twin in twins:

@@ -264,6 +264,21 @@ Test(core_own, a_cloned_disk_is_found_at_once_and_routes_go_over_once_and_back) 
     }
 }
 
+/* Else it is gone from its neighbours for half a minute more, though it stays. */
+Test(core_own, a_key_that_changes_over_between_two_is_not_taken_for_a_node_that_flaps) {
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct mesh *mesh = make_cloned(seed, seed % 2 == 0);
+        unsigned losses[3] = {0};
+        (void)watch_cloned(mesh, losses);
+        for (size_t i = 0; i < 3; i++) {
+            const struct core *core = mesh_core(mesh, i);
+            weft_ns trial = damping_trial(&core->damping, mesh_id(mesh, 3), mesh_now(mesh));
+            cr_expect_lt(trial, DAMPING_LONG_NS, "seed %u: node %zu", (unsigned)seed, i);
+        }
+        mesh_free(mesh);
+    }
+}
+
 Test(core_own, a_leaving_node_withdraws_all_its_services) {
     struct mesh *mesh = make_star(2);
     const struct wire_endpoint endpoint = {.address = span_of_text("127.0.0.1:80"), .weight = 1};
