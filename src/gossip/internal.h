@@ -313,7 +313,8 @@ void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link 
                    weft_ns now);
 /* Passes on what of the owner's could not be while it was not live. */
 void spread_news(struct gossip *gossip, const struct weft_peer_id *owner, weft_ns now);
-/* Marks up to `max` neighbours but `except` (is_picked); returns how many. */
+/* Marks those neighbours but `except` and the owner that are to hear of a thing (is_picked);
+ * returns how many. With `now` 0 all are drawn: state of channels, which goes round again. */
 size_t spread_pick(struct gossip *gossip, const struct gossip_link *except,
                    const struct weft_peer_id *owner, weft_ns now);
 struct gossip_link *spread_any(struct gossip *gossip);

@@ -90,20 +90,23 @@ static bool is_due(const struct target *target, weft_ns now, weft_ns *next) {
     return true;
 }
 
-/* When a seed may be dialled: one that all have lost at once. */
-static weft_ns seed_turn(const struct dialer *dialer, const struct router *router,
-                         const struct target *seed, weft_ns now) {
+/* Whether it is a seed's turn; if not, `next` learns when. One that all have lost is waited with
+ * for nobody. */
+static bool is_seed_turn(const struct dialer *dialer, const struct router *router,
+                         const struct target *seed, weft_ns now, weft_ns *next) {
     bool is_lost = seed->is_peer_known && !target_is_reachable(seed, router);
     if (is_lost || !dialer->config.may_discover || dialer_is_hurried(dialer, now) ||
         dialer->seed_dialled_at == 0) {
-        return 0;
+        return true;
     }
     weft_ns gap = SEED_GAP_NS;
     if (is_large(router)) {
         bool has_half = 2 * router_links_degree(&dialer->links) >= dialer->config.degree;
         gap = has_half ? PROBE_NS : UNHURRIED_NS;
     }
-    return time_after(dialer->seed_dialled_at, gap);
+    weft_ns turn_at = time_after(dialer->seed_dialled_at, gap);
+    *next = turn_at > now ? time_min(*next, turn_at) : *next;
+    return turn_at <= now;
 }
 
 /* The wanted seed that has been due for longest, so that none starves; of several one by chance, so
@@ -115,6 +118,7 @@ static struct target *seed_choose(struct dialer *dialer, const struct router *ro
     for (size_t i = 0; i < dialer->candidates.seed_count; i++) {
         struct target *seed = dialer->candidates.seeds[i];
         if (!seed_is_wanted(dialer, router, seed) || !is_due(seed, now, next) ||
+            !is_seed_turn(dialer, router, seed, now, next) ||
             (choice != NULL && seed->retry_at > choice->retry_at)) {
             continue;
         }
@@ -122,11 +126,6 @@ static struct target *seed_choose(struct dialer *dialer, const struct router *ro
         if (rng_below(&dialer->rng, ties) == 0) {
             choice = seed;
         }
-    }
-    weft_ns turn_at = choice != NULL ? seed_turn(dialer, router, choice, now) : 0;
-    if (turn_at > now) {
-        *next = time_min(*next, turn_at);
-        return NULL;
     }
     return choice;
 }

@@ -68,6 +68,27 @@ Test(dialer, is_in_no_hurry_for_further_seeds_of_a_large_mesh) {
     fixture_fini(&f);
 }
 
+Test(dialer, a_seed_that_all_have_lost_waits_for_no_other_one) {
+    struct fixture f;
+    struct dial dial;
+    fixture_init(&f, true);
+    fixture_ring(&f, 40);
+    struct weft_peer_id lost = graph_id(900);
+    cr_assert_eq(dialer_add_seed(f.dialer, "10.0.1.1:1", &lost), WEFT_OK);
+    cr_assert(fixture_next(&f, &dial));
+    dialer_failed(f.dialer, f.router, dial.token, "refused", f.now);
+    fixture_add_seed(&f, "10.0.2.1:1");
+    fixture_add_seed(&f, "10.0.3.1:1");
+    cr_assert(fixture_next(&f, &dial));
+    cr_assert_not(dial.is_peer_known);
+    (void)fixture_link_up(&f, 5, dial.token);
+    weft_ns begun = f.now;
+    cr_assert(fixture_wait_dial(&f, &dial)); /* the other unknown one has to wait for 2 s */
+    cr_expect(dial.is_peer_known);
+    cr_expect_leq(f.now - begun, 400 * NS_PER_MS);
+    fixture_fini(&f);
+}
+
 /* Whether the dial that asked who a seed is was only that, with so many links. */
 static bool has_only_asked(uint64_t links, uint64_t answers) {
     struct fixture f;
