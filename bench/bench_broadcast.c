@@ -20,6 +20,8 @@
 
 #include <weft/weft.h>
 
+#include "embed.h"
+
 #define CHANNEL "bench"
 #define FORM_CHECK_NS 5000000 /* between two looks at who is reachable */
 #define NS_PER_S 1000000000ULL
@@ -144,21 +146,6 @@ static void *read_commands(void *ctx) {
     exit(EXIT_SUCCESS);
 }
 
-static bool read_hex(const char *text, uint8_t *out, size_t len) {
-    if (strlen(text) != 2 * len) {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        const char digits[3] = {text[2 * i], text[2 * i + 1], '\0'};
-        char *end = NULL;
-        out[i] = (uint8_t)strtoul(digits, &end, 16);
-        if (*end != '\0') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int run(struct bench *bench) {
     const struct weft_gossiper gossiper = {.ctx = bench,
                                            .unicast = on_unicast,
@@ -176,25 +163,9 @@ static int run(struct bench *bench) {
 }
 
 int main(int argc, char **argv) {
-    uint8_t secret[WEFT_KEY_BYTES];
-    const char *listen[] = {"127.0.0.1:0"};
-    const char *seeds[] = {argc > 3 ? argv[3] : NULL};
     struct bench bench = {0};
-    char why[WEFT_NODE_TEXT];
-    if (argc < 3 || argc > 4 || !read_hex(argv[2], secret, sizeof(secret))) {
-        fprintf(stderr, "usage: bench_broadcast NAME SECRET-HEX [SEED]\n");
-        return 2;
-    }
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    const struct weft_node_config config = {.name = argv[1],
-                                            .secret = secret,
-                                            .listen = listen,
-                                            .listen_count = 1,
-                                            .seeds = seeds,
-                                            .seed_count = argc > 3 ? 1 : 0,
-                                            .is_quiet = true};
-    if (weft_node_new(&config, &bench.node, why) != WEFT_OK) {
-        fprintf(stderr, "bench_broadcast: %s\n", why);
+    bench.node = embed_node(argc, argv);
+    if (bench.node == NULL) {
         return EXIT_FAILURE;
     }
     int status = run(&bench);

@@ -22,6 +22,8 @@
 
 #include <weft/weft.h>
 
+#include "embed.h"
+
 #define CHANNEL "bench"
 #define NS_PER_S 1000000000ULL
 #define COUNT_MAX ((size_t)100000000)
@@ -293,21 +295,6 @@ static void *look_again(void *ctx) {
     return NULL;
 }
 
-static bool read_hex(const char *text, uint8_t *out, size_t len) {
-    if (strlen(text) != 2 * len) {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        const char digits[3] = {text[2 * i], text[2 * i + 1], '\0'};
-        char *end = NULL;
-        out[i] = (uint8_t)strtoul(digits, &end, 16);
-        if (*end != '\0') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int run(struct bench *bench) {
     const struct weft_gossiper gossiper = {.ctx = bench,
                                            .unicast = on_unicast,
@@ -328,24 +315,8 @@ static int run(struct bench *bench) {
 
 int main(int argc, char **argv) {
     static struct bench bench = {.lock = PTHREAD_MUTEX_INITIALIZER};
-    uint8_t secret[WEFT_KEY_BYTES];
-    char why[WEFT_NODE_TEXT];
-    if (argc < 4 || argc > 5 || !read_hex(argv[2], secret, sizeof(secret))) {
-        (void)fprintf(stderr, "usage: bench_messages NAME SECRET-HEX LISTEN [SEED]\n");
-        return 2;
-    }
-    (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    const char *listen[] = {argv[3]};
-    const char *seeds[] = {argc > 4 ? argv[4] : NULL};
-    const struct weft_node_config config = {.name = argv[1],
-                                            .secret = secret,
-                                            .listen = listen,
-                                            .listen_count = 1,
-                                            .seeds = seeds,
-                                            .seed_count = argc > 4 ? 1 : 0,
-                                            .is_quiet = true};
-    if (weft_node_new(&config, &bench.node, why) != WEFT_OK) {
-        (void)fprintf(stderr, "bench_messages: %s\n", why);
+    bench.node = embed_node(argc, argv);
+    if (bench.node == NULL) {
         return EXIT_FAILURE;
     }
     int status = run(&bench);

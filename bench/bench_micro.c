@@ -13,8 +13,8 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "core/core.h"
-#include "link/link.h"
 #include "noise/aead.h"
+#include "pair.h"
 #include "router/router.h"
 #include "support/mesh.h"
 
@@ -54,100 +54,18 @@ static void seal_record(unsigned long count) {
 
 /* ---- links ---- */
 
-struct peer {
-    struct identity identity;
-    struct host host;
-    struct rng rng;
-    struct link_shared shared;
-    struct link *link;
-};
-
-static void draw(void *ctx, uint8_t *out, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        out[i] = (uint8_t)rng_next(ctx);
-    }
-}
-
-static void peer_init(struct peer *peer, uint8_t seed, enum link_role role) {
-    uint8_t bytes[32] = {seed};
-    uint8_t secret[32] = {0};
-    rng_init(&peer->rng, bytes);
-    identity_from_seed(&peer->identity, bytes);
-    link_shared_init(&peer->shared, secret);
-    peer->host = (struct host){.ctx = &peer->rng, .random = draw};
-    peer->shared.host = &peer->host;
-    peer->shared.identity = &peer->identity;
-    peer->shared.hello.name = span_of_text("bench");
-    peer->shared.hello.incarnation = 1;
-    ASSERT(link_new(&peer->shared, role, NULL, 0, &peer->link) == WEFT_OK);
-}
-
-static void feed(struct peer *peer, struct span bytes) {
-    struct link_event event;
-    while (bytes.len > 0) {
-        size_t len = 0;
-        uint8_t *space = link_read_space(peer->link, &len);
-        ASSERT(space != NULL);
-        len = len < bytes.len ? len : bytes.len;
-        memcpy(space, bytes.data, len);
-        link_read_done(peer->link, len, 0);
-        while (link_next_event(peer->link, 0, &event)) {
-            ASSERT(event.kind != LINK_EVENT_DOWN);
-        }
-        bytes = span_of(bytes.data + len, bytes.len - len);
-    }
-}
-
-static void carry(struct peer *from, struct peer *to) {
-    struct span spans[64];
-    size_t count = 0;
-    while ((count = link_write_spans(from->link, 0, spans, 64)) > 0) {
-        size_t len = 0;
-        for (size_t i = 0; i < count; i++) {
-            feed(to, spans[i]);
-            len += spans[i].len;
-        }
-        link_write_done(from->link, len);
-    }
-}
-
-static struct frame *frame_make(enum wire_kind kind, uint16_t carried) {
-    struct frame *frame = frame_new(128);
-    ASSERT(frame != NULL);
-    struct wire_writer writer = wire_writer_of(frame->data, frame->size);
-    const struct wire_carrier carrier = {.flow = 7, .class = WIRE_CLASS_STREAM, .length = carried};
-    const uint8_t body[96] = {0};
-    size_t begin = wire_frame_begin(&writer, kind, 0);
-    if (kind == WIRE_CARRIER) {
-        wire_carrier_encode(&writer, &carrier);
-    } else {
-        wire_write_bytes(&writer, span_of(body, sizeof body));
-    }
-    wire_frame_end(&writer, begin);
-    frame->len = (uint32_t)wire_writer_view(&writer).len;
-    return frame;
-}
-
 /* `batch` frames at a time, as a turn of a loop has them. */
 static void over_link(unsigned long count, uint16_t carried, unsigned batch) {
     static struct peer a;
     static struct peer b;
-    struct frame *frame = frame_make(carried > 0 ? WIRE_CARRIER : WIRE_UNICAST, carried);
-    struct frame *payload = carried > 0 ? frame_new(carried) : NULL;
-    if (payload != NULL) {
-        memset(payload->data, 1, carried);
-        payload->len = carried;
-    }
-    peer_init(&a, 1, LINK_DIALLED);
-    peer_init(&b, 2, LINK_ACCEPTED);
-    carry(&a, &b);
-    carry(&b, &a);
-    carry(&a, &b);
+    struct frame *frame = pair_frame(carried);
+    struct frame *payload = pair_payload(carried);
+    pair_init(&a, &b);
     for (unsigned long i = 0; i < count; i++) {
         enum wire_class class = carried > 0 ? WIRE_CLASS_STREAM : WIRE_CLASS_MESSAGE;
         ASSERT(link_send(a.link, frame, payload, class, 7, 0) == WEFT_OK);
         if (i % batch == batch - 1) {
-            carry(&a, &b);
+            (void)pair_carry(&a, &b);
         }
     }
     frame_unref(frame);
@@ -261,7 +179,7 @@ static void paths(unsigned long count) {
     weft_ns now = 0;
     rng_init(&rng, (const uint8_t[32]){1});
     for (uint32_t i = 0; i < NODES; i++) {
-        draw(&rng, ids[i].bytes, sizeof ids[i].bytes);
+        pair_random(&rng, ids[i].bytes, sizeof ids[i].bytes);
     }
     const struct router_config config = {.self = ids[0], .peers_max = NODES};
     ASSERT(router_new(&config, &router) == WEFT_OK);

@@ -24,7 +24,7 @@ GOT = re.compile(r"^got (\d+) (\d+)$", re.M)
 class Node:
     def __init__(self, program, name, secret, seed=None):
         self.out = tempfile.TemporaryFile("w+")
-        argv = [program, name, secret] + ([seed] if seed else [])
+        argv = [program, name, secret, "127.0.0.1:0"] + ([seed] if seed else [])
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=self.out, text=True)
 
     def tell(self, line):
