@@ -19,6 +19,10 @@
 /* ... for as many as a mesh of 50 needs to form; then this far: within what B6 allows. */
 #define BRISK_COUNT 8
 #define CALM_NS (600 * NS_PER_MS)
+/* Who is lost is looked into again after so long for each of whom there is, BRISK_NS at most. The
+ * words of all neighbours of one that died seldom come within one SETTLE_NS, and the next look is
+ * the one that counts; in a small mesh it costs next to nothing. */
+#define LOOK_NODE_NS (200 * NS_PER_US)
 /* Without a change for so long, the storm is over. */
 #define QUIET_NS (2 * NS_PER_S)
 /* Whoever heard of a loss is ahead of its neighbours for about so long: what they send here because
@@ -103,11 +107,16 @@ static weft_ns paced_own(const struct router *router, weft_ns now) {
     return router->was_due && allowed > now ? allowed : now;
 }
 
-/* Who is lost is looked into at the brisk pace in any storm: it takes no computation, and all that
- * a node says and shows of another hangs on it (B9). */
+static weft_ns look_gap(const struct router *router) {
+    return time_min(router->topology.attached_count * LOOK_NODE_NS, BRISK_NS);
+}
+
+/* Who is lost is looked into at the brisk pace or faster in any storm: it takes no computation, and
+ * all that a node says and shows of another hangs on it (B9). */
 static void settle_soon(struct router *router, weft_ns now) {
     weft_ns settled = time_after(now, SETTLE_NS);
-    weft_ns allowed = router->settled_at != 0 ? time_after(router->settled_at, BRISK_NS) : 0;
+    weft_ns next = time_after(router->settled_at, look_gap(router));
+    weft_ns allowed = router->settled_at != 0 ? next : 0;
     router->settle_at = time_min(router->settle_at, allowed > settled ? allowed : settled);
 }
 
