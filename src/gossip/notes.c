@@ -27,17 +27,20 @@
 #define NOTES_NS (10 * NS_PER_MS)
 #define NOTES_GAP_NS (150 * NS_PER_MS)
 
-/* So many changes, as the death of one node makes, are no storm: they are pushed to all neighbours,
- * so that no broken tree holds them up. */
-#define CALM_BURST 8
-#define CALM_RATE 4
+/* So many changes, as the deaths of two nodes make with the links that come in their place, are no
+ * storm: they are pushed to all neighbours, so that no broken tree holds them up. */
+#define CALM_BURST 32
+#define CALM_RATE 16
 /* In a larger mesh than this a death or two make many changes, each of which comes to everybody:
  * the tree mends itself sooner than a copy from every neighbour is worth (A6). */
-#define CALM_OWNERS_MAX 64
+#define SMALL_OWNERS_MAX 64
 
 /* How much longer than a note a push takes is learnt; it is waited for that and more. */
 #define LAG_MAX_NS (400 * NS_PER_MS)
 #define WAIT_MIN_NS (20 * NS_PER_MS)
+/* But no longer in a small mesh: while it forms the lag is at its bound, and the tree is not there
+ * yet or broken; a push too many costs little, and half a second was lost here (B9). */
+#define WAIT_SMALL_NS (40 * NS_PER_MS)
 /* Nothing is waited for so long after a neighbour that fed us has gone: others do not know yet that
  * they are to, and what has to be heard is that it has gone. */
 #define HURRY_NS NS_PER_S
@@ -207,9 +210,12 @@ void notes_repeat(struct gossip *gossip, struct gossip_link *link, const struct 
     output_control(gossip, link, output_end(&making));
 }
 
+static bool is_small(const struct gossip *gossip) {
+    return recordset_live_owner_count(gossip->set) <= SMALL_OWNERS_MAX;
+}
+
 bool notes_are_calm(struct gossip *gossip, weft_ns now) {
-    return recordset_live_owner_count(gossip->set) <= CALM_OWNERS_MAX &&
-           bucket_take(&gossip->calm, 1, CALM_RATE, CALM_BURST, now);
+    return is_small(gossip) && bucket_take(&gossip->calm, 1, CALM_RATE, CALM_BURST, now);
 }
 
 void notes_add(struct gossip *gossip, struct gossip_link *link, size_t slot, weft_ns now) {
@@ -291,7 +297,8 @@ static weft_ns patience(const struct gossip *gossip, weft_ns now) {
     if (gossip->hurry_until > now) {
         return 0;
     }
-    return WAIT_MIN_NS + gossip->lag_ns + gossip->lag_ns / 4;
+    weft_ns wait = WAIT_MIN_NS + gossip->lag_ns + gossip->lag_ns / 4;
+    return is_small(gossip) ? time_min(wait, WAIT_SMALL_NS) : wait;
 }
 
 /* The neighbour has the record in this version: nothing is owed it if that is ours or newer, and

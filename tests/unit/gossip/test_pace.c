@@ -170,26 +170,26 @@ Test(gossip_pace, who_asked_to_hold_gets_notes_in_a_storm_until_it_wants_some) {
     for (uint64_t link = 1; link <= 3; link++) {
         hear_notes(&solo, link, WIRE_NOTES_HOLD, NULL);
     }
-    for (uint64_t version = 1; version <= 20; version++) { /* no calm any more */
+    for (uint64_t version = 1; version <= 40; version++) { /* no calm any more */
         hear_version(&solo, &owner, SOURCE, version);
     }
     pass(&solo, 50 * NS_PER_MS, counts);
     memset(counts, 0, sizeof counts);
-    hear_version(&solo, &owner, SOURCE, 21);
-    hear_version(&solo, &owner, SOURCE, 22);
-    hear_version(&solo, &owner, SOURCE, 23);
-    hear_version(&solo, &owner, SOURCE, 24);
-    struct wire_note note = note_of(&owner, 24);
+    hear_version(&solo, &owner, SOURCE, 41);
+    hear_version(&solo, &owner, SOURCE, 42);
+    hear_version(&solo, &owner, SOURCE, 43);
+    hear_version(&solo, &owner, SOURCE, 44);
+    struct wire_note note = note_of(&owner, 44);
     hear_notes(&solo, 2, WIRE_NOTES_HAVE, &note);
-    hear_version(&solo, &owner, 3, 24);
+    hear_version(&solo, &owner, 3, 44);
     cr_expect_eq(notes_sent(&solo, 200 * NS_PER_MS, WIRE_NOTES_HAVE, 1, counts), 1);
     cr_expect_eq(counts[1] + counts[2] + counts[3], 0, "two have it, one is told of it");
     cr_expect_eq(counts[4], 1);
-    note.version = 23;
+    note.version = 43;
     hear_notes(&solo, 1, WIRE_NOTES_WANT, &note);
     cr_expect_eq(notes_sent(&solo, 0, WIRE_NOTES_HAVE, 1, counts), 0);
     cr_expect_eq(counts[1], 1, "what it wanted");
-    hear_version(&solo, &owner, SOURCE, 25);
+    hear_version(&solo, &owner, SOURCE, 45);
     (void)notes_sent(&solo, 50 * NS_PER_MS, WIRE_NOTES_HAVE, 1, counts);
     cr_expect_eq(counts[1], 2, "and what comes from now on");
     solo_fini(&solo);
