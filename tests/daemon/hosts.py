@@ -4,6 +4,8 @@
     switch("wan")                       a namespace with a bridge
     host("site-a", wan="10.9.0.2/24")   a namespace with a cable to each switch named
     host.daemon("--seed", ...)          a weftd in there; its control socket is in reach as ever
+    router("r", wan, "10.9.0.9/24")     a network of its own behind NAT: (the router, its switch)
+    delay(space, 10, {...})             a TCP relay in there that makes what goes through it late
     Flow(server_host, client_host, ...) numbered bytes through a forward, checked as they come
 
 All of it goes with the test. Where namespaces cannot be made the tests are left out, and say so.
@@ -25,6 +27,7 @@ from harness import PATIENCE, WeftTest
 
 CLONE_NEWNET = 0x40000000
 PORT = 9338
+DELAY_RELAY = os.environ.get("DELAY_RELAY", "delay_relay")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -155,6 +158,43 @@ class HostTest(WeftTest):
                 nodad = " nodad" if ":" in address else ""
                 host.ip(f"addr add {address} dev {device}{nodad}")
         return host
+
+    def router(self, name, wan, public):
+        """A router of the address `public`, and behind it 192.168.1.0/24: (the router, its switch)."""
+        router = Space(self, name)
+        self.plug(router, wan, public, "wan")
+        lan = self.switch(f"{name}-lan")
+        self.plug(router, lan, "192.168.1.1/24", "lan")
+        router.sysctl(ipv4__ip_forward=1)
+        router.filter("-A POSTROUTING -o wan -j MASQUERADE", table="nat")
+        # As routers sold in shops: nobody from outside, and no connection that it does not know.
+        router.filter(
+            "-A FORWARD -i wan -m conntrack --ctstate ESTABLISHED -j ACCEPT",
+            "-A FORWARD -i lan -m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT",
+            "-A FORWARD -j DROP",
+        )
+        router.sysctl(netfilter__nf_conntrack_tcp_loose=0)
+        return router, lan
+
+    def behind(self, lan, name, number=2):
+        """A host in the network of a router."""
+        host = self.host(name, lan=(lan, f"192.168.1.{number}/24"))
+        host.ip("route add default via 192.168.1.1")
+        return host
+
+    def delay(self, space, millis, routes):
+        """Until the end of the test, in that space: {where it listens: where that leads}, late."""
+        command = ["nsenter", f"--net=/run/netns/{space.netns}", DELAY_RELAY, str(1000 * millis),
+                   "0", str(1 << 20), *(f"{near}={far}" for near, far in routes.items())]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+        def end():
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+        self.addCleanup(end)
+        self.assertEqual(process.stdout.readline(), "ready\n")
 
     def triangle(self, *flags):
         """Two sites that only dial two relays, all in one network; `web` is offered at site-b."""

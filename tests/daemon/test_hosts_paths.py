@@ -5,36 +5,22 @@ addresses or both."""
 
 import time
 
-from hosts import PORT, Flow, HostTest, Space, harness, measured
+from hosts import PORT, Flow, HostTest, harness, measured
 
 
 class Nat(HostTest):
     """Two sites behind routers of their own, both at 192.168.1.2, and a relay that both can dial."""
 
-    def router(self, name, public):
-        router = Space(self, name)
-        self.plug(router, self.wan, public, "wan")
-        lan = self.switch(f"{name}-lan")
-        self.plug(router, lan, "192.168.1.1/24", "lan")
-        router.sysctl(ipv4__ip_forward=1)
-        router.filter("-A POSTROUTING -o wan -j MASQUERADE", table="nat")
-        # As routers sold in shops: nobody from outside, and no connection that it does not know.
-        router.filter(
-            "-A FORWARD -i wan -m conntrack --ctstate ESTABLISHED -j ACCEPT",
-            "-A FORWARD -i lan -m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT",
-            "-A FORWARD -j DROP",
-        )
-        router.sysctl(netfilter__nf_conntrack_tcp_loose=0)
-        site = self.host(name.replace("router", "site"), lan=(lan, "192.168.1.2/24"))
-        site.ip("route add default via 192.168.1.1")
-        return router, site
+    def site(self, name, public):
+        router, lan = self.router(f"router-{name}", self.wan, public)
+        return router, self.behind(lan, f"site-{name}")
 
     def behind_nat(self):
         self.wan = self.switch("wan")
         relay = self.host("relay", wan=(self.wan, "10.9.0.1/24"))
         relay.daemon()
-        self.router_a, self.a = self.router("router-a", "10.9.0.11/24")
-        self.router_b, self.b = self.router("router-b", "10.9.0.12/24")
+        self.router_a, self.a = self.site("a", "10.9.0.11/24")
+        self.router_b, self.b = self.site("b", "10.9.0.12/24")
         source = self.b.listen()
         web = f"web=127.0.0.1:{source.getsockname()[1]}"
         self.b.daemon("--seed", f"10.9.0.1:{PORT}", "--service", web)
