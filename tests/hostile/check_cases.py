@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 
-CASES = [f"T{number}" for number in range(1, 23)]
+CASES = [*(f"T{number}" for number in range(1, 23)), "C7"]
 PYTHON = {"hostile": "tests/hostile", "daemon": "tests/daemon", "real": "tests/daemon"}
 
 
@@ -43,13 +43,13 @@ def python_tests(root, entry):
 
 
 def rows(text):
-    """{case: [names of tests]} of the table of cases."""
+    """{case: [names of tests]} of the table of cases; a case may have several rows."""
     found = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        case = re.match(r"(T\d+)\b", cells[0])
-        if line.startswith("| T") and case:
-            found[case.group(1)] = re.findall(r"`([^`]+)`", cells[-1])
+        case = re.match(r"([TC]\d+)\b", cells[0])
+        if line.startswith("| ") and case:
+            found.setdefault(case.group(1), []).extend(re.findall(r"`([^`]+)`", cells[-1]))
     return found
 
 

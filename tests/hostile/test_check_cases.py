@@ -38,13 +38,16 @@ class Tree(unittest.TestCase):
                      "idle.yaml", "gone.yaml"):  # fmt: skip
             self.assertEqual(len(self.faults(f"`suite.holds` `{name}`")), 1, name)
 
+    def test_each_row_of_a_case_is_read(self):
+        self.assertEqual(len(self.faults("`suite.holds` |\n| T1 again | y | z | `suite.gone`")), 1)
+
     def test_a_file_that_nothing_runs_is_found(self):
         self.assertEqual(len(self.faults("`hostile_x.test_holds`", {"hostile_z"})), 1)
 
     def test_a_case_without_test_or_row_is_found(self):
         self.assertEqual(self.faults("none"), ["T1: no test"])
         self.write("docs/security.md", "")
-        self.assertEqual(len(check_cases.check(self.root)), 22)
+        self.assertEqual(len(check_cases.check(self.root)), 23)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     a --middle--> r <--middle-- b        the service is b's, r relays; the middles see every byte
 
 A middle flips, drops, repeats, swaps or adds bytes of a link; what a relay that holds the link's
-keys can do besides is played in the simulator (tests/unit/sim/test_liar.c).
+keys can do besides is in test_relay_inside.py, and in the simulator (tests/unit/sim/test_liar.c).
 """
 
 import contextlib
