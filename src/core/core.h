@@ -245,6 +245,13 @@ size_t core_damped(const struct core *core, struct core_damped *out, size_t max)
 void core_each_record(const struct core *core, void (*each)(void *ctx, struct record *record),
                       void *ctx);
 
+/* Packets for us that were spoilt on the way (streams.h, packets_spoilt). */
+struct core_spoilt {
+    weft_ns at;                 /* the last one; 0: never */
+    struct weft_peer_id source; /* in whose name it came */
+    struct weft_peer_id by; /* over which neighbour: it, one behind it, or the network between */
+};
+
 struct core_status {
     struct weft_peer_id id;
     uint64_t incarnation;
@@ -257,6 +264,7 @@ struct core_status {
     uint64_t computations;
     struct gossip_counters gossip;
     struct streams_counters streams;
+    struct core_spoilt spoilt;
     struct datagrams_counters datagrams;
 };
 enum core_drop {

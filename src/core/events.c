@@ -11,6 +11,8 @@
 /* Where memory is short now it will not be there the next moment; each try walks all records. */
 #define RELEARN_AFTER NS_PER_S
 
+#define SPOILT_TOLD_EVERY (60 * NS_PER_S)
+
 /* Takes a culprit out of the list, or, if it is new, makes room for it; a known one's count. */
 static uint64_t culprit_take(struct core *core, const struct weft_peer_id *peer) {
     size_t at = 0;
@@ -39,6 +41,24 @@ void core_culprit(struct core *core, const struct weft_peer_id *peer, const char
         weft_peer_id_format(peer, text);
         trace(&core->host, TRACE_WARN, "culprit", "peer=%s what=\"%s\"", text, detail);
     }
+}
+
+/* Told once a minute at most: it may be every packet. Nobody is blamed, for who did it may stand
+ * behind the neighbour as well. */
+void core_packet_spoilt(struct core *core, const struct weft_peer_id *source,
+                        const struct weft_peer_id *by) {
+    core->spoilt = (struct core_spoilt){.at = core->now, .source = *source, .by = *by};
+    if (core->spoilt_told_at != 0 &&
+        time_since(core->spoilt_told_at, core->now) < SPOILT_TOLD_EVERY) {
+        return;
+    }
+    char source_text[WEFT_PEER_ID_TEXT];
+    char by_text[WEFT_PEER_ID_TEXT];
+    core->spoilt_told_at = core->now;
+    weft_peer_id_format(source, source_text);
+    weft_peer_id_format(by, by_text);
+    trace(&core->host, TRACE_WARN, "packet-spoilt", "source=%s by=%s count=%llu", source_text,
+          by_text, (unsigned long long)streams_spoilt_count(core->streams));
 }
 
 static void forget_peer(struct core *core, const struct weft_peer_id *peer) {

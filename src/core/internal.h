@@ -276,6 +276,8 @@ struct core {
 
     struct core_culprit culprits[CULPRITS_MAX];
     size_t culprit_count;
+    struct core_spoilt spoilt;
+    weft_ns spoilt_told_at; /* in the log; 0: never */
     uint64_t frames_forwarded;
     uint64_t frames_dropped[4];
 };
@@ -349,6 +351,9 @@ void core_lacked_memory(struct core *core);
 void core_relearn_tick(struct core *core);
 void core_route_events(struct core *core);
 void core_culprit(struct core *core, const struct weft_peer_id *peer, const char *detail);
+/* A packet in the name of `source` was spoilt when `by` passed it to us. */
+void core_packet_spoilt(struct core *core, const struct weft_peer_id *source,
+                        const struct weft_peer_id *by);
 /* Before streams hear of a peer: from now on they are told of its way. */
 void core_watch(struct core *core, const struct weft_peer_id *peer);
 void core_watched_free(struct core *core);

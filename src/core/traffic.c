@@ -108,10 +108,14 @@ static bool is_ours(const struct core *core, const struct weft_peer_id *peer) {
 
 /* A packet for us. Of messages it may bring thousands, and more packets come before the host drains
  * us: they are handed on before there is no room for more. */
-static void packet_in(struct core *core, const struct weft_peer_id *source, struct loan packet,
-                      bool is_congested) {
+static void packet_in(struct core *core, const struct core_link *link,
+                      const struct weft_peer_id *source, struct loan packet, bool is_congested) {
     core_watch(core, source);
+    uint64_t spoilt = streams_spoilt_count(core->streams);
     streams_packet(core->streams, source, packet, is_congested, core->now);
+    if (streams_spoilt_count(core->streams) != spoilt) {
+        core_packet_spoilt(core, source, &link->peer);
+    }
     if (streams_notice_count(core->streams) >= NOTICES_HELD) {
         core_stream_events(core);
     }
@@ -124,7 +128,7 @@ static void unicast_in(struct core *core, struct core_link *link, const struct w
         return;
     }
     if (is_ours(core, &unicast.destination)) {
-        packet_in(core, &unicast.source, loan_of(unicast.packet), false);
+        packet_in(core, link, &unicast.source, loan_of(unicast.packet), false);
         return;
     }
     struct onward onward = {
@@ -149,7 +153,8 @@ static void carrier_in(struct core *core, struct core_link *link, const struct w
         return;
     }
     if (is_ours(core, &carrier.destination)) {
-        packet_in(core, &carrier.source, payload, (carrier.flags & WIRE_CARRIER_CONGESTED) != 0);
+        packet_in(core, link, &carrier.source, payload,
+                  (carrier.flags & WIRE_CARRIER_CONGESTED) != 0);
         return;
     }
     struct onward onward = {

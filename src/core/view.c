@@ -219,6 +219,7 @@ void core_get_status(const struct core *core, struct core_status *out) {
         .computations = router_computation_count(core->router),
         .gossip = gossip_count(core->gossip),
         .streams = streams_count(core->streams),
+        .spoilt = core->spoilt,
         .datagrams = datagrams_count(core->streams),
     };
     memcpy(out->clone_addresses, core->clone_addresses, sizeof(out->clone_addresses));

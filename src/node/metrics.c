@@ -57,6 +57,8 @@ static void add_streams(struct evbuffer *out, const struct streams_counters *str
         {"weft_stream_bytes_resent_total", "counter", "Payload sent again.", streams->bytes_resent},
         {"weft_packets_refused_total", "counter", "Session packets that did not open.",
          streams->packets_refused},
+        {"weft_packets_spoilt_total", "counter",
+         "Of those: altered, repeated or made up by who stands between.", streams->packets_spoilt},
     };
     ADD(out, metrics);
 }

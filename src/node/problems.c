@@ -15,6 +15,9 @@
  * at its other end. */
 #define LINK_COUNTED_NS (5 * NS_PER_S)
 
+/* How long after the last spoilt packet it is shown. */
+#define SPOILT_SHOWN_NS (600 * NS_PER_S)
+
 struct problem_list {
     struct problem *out;
     size_t count;
@@ -53,6 +56,37 @@ static void add_clone(const struct core_status *status, struct problem_list *lis
         status->is_quarantined
             ? "give this one a new state folder; it stays off the mesh and looks again each minute"
             : "give the other one a new state folder; it was told to stay off the mesh");
+}
+
+/* The name of a peer, or its id if it has none that we know. */
+static void put_name(struct node *node, const struct weft_peer_id *peer,
+                     char out[WEFT_NAME_MAX + 1]) {
+    struct core_peer_view view;
+    if (!core_find_peer(node->core, peer, &view) ||
+        !span_to_text(view.body.name, out, WEFT_NAME_MAX + 1)) {
+        weft_peer_id_format(peer, out);
+    }
+}
+
+static void add_spoilt(struct node *node, const struct core_status *status,
+                       struct problem_list *list) {
+    char source[WEFT_NAME_MAX + 1];
+    char by[WEFT_NAME_MAX + 1];
+    weft_ns at = status->spoilt.at;
+    bool is_recent = at != 0 && time_since(at, node_clock()) < SPOILT_SHOWN_NS;
+    struct problem *problem = is_recent ? take(list) : NULL;
+    if (problem == NULL) {
+        return;
+    }
+    put_name(node, &status->spoilt.source, source);
+    put_name(node, &status->spoilt.by, by);
+    SAY(problem->what, "packets for this node were altered, repeated or made up on their way");
+    SAY(problem->cause,
+        "%llu so far, the last in the name of %s over %s: by it, one behind it or the network "
+        "between",
+        (unsigned long long)status->streams.packets_spoilt, source, by);
+    SAY(problem->next, "refused, and sent again where missing; who stands between: weft trace %s",
+        source);
 }
 
 static void add_store(struct node *node, struct problem_list *list) {
@@ -235,6 +269,7 @@ size_t node_problems(struct node *node, struct problem *out, size_t max) {
     add_clone(&status, &list);
     add_isolation(&status, core_target_at(node->core, 0, &target), &list);
     add_store(node, &list);
+    add_spoilt(node, &status, &list);
     add_own_trial(node, &status, &list);
     add_targets(node, &list);
     add_damped(node, &list);

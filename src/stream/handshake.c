@@ -450,6 +450,13 @@ static void send_hint(struct streams *streams, const struct weft_peer_id *peer, 
     send_stray(streams, peer, frame_copy(wire_writer_view(&writer)));
 }
 
+/* Whether a packet under these keys cannot be one that their other end sent, and sent once. */
+static bool is_spoilt(const struct session_keys *keys, const struct weft_peer_id *source,
+                      uint64_t number) {
+    return keys->receive != NULL && (!weft_peer_id_equal(&keys->session->id, source) ||
+                                     replay_was_seen(&keys->replay, number));
+}
+
 struct session_keys *session_keys_for(struct streams *streams, const struct weft_peer_id *source,
                                       const struct wire_packet *packet, weft_ns now) {
     struct session_keys *keys = map_find(streams->indices, index_key(&packet->receiver_index));
@@ -457,6 +464,7 @@ struct session_keys *session_keys_for(struct streams *streams, const struct weft
         send_hint(streams, source, packet->receiver_index, now);
         return NULL;
     }
+    streams->counters.packets_spoilt += is_spoilt(keys, source, packet->number) ? 1 : 0;
     bool may_receive = keys->receive != NULL && weft_peer_id_equal(&keys->session->id, source) &&
                        time_since(keys->made_at, now) < streams->config.session_max &&
                        replay_is_new(&keys->replay, packet->number);

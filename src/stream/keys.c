@@ -21,6 +21,11 @@ bool replay_is_new(const struct replay_window *window, uint64_t number) {
     return ((word >> (number % 64)) & 1) == 0;
 }
 
+bool replay_was_seen(const struct replay_window *window, uint64_t number) {
+    return number < window->next && window->next - number <= REPLAY_WINDOW_PACKETS &&
+           !replay_is_new(window, number);
+}
+
 /* Empties the words between the old highest number and the new one. */
 static void slide(struct replay_window *window, uint64_t number) {
     uint64_t from = window->next == 0 ? 0 : (window->next - 1) / 64 + 1;

@@ -23,6 +23,9 @@ struct replay_window {
 /* Whether a number is new: neither seen nor older than the window. Changes nothing. */
 bool replay_is_new(const struct replay_window *window, uint64_t number);
 
+/* Whether a number was seen for certain: one behind the window is neither new nor known. */
+bool replay_was_seen(const struct replay_window *window, uint64_t number);
+
 /* Marks a number that is new as seen. */
 void replay_mark(struct replay_window *window, uint64_t number);
 

@@ -433,6 +433,7 @@ static void take(struct streams *streams, struct session_keys *keys, uint64_t nu
     uint8_t *data = place_for(streams, bytes, arrival);
     if (!open_in_place(keys, number, data, len)) {
         streams->counters.packets_refused++;
+        streams->counters.packets_spoilt++;
         return;
     }
     replay_mark(&keys->replay, number);

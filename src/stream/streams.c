@@ -447,6 +447,10 @@ struct streams_counters streams_count(const struct streams *streams) {
     return counters;
 }
 
+uint64_t streams_spoilt_count(const struct streams *streams) {
+    return streams->counters.packets_spoilt;
+}
+
 bool streams_has_session(const struct streams *streams, const struct weft_peer_id *peer) {
     return session_find(streams, peer) != NULL;
 }

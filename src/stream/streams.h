@@ -231,10 +231,13 @@ struct streams_counters {
     uint64_t resumed;         /* ever */
     uint64_t sessions;        /* now */
     uint64_t packets_refused; /* did not open: forged, flipped, repeated or of an unknown session */
+    uint64_t packets_spoilt;  /* of those: somebody on the way altered, repeated or made them up */
     uint64_t bytes_resent;
     uint64_t bytes_sent, bytes_received; /* payload, first time */
 };
 struct streams_counters streams_count(const struct streams *streams);
+/* packets_spoilt alone: asked at each packet. */
+uint64_t streams_spoilt_count(const struct streams *streams);
 
 /* Whether there is a session with a peer, established or not: then it must hear of routes. */
 bool streams_has_session(const struct streams *streams, const struct weft_peer_id *peer);

@@ -48,6 +48,8 @@ class Failover(WeftTest):
         self.assertTrue(all(load.done.values()), f"each size was carried: {load.done}")
         resumed = [node.get("status")["streams"]["resumed"] for node in (a, b)]
         self.assertGreater(min(resumed), 0)
+        for node in (a, b):  # honest relays give no false alarm, however they die
+            self.assertIn("\nweft_packets_spoilt_total 0\n", node.request("GET", "/metrics")[1])
         print(f"{FAILOVERS} failovers under {sum(load.done.values())} streams, resumed {resumed[0]} "
               f"times: {load.done}")  # fmt: skip
 

@@ -51,8 +51,25 @@ class RelayInside(HostileTest):
                             secret=self.b.secret).start()  # fmt: skip
         self.a.wait_service("echo")
 
+    def counted(self, what):
+        return sum(self.metric(node, f"weft_packets_{what}_total") for node in (self.a, self.b))
+
     def refused(self):
-        return sum(self.metric(node, "weft_packets_refused_total") for node in (self.a, self.b))
+        return self.counted("refused")
+
+    def expect_told(self):
+        """Log and status of an end say it, the log once a minute; nobody is named for certain."""
+        said = set()
+        for node in (self.a, self.b):
+            events = [line for line in node.event_lines() if line["event"] == "packet-spoilt"]
+            status = node.get("status")
+            problems = [row for row in status["problems"] if "altered" in row["what"]]
+            self.assertLessEqual(len(events), 2)
+            self.assertEqual(len(problems), 1 if events else 0)
+            self.assertTrue(all("over r:" in row["cause"] for row in problems), problems)
+            self.assertEqual(status["culprits"], [])
+            said |= {event["detail"]["by"] for event in events}
+        self.assertEqual(said, {self.r.id})
 
     def link_losses(self):
         return sum(event["event"] == "link-down" for node in (self.a, self.b)
@@ -76,6 +93,8 @@ class RelayInside(HostileTest):
         self.a.wait(lambda: refused() >= count, f"{count} packets to be refused, not {refused()}")
         self.assertEqual(refused(), count)
         self.assertEqual(self.link_losses(), 0)
+        self.assertGreater(self.counted("spoilt"), count / 2, "all but those that name no session")
+        self.expect_told()
 
     def test_every_flipped_bit_of_a_packet_is_counted(self):
         self.expect_counted("flip")
@@ -101,6 +120,7 @@ class RelayInside(HostileTest):
         self.assertEqual(self.metric(self.a, "weft_stream_bytes_resent_total"), 0)
         refused = self.spoil(deed, 8, 200)
         self.assertEqual(refused(), 0)
+        self.assertEqual(self.counted("spoilt"), 0)
         self.assertEqual(self.link_losses(), 0)
 
     def test_dropped_packets_are_sent_again(self):

@@ -52,6 +52,20 @@ static void count_known(void *ctx, const struct core_peer_view *view) {
     cr_assert(is_ours || !view->path.is_reachable, "a peer that does not exist is reachable");
 }
 
+/* Packets that honest nodes say were spoilt on their way to them. */
+static uint64_t spoilt_of(const struct rig *rig) {
+    struct core_status status;
+    uint64_t count = 0;
+    for (uint32_t node = 0; node < 5; node++) {
+        core_get_status(world_core(rig->world, node), &status);
+        cr_assert_eq(status.spoilt.at != 0, status.streams.packets_spoilt > 0);
+        count += node != 1 ? status.streams.packets_spoilt : 0;
+    }
+    return count;
+}
+
+static uint64_t spoilt; /* by the last lie told */
+
 /* Node 1 of a ring tells one lie for 30 s; nodes 0 and 2 are its neighbours. */
 static uint64_t tell(enum lie_kind lie, bool *is_anyone_blamed) {
     struct scenario_fault line = line_of(FAULT_LIAR, 30 * NS_PER_S);
@@ -67,6 +81,7 @@ static uint64_t tell(enum lie_kind lie, bool *is_anyone_blamed) {
             core_each_peer(world_core(rig.world, node), count_known, NULL);
         }
     }
+    spoilt = spoilt_of(&rig);
     *is_anyone_blamed = is_blamed(&rig, 0, 1) || is_blamed(&rig, 2, 1);
     uint64_t told = faults_lies(rig.faults, lie);
     rig_run_to(&rig, AT + 120 * NS_PER_S);
@@ -99,6 +114,7 @@ Test(sim_liar, replays_change_nothing) {
     bool is_blamed_for = true;
     cr_assert_gt(tell(LIE_REPLAY, &is_blamed_for), 0);
     cr_assert_not(is_blamed_for);
+    cr_assert_gt(spoilt, 0);
 }
 
 Test(sim_liar, a_flood_invents_nobody) {
@@ -110,6 +126,7 @@ Test(sim_liar, reordered_frames_do_no_harm) {
     bool is_blamed_for = true;
     cr_assert_gt(tell(LIE_REORDER, &is_blamed_for), 0);
     cr_assert_not(is_blamed_for);
+    cr_assert_eq(spoilt, 0);
 }
 
 Test(sim_liar, who_forwards_nothing_is_survived) {

@@ -32,6 +32,7 @@ Test(replay, agrees_with_a_model) {
             bool expected = !seen[number] && !is_old;
             cr_assert_eq(replay_is_new(&window, number), expected, "seed %llu, number %llu",
                          (unsigned long long)seed, (unsigned long long)number);
+            cr_assert_eq(replay_was_seen(&window, number), seen[number] && !is_old);
             if (expected) {
                 replay_mark(&window, number);
                 seen[number] = true;

@@ -41,6 +41,10 @@ static uint64_t refused(unsigned node) {
     return streams_count(net.nodes[node].streams).packets_refused;
 }
 
+static uint64_t spoilt(unsigned node) {
+    return streams_count(net.nodes[node].streams).packets_spoilt;
+}
+
 Test(session, both_ends_agree_on_the_preferred_cipher) {
     net_init(&net, 1, 2);
     cr_assert_eq((int)streams_cipher(net.nodes[0].streams, &net.nodes[1].identity.id), 0);
@@ -153,9 +157,12 @@ Test(session, every_repeated_packet_is_refused) {
     for (size_t i = 0; i < recorded_count; i++) {
         const struct recorded *item = &recorded[i];
         uint64_t before = refused(item->to);
+        uint64_t spoilt_before = spoilt(item->to);
+        bool is_sealed = item->frame->data[0] == WIRE_PACKET_SEALED;
         uint64_t received = streams_count(net.nodes[item->to].streams).bytes_received;
         deliver(item->from, item->to, frame_view(item->frame));
         cr_assert_eq(refused(item->to), before + 1, "packet %zu", i);
+        cr_assert_eq(spoilt(item->to), spoilt_before + (is_sealed ? 1 : 0), "packet %zu", i);
         deliver(item->to, item->from, frame_view(item->frame)); /* T1, T2: reflected */
         cr_assert_eq(streams_count(net.nodes[item->to].streams).bytes_received, received);
     }
@@ -184,6 +191,7 @@ Test(session, every_flipped_bit_is_refused) {
         cr_assert_eq(streams_count(net.nodes[1].streams).bytes_received, received, "bit %zu", bit);
         frame_unref(copy);
     }
+    cr_assert_eq(spoilt(1), (frame->len - 5) * 8, "all but its type and index, which name no keys");
     deliver(0, 1, frame_view(frame));
     cr_assert_eq(streams_count(net.nodes[1].streams).bytes_received, 150, "the true one opens");
     forget();
@@ -219,6 +227,11 @@ Test(session, a_relay_cannot_forge_the_source) {
     cr_assert_eq(map_count(net.nodes[1].streams->sessions), 0);
     cr_assert(net_settle(&net, NS_PER_S));
     cr_assert(end->was_closed);
+    cr_assert_eq(spoilt(0) + spoilt(1), 0);
+    for (size_t i = 1; i < recorded_count; i++) {
+        deliver(2, recorded[i].to, frame_view(recorded[i].frame));
+    }
+    cr_assert_gt(spoilt(1), 0, "sealed packets of 0 under the name of 2");
     forget();
     net_fini(&net);
 }
