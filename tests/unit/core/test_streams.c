@@ -159,6 +159,26 @@ Test(core_streams, an_open_ends_when_it_is_accepted) {
     mesh_free(mesh);
 }
 
+/* With a session there: the OPEN and all the bytes that may go with it, the acceptance, the end of
+ * each side, each over two links. */
+Test(core_streams, an_open_over_a_relay_costs_a_packet_on_each_link) {
+    struct flow flow = {0};
+    struct mesh *mesh = make(&flow, 3);
+    open_flow(mesh, &flow, 1); /* the session is made */
+    mesh_run(mesh, NS_PER_S);
+    cr_assert(flow.is_closed);
+    uint64_t before = mesh_frames(mesh, WIRE_CARRIER) + mesh_frames(mesh, WIRE_UNICAST);
+    flow = (struct flow){0};
+    open_flow(mesh, &flow, WIRE_OPEN_CREDIT);
+    mesh_run(mesh, 2 * NS_PER_MS); /* one way: two links */
+    cr_assert_eq(flow.swallowed[2], WIRE_OPEN_CREDIT, "the bytes came with the OPEN");
+    mesh_run(mesh, NS_PER_S);
+    cr_assert(flow.is_closed);
+    uint64_t frames = mesh_frames(mesh, WIRE_CARRIER) + mesh_frames(mesh, WIRE_UNICAST) - before;
+    cr_assert_leq(frames, 2 * 4, "%llu frames", (unsigned long long)frames);
+    mesh_free(mesh);
+}
+
 /* An application that goes away before the far side has answered. */
 Test(core_streams, a_stream_reset_before_the_accept_leaves_nothing) {
     struct flow flow = {0};

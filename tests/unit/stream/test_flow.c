@@ -3,9 +3,9 @@
  * Windows, credit, fairness, bounds of memory, and the measures D3, D8, D9.
  */
 #include <criterion/criterion.h>
-#include <malloc.h>
 
 #include "forge.h"
+#include "heap.h"
 #include "stream/receive.h"
 #include "stream/window.h"
 
@@ -253,15 +253,6 @@ Test(flow, echoes_progress_with_tiny_windows) {
 
 Test(flow, a_thousand_echoes_progress) {
     echo_with(5, 1000, 64, 32);
-}
-
-size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
-
-static size_t heap_bytes(void) {
-    if (__sanitizer_get_current_allocated_bytes != NULL) {
-        return __sanitizer_get_current_allocated_bytes();
-    }
-    return mallinfo2().uordblks;
 }
 
 static void open_and_close(unsigned count) {
