@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Reads docs/security.md against the tests: each case has some, and each that it names is there.
+The tests that docs/streams.md names for its claims must be there too.
 
     check_cases.py ROOT [CTEST_NAMES]    one line a fault; exit status 1 if there was any
 
@@ -53,6 +54,17 @@ def rows(text):
     return found
 
 
+def claims(text):
+    """{claim: [names of tests]} of a table that has tests in its last column."""
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        names = re.findall(r"`([\w-]+\.\w+)`", cells[-1]) if line.startswith("|") else []
+        if names:
+            found[cells[0]] = names
+    return found
+
+
 def fault_of(root, name, criterion, entries):
     """What is wrong with the name of a test; None if it is there."""
     if name.endswith(".yaml"):
@@ -72,6 +84,8 @@ def check(root, entries=None):
     criterion = criterion_tests(root)
     found = rows((root / "docs/security.md").read_text())
     faults = [f"{case}: no row" for case in CASES if case not in found]
+    streams = root / "docs/streams.md"
+    found |= claims(streams.read_text()) if streams.exists() else {}
     for case, names in found.items():
         if not names:
             faults.append(f"{case}: no test")

@@ -41,6 +41,12 @@ class Tree(unittest.TestCase):
     def test_each_row_of_a_case_is_read(self):
         self.assertEqual(len(self.faults("`suite.holds` |\n| T1 again | y | z | `suite.gone`")), 1)
 
+    def test_a_claim_of_streams_without_its_test_is_found(self):
+        self.write("docs/streams.md", "| a claim | `suite.holds` `run.yaml` |\n| of `b` | c |\n")
+        self.assertEqual(self.faults("`suite.holds`"), [])
+        self.write("docs/streams.md", "| a claim | `suite.holds` `suite.gone` |\n")
+        self.assertEqual(self.faults("`suite.holds`"), ["a claim: suite.gone: no such test"])
+
     def test_a_file_that_nothing_runs_is_found(self):
         self.assertEqual(len(self.faults("`hostile_x.test_holds`", {"hostile_z"})), 1)
 
