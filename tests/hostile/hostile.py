@@ -3,8 +3,8 @@
 
 An attack runs inside `self.undisturbed(...)`: the honest nodes keep their routes and links, their
 pings take at most twice as long as before, ninety-nine of a hundred (or SLOW, where sanitizers and
-two cores blur that), and their memory grows by no more than a stated bound. The harness fails a test whose daemons crashed
-or made a sanitizer speak.
+two cores blur that; test_latency.py measures it), and their memory grows by no more than a stated bound. The harness fails a
+test whose daemons crashed or made a sanitizer speak.
 """
 
 import contextlib
