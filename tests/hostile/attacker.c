@@ -18,7 +18,7 @@
  *   announce COST INCARNATION VERSION           our peer record, with a link to the victim
  *   record KIND FLAGS KEY INCARNATION VERSION BODY [SEED]     record HEX: signed
  *   broadcast SEQUENCE INCARNATION CHANNEL PAYLOAD [SEED]     body HEX: signed
- *   phantoms COUNT MS BATCH                     peer records of invented nodes: sent COUNT
+ *   phantoms COUNT MS BATCH                     peer records of nodes invented anew: sent COUNT
  *   opens COUNT MS SERVICE                      streams opened and reset at once: sent COUNT
  *   flows COUNT MS SERVICE                      flows of one datagram each: sent COUNT
  *   reconnect HOST PORT COUNT                   links one after the other: made COUNT
@@ -50,6 +50,7 @@ struct attacker {
     char *words[WORDS_MAX];
     size_t word_count;
     uint64_t reconnects; /* so far: a network that was used up is not used again */
+    uint64_t phantoms;   /* invented so far */
     unsigned copies;     /* how often a packet is sent: a relay that repeats what it carries */
     uint8_t bytes[2][LINE_MAX_BYTES / 2];
 };
@@ -328,7 +329,7 @@ static void do_phantoms(struct attacker *attacker) {
     while (is_up && sent < count && insider_now() < end) {
         struct wire_writer body = wire_writer_of(bytes, sizeof bytes);
         for (uint64_t i = 0; i < batch; i++) {
-            append_phantom(insider, &body, sent + i);
+            append_phantom(insider, &body, attacker->phantoms++);
         }
         is_up = send_records(insider, wire_writer_view(&body));
         sent += batch;

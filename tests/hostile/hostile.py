@@ -293,12 +293,12 @@ class HostileTest(WeftTest):
         _, text = node.request("GET", "/metrics")
         return int(re.search(rf"^{name} (\d+)$", text, re.M).group(1))
 
+    def is_blamed(self, node, attacker):
+        return any(culprit["peer"] == attacker.id for culprit in node.get("status")["culprits"])
+
     def assert_blamed_once(self, node, attacker):
         """One log line names the attacker, and so does the status."""
-        node.wait(
-            lambda: any(c["peer"] == attacker.id for c in node.get("status")["culprits"]),
-            "the culprit in the status",
-        )
+        node.wait(lambda: self.is_blamed(node, attacker), "the culprit in the status")
         lines = [
             line for line in node.log().splitlines()
             if " culprit " in f" {line} " and attacker.id in line
