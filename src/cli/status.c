@@ -128,6 +128,38 @@ static size_t print_dropped(FILE *out, const json_t *status) {
     return 1;
 }
 
+/* The parts of the sandbox that are, or are not, in the daemon's list; `before` them if there are
+ * any. */
+static void print_parts(FILE *out, const char *in_force, bool is_in_force, const char *before) {
+    static const char *const parts[][2] = {{"privileges", "privileges"},
+                                           {"dumps", "dumps"},
+                                           {"files", "files (Landlock)"},
+                                           {"calls", "calls (seccomp)"}};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if ((strstr(in_force, parts[i][0]) != NULL) == is_in_force) {
+            (void)fprintf(out, "%s%s", before, parts[i][1]);
+            before = ", ";
+        }
+    }
+}
+
+/* A row of what the daemon keeps itself from; none for a node inside a program. How many rows. */
+static size_t print_sandbox(FILE *out, const json_t *status, const struct status_space *space) {
+    const char *in_force = field_text(status, "sandbox");
+    if (in_force[0] == '\0') {
+        return 0;
+    }
+    (void)fprintf(out, "%-10s", "sandbox");
+    if (strcmp(in_force, "off") == 0 || strcmp(in_force, "none") == 0) {
+        text_styled(out, space->has_colour, STYLE_WARN, in_force);
+    } else {
+        print_parts(out, in_force, true, "");
+        print_parts(out, in_force, false, "; not ");
+    }
+    (void)fputc('\n', out);
+    return 1;
+}
+
 /* How many rows it took. */
 static size_t print_numbers(FILE *out, const json_t *status) {
     static const struct counted links[] = {{"established", "established", true},
@@ -221,6 +253,7 @@ size_t status_print(FILE *out, const json_t *status, const struct status_space *
     print_what(out, status, space);
     (void)fputc('\n', out);
     size_t used = 3 + print_numbers(out, status);
+    used += print_sandbox(out, status, space);
     room.rows -= used;
     return used + print_trouble(out, status, &room);
 }

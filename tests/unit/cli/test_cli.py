@@ -201,6 +201,19 @@ class WithDaemon(Case):
                                      "streams   1 open, 12 opened so far, "
                                      "2 resumed over another path"])
 
+    def test_status_says_what_the_daemon_keeps_itself_from(self):
+        for in_force, shown in (
+            ("privileges,dumps,files,calls",
+             "privileges, dumps, files (Landlock), calls (seccomp)"),
+            ("privileges,dumps", "privileges, dumps; not files (Landlock), calls (seccomp)"),
+            ("off", "off"),
+            ("none", "none"),
+        ):  # fmt: skip
+            self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, sandbox=in_force))
+            self.assertEqual(self.weft("status").stdout.splitlines()[-1], f"sandbox   {shown}")
+        self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, sandbox=None))
+        self.assertNotIn("sandbox", self.weft("status").stdout)
+
     def test_status_says_what_was_dropped_and_why(self):
         dropped = dict(fake_daemon.STATUS["dropped"], late=18, no_route=2)
         self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, dropped=dropped))
@@ -216,7 +229,7 @@ class WithDaemon(Case):
             for size in (0, 10, 40, 900):
                 for culprits in (0, 1, 16):
                     status = dict(
-                        fake_daemon.STATUS, name="n" * 63, verdict="quarantined",
+                        fake_daemon.STATUS, name="n" * 63, verdict="quarantined", sandbox="privileges,dumps",
                         problems=self.problems(count, size), listen=["h" * 200],
                         dropped=dict.fromkeys(("late", "no_room", "no_route"), 1234567),
                         culprits=[{"peer": "p" * 26, "name": "m" * 63, "detail": "d" * size,
