@@ -142,12 +142,12 @@ class RelayInside(HostileTest):
 
     def test_a_session_is_made_though_handshakes_are_spoilt(self):
         self.scene()
-        self.r.do("shake", 2, 10)
+        self.r.do("shake", 1, 3)  # the first three, whichever way they go
         load = Load(self, self.a.forward_address("echo"), STREAMS)
         self.a.wait(lambda: all(load.done.values()) or load.wrong, "a stream of each size")
         load.end()
         self.assertEqual(load.wrong, [])
-        self.assertGreater(self.r.done, 0)
+        self.assertEqual(self.r.done, 3)
 
 
 if __name__ == "__main__":
