@@ -25,9 +25,9 @@
 #define LIVE_BEFORE (5 * NS_PER_S)
 #define LIVE_AFTER (10 * NS_PER_S)
 
-/* Whom the first broadcast after the last fault has reached is asked so long after it was sent:
+/* Whom a broadcast after the last fault has reached is asked so long after it was sent:
  * what repair brings later does not count. */
-#define FIRST_WITHIN NS_PER_S
+#define JUDGED_AFTER NS_PER_S
 
 /* What is not there after so long is lost; younger ones are on their way. */
 #define LOST_AFTER (5 * NS_PER_S)
@@ -132,40 +132,45 @@ static bool is_live(const struct load *load, uint32_t node) {
     return load_node_runs(load, node) && !world_is_liar(load->world, node);
 }
 
-/* Of the nodes that lived when the first broadcast after the last fault was sent, and live still:
- * how many have it. */
-static void report_first(void *ctx) {
+/* What a broadcast after the last fault came to: of the others that have lived since before it was
+ * sent, how many have it. */
+static void judge(void *ctx) {
     struct broadcast *broadcast = ctx;
     struct load *load = broadcast->load;
-    if (load == NULL || !broadcast->is_first) {
+    if (load == NULL || broadcast->judge_at != world_now(load->world)) {
         return; /* gone meanwhile */
     }
     int64_t live = 0;
     int64_t reached = 0;
     for (uint32_t i = 0; i < load->node_count; i++) {
-        if (node_set_has(&load->messages.first_audience, i) && is_live(load, i)) {
+        if (i != broadcast->origin && is_live(load, i) &&
+            load->nodes[i].up_since <= broadcast->sent_at) {
             live++;
             reached += node_set_has(&broadcast->got, i) ? 1 : 0;
         }
     }
-    struct metric *metric = metrics_counter(load->metrics, "broadcast.first.reached", UNIT_PPM);
-    metric_set(metric, live > 0 ? reached * 1000000 / live : 0);
+    struct messages *messages = &load->messages;
+    if (!messages->has_first) {
+        messages->has_first = true;
+        metric_set(metrics_counter(load->metrics, "broadcast.first.reached", UNIT_PPM),
+                   live > 0 ? reached * 1000000 / live : 0);
+    }
+    if (reached < live) {
+        messages->whole_at = 0;
+    } else if (messages->whole_at == 0) {
+        messages->whole_at = broadcast->last_at;
+    }
 }
 
-static void watch_first(struct load *load, struct broadcast *broadcast) {
-    struct messages *messages = &load->messages;
-    if (messages->has_first ||
-        broadcast->sent_at < time_after(load->begun_at, messages->first_after)) {
-        return;
+static weft_ns last_fault_at(const struct load *load) {
+    return time_after(load->begun_at, load->messages.first_after);
+}
+
+static void judge_later(struct load *load, struct broadcast *broadcast) {
+    if (broadcast->sent_at >= last_fault_at(load)) {
+        broadcast->judge_at = time_after(broadcast->sent_at, JUDGED_AFTER);
+        world_at(load->world, broadcast->judge_at, judge, broadcast);
     }
-    messages->has_first = true;
-    broadcast->is_first = true;
-    for (uint32_t i = 0; i < load->node_count; i++) {
-        if (i != broadcast->origin && is_live(load, i)) {
-            (void)node_set_add(&messages->first_audience, i);
-        }
-    }
-    world_at(load->world, time_after(broadcast->sent_at, FIRST_WITHIN), report_first, broadcast);
 }
 
 static struct broadcast *broadcast_open(struct load *load, uint32_t origin) {
@@ -206,7 +211,7 @@ void message_broadcast(struct load *load, struct load_node *node, uint64_t bytes
         return;
     }
     metric_add(load->messages.sent, 1);
-    watch_first(load, broadcast);
+    judge_later(load, broadcast);
 }
 
 /* One that was owed has come. */
@@ -233,6 +238,7 @@ static void broadcast_arrived(struct load_node *node, const struct message *mess
                    (unsigned long long)message->number, message->origin);
         return;
     }
+    broadcast->last_at = now;
     metric_add(messages->delivered, 1);
     metric_sample(messages->latency, (int64_t)(now - broadcast->sent_at));
     metric_sample(messages->hops, node->hops);
@@ -387,7 +393,6 @@ void messages_init(struct load *load) {
     struct metrics *metrics = load->metrics;
     messages->broadcasts = must(calloc(BROADCASTS_MAX, sizeof(*messages->broadcasts)));
     messages->first_after = last_fault(load->scenario);
-    node_set_init(&messages->first_audience, load->node_count);
     messages->sent = metrics_counter(metrics, "broadcast.sent", UNIT_COUNT);
     messages->delivered = metrics_counter(metrics, "broadcast.delivered", UNIT_COUNT);
     messages->missed = metrics_counter(metrics, "broadcast.missed", UNIT_COUNT);
@@ -395,6 +400,7 @@ void messages_init(struct load *load) {
     messages->latency = metrics_distribution(metrics, "broadcast.latency", UNIT_NS);
     messages->hops = metrics_distribution(metrics, "broadcast.hops", UNIT_COUNT);
     messages->complete = metrics_distribution(metrics, "broadcast.complete", UNIT_NS);
+    messages->whole = metrics_distribution(metrics, "broadcast.whole", UNIT_NS);
     messages->unicast_sent = metrics_counter(metrics, "unicast.sent", UNIT_COUNT);
     messages->unicast_arrived = metrics_counter(metrics, "unicast.arrived", UNIT_COUNT);
     messages->unicast_lost = metrics_counter(metrics, "unicast.lost", UNIT_COUNT);
@@ -407,7 +413,6 @@ void messages_fini(struct load *load) {
         broadcast_clear(&load->messages.broadcasts[i]);
     }
     free(load->messages.broadcasts);
-    node_set_fini(&load->messages.first_audience);
 }
 
 void messages_node_started(struct load *load, struct load_node *node, struct core *core) {
@@ -485,6 +490,10 @@ void messages_report(struct load *load) {
     close_broadcasts(load, upto);
     for (uint32_t i = 0; i < load->node_count; i++) {
         close_unicasts(&load->nodes[i], upto);
+    }
+    if (messages->whole_at != 0) {
+        metric_sample(messages->whole,
+                      (int64_t)time_since(last_fault_at(load), messages->whole_at));
     }
     uint64_t eligible = messages->unicast_eligible;
     if (eligible > 0) {

@@ -89,7 +89,8 @@ struct broadcast {
     struct node_set got;
     struct node_set owed; /* connected since before it was sent, and without it */
     bool is_complete;
-    bool is_first; /* after the last fault of the timeline */
+    weft_ns last_at;  /* when the last copy came */
+    weft_ns judge_at; /* 0: sent before the last fault of the timeline */
 };
 
 struct messages {
@@ -98,10 +99,10 @@ struct messages {
     uint64_t oldest;              /* that may still be watched */
     weft_ns first_after;          /* time of the last planned fault */
     bool has_first;
-    struct node_set first_audience;
+    weft_ns whole_at; /* when all had the first of those that all had since then; 0: not yet */
     uint64_t unicast_eligible;
     uint64_t unicast_eligible_arrived;
-    struct metric *sent, *delivered, *missed, *late, *latency, *hops, *complete;
+    struct metric *sent, *delivered, *missed, *late, *latency, *hops, *complete, *whole;
     struct metric *unicast_sent, *unicast_arrived, *unicast_lost, *unicast_refused,
         *unicast_latency;
 };

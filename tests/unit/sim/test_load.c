@@ -167,6 +167,29 @@ Test(sim_load, a_broadcast_that_a_connected_node_never_gets_is_missed) {
     cr_expect_eq(ask(stage, "broadcast.missed"), 1);
     cr_expect_eq(ask(stage, "broadcast.complete.count"), 0);
     cr_expect_eq(ask(stage, "broadcast.first.reached"), 6 * 1000000 / 7);
+    cr_expect_eq(ask(stage, "broadcast.whole.count"), 0);
+    stage_free(stage);
+}
+
+Test(sim_load, all_are_reached_again_from_the_first_broadcast_that_nobody_misses) {
+    struct stage *stage = stage_new(8, NULL);
+    load_begin(stage->loads);
+    core_channel_close(world_core(stage->world, 3), LOAD_CHANNEL);
+    message_broadcast(stage->loads, &stage->loads->nodes[0], 100);
+    world_pump(stage->world, 0);
+    run(stage, 2 * NS_PER_S);
+    messages_node_started(stage->loads, &stage->loads->nodes[3], world_core(stage->world, 3));
+    for (int i = 0; i < 2; i++) {
+        message_broadcast(stage->loads, &stage->loads->nodes[0], 100);
+        world_pump(stage->world, 0);
+        run(stage, 2 * NS_PER_S);
+    }
+    load_report(stage->loads);
+    expect_no_breach(stage);
+    cr_expect_eq(ask(stage, "broadcast.first.reached"), 6 * 1000000 / 7);
+    cr_expect_eq(ask(stage, "broadcast.whole.count"), 1);
+    cr_expect_gt(ask(stage, "broadcast.whole.max"), (int64_t)(2 * NS_PER_S));
+    cr_expect_lt(ask(stage, "broadcast.whole.max"), (int64_t)(3 * NS_PER_S));
     stage_free(stage);
 }
 
