@@ -79,7 +79,7 @@ struct gossip_link {
     size_t cursor;       /* where the next scan of pending goes on */
     uint32_t urgent[URGENT_MAX];
     size_t urgent_count;
-    size_t degree;        /* links that the neighbour had when the eager ones were chosen */
+    size_t degree;        /* links that the neighbour had lately; 0: its record was not here */
     struct bits noted;    /* slots of records to send notes of */
     weft_ns notes_at;     /* when; 0: there are none */
     weft_ns noted_at;     /* when it was last sent notes */
@@ -240,13 +240,6 @@ struct gossip {
     uint8_t *own_scratch; /* the same, unless it is the pool's */
 };
 
-/* Whoever joins through a crowded node soon has other neighbours, and is told to go. Who is linked
- * with it for so long has come to stay. */
-#define LINK_SETTLED_NS (4 * NS_PER_S)
-static inline bool link_is_settled(const struct gossip_link *link, weft_ns now) {
-    return time_since(link->up_at, now) >= LINK_SETTLED_NS;
-}
-
 /* gossip.c */
 void gossip_arm(struct gossip *gossip, weft_ns when);
 /* The same for what the links are looked at for: a walk of them all. */
@@ -337,6 +330,8 @@ void spread_forget_frame(struct gossip *gossip);
  * frame of it is paid for. */
 bool pace_holds(struct gossip *gossip, struct gossip_link *link, weft_ns now);
 /* Whether a neighbour has so many others that it need not hear this from us. */
+/* Whether the neighbour counts on us, as a site does on its hub. */
+bool pace_is_dependent(struct gossip *gossip, struct gossip_link *link, weft_ns now);
 bool pace_leaves_out(struct gossip *gossip, struct gossip_link *link, weft_ns now);
 void pace_tick(struct gossip *gossip, weft_ns now);
 

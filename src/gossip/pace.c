@@ -8,6 +8,10 @@
 /* Of each record a crowded node hears from so many neighbours on average, and from none once in
  * e^4: then a reconciliation finds it. */
 #define CROWD_COPIES 4
+/* Who is linked with us for so long and has so few links counts on us. Whoever only joins through
+ * us soon has others, and goes. */
+#define DEPENDENT_AGE_NS (4 * NS_PER_S)
+#define DEPENDENT_LINKS_MAX 4
 /* How many links neighbours have is asked so often. */
 #define DEGREES_NS (2 * NS_PER_S)
 
@@ -40,13 +44,24 @@ static void look_at_degrees(struct gossip *gossip, weft_ns now) {
     }
 }
 
-bool pace_leaves_out(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+/* Links that a neighbour had lately; 0: its record is not here. */
+static size_t degree_of(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
     const struct gossip_routes *routes = &gossip->config.routes;
     look_at_degrees(gossip, now);
-    if (link->degree == 0 && routes->degree != NULL) { /* its record was not here yet */
+    if (link->degree == 0 && routes->degree != NULL) { /* it may have come since */
         link->degree = routes->degree(routes->ctx, &link->peer);
     }
-    return link->degree > CROWD_LINKS && rng_below(&gossip->rng, link->degree) >= CROWD_COPIES;
+    return link->degree;
+}
+
+bool pace_is_dependent(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+    return time_since(link->up_at, now) >= DEPENDENT_AGE_NS &&
+           degree_of(gossip, link, now) <= DEPENDENT_LINKS_MAX;
+}
+
+bool pace_leaves_out(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+    size_t degree = degree_of(gossip, link, now);
+    return degree > CROWD_LINKS && rng_below(&gossip->rng, degree) >= CROWD_COPIES;
 }
 
 void pace_tick(struct gossip *gossip, weft_ns now) {

@@ -244,10 +244,10 @@ static void give(void *ctx, struct record *record) {
 
 /* Whether what is given must be a sample: the digests go on to differ, so that the rest follows, if
  * nobody else gives it. */
-static bool must_sample(const struct gossip *gossip, const struct gossip_link *link, weft_ns now) {
+static bool must_sample(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
     struct bucket bulks = gossip->bulks;
-    return !link_is_settled(link, now) && gossip->link_count > CROWD_LINKS &&
-           recordset_live_count(gossip->set) > SAMPLE_OF &&
+    return gossip->link_count > CROWD_LINKS && recordset_live_count(gossip->set) > SAMPLE_OF &&
+           !pace_is_dependent(gossip, link, now) &&
            !bucket_take(&bulks, CROWD_BULK_COST, CROWD_BULK_RATE, CROWD_BULK_BURST, now);
 }
 

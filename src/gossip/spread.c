@@ -63,13 +63,13 @@ static void pick_all(struct gossip *gossip) {
     }
 }
 
-/* Picks those that count on us, as a site does on its hub: fed for a while already, and not on
- * their way elsewhere. Takes them from the candidates; returns how many. */
-static size_t pick_fed(struct gossip *gossip, size_t *total, weft_ns now) {
+/* Picks those that count on us, of those whom we feed. Takes them from the candidates; returns how
+ * many. */
+static size_t pick_dependent(struct gossip *gossip, size_t *total, weft_ns now) {
     size_t count = 0;
     for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
         struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
-        if (link->weight > 0 && link->is_eager && link_is_settled(link, now)) {
+        if (link->weight > 0 && link->is_eager && pace_is_dependent(gossip, link, now)) {
             link->is_picked = true;
             *total -= link->weight;
             link->weight = 0;
@@ -88,12 +88,12 @@ size_t spread_pick(struct gossip *gossip, const struct gossip_link *except,
         pick_all(gossip);
         return count;
     }
-    size_t fed = pick_fed(gossip, &total, now);
-    size_t drawn = count - fed < wanted ? count - fed : wanted;
+    size_t dependent = pick_dependent(gossip, &total, now);
+    size_t drawn = count - dependent < wanted ? count - dependent : wanted;
     for (size_t i = 0; i < drawn; i++) {
         draw(gossip, &total);
     }
-    return fed + drawn;
+    return dependent + drawn;
 }
 
 struct gossip_link *spread_any(struct gossip *gossip) {
