@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -188,11 +189,15 @@ static void visits(const struct sockaddr_in *address, int64_t span, int parallel
 
 /* ---- hold ---- */
 
+#define HOLD_ANSWER_S 10 /* a tunnel that is full does not answer at all */
+
 /* Each has its answer, so that it is known to stand all the way, and then says nothing. */
 static void hold(const struct sockaddr_in *address, int count) {
     char byte;
     for (int i = 0; i < count; i++) {
         int fd = dial(address, 0);
+        const struct timeval limit = {.tv_sec = HOLD_ANSWER_S};
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
         if (send(fd, ASK, sizeof ASK - 1, MSG_NOSIGNAL) < 0) {
             fail("send");
         }
