@@ -43,6 +43,7 @@ void receive_fini(struct receive_side *receive, struct streams *streams) {
     receive->tail = NULL;
     receive->ordered = NULL;
     receive->granted = receive->consumed;
+    receive->arrived = receive->consumed; /* what was unread is gone */
 }
 
 bool receive_has_all(const struct receive_side *receive) {

@@ -91,6 +91,20 @@ Test(receive, any_pieces_give_the_same_bytes) {
     }
 }
 
+/* A reset may come between a socket's turn and the news of the reset. */
+Test(receive, what_was_unread_is_not_there_any_more_after_the_end) {
+    struct stream stream = setup(1, 20000);
+    (void)receive_grant(&stream.receive, net.nodes[0].streams);
+    struct wire_part_data part = piece(0, 1000, false);
+    struct receive_result result;
+    uint64_t read = 0;
+    cr_assert_eq(receive_data(&stream.receive, &part, NULL, &result), WEFT_OK);
+    read_some(&stream, &read, 100);
+    receive_fini(&stream.receive, net.nodes[0].streams);
+    cr_expect_eq(first_of(&stream.receive).len, 0);
+    net_fini(&net);
+}
+
 Test(receive, acks_name_what_lies_beyond_gaps) {
     struct stream stream = setup(1, 20000);
     (void)receive_grant(&stream.receive, net.nodes[0].streams);
