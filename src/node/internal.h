@@ -252,7 +252,7 @@ void tcp_kill(struct tcp *tcp, const char *why);
 void tcp_mark_dirty(struct tcp *tcp);
 /* Writes what links have; whether the core was told of room, or of a link's end. */
 bool tcp_flush_dirty(struct node *node);
-void tcp_tick(struct node *node, weft_ns now);
+void tcp_tick(struct node *node);
 void tcp_reap(struct node *node);
 void tcp_free_all(struct node *node);
 /* The 4 or 16 bytes of an address (v4-mapped ones as 4); returns how many. */

@@ -99,7 +99,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
     if (core_deadline(node->core) <= now) {
         core_tick(node->core, now);
     }
-    tcp_tick(node, now);
+    tcp_tick(node);
     node_touch(node);
 }
 

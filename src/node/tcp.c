@@ -386,9 +386,10 @@ static void on_writable(evutil_socket_t fd, short what, void *arg) {
     tcp_mark_dirty(arg);
 }
 
-void tcp_tick(struct node *node, weft_ns now) {
-    struct timer *due = timers_pop(&node->timers, now);
-    for (; due != NULL; due = timers_pop(&node->timers, now)) {
+void tcp_tick(struct node *node) {
+    struct timer *due;
+    while ((due = timers_pop(&node->timers, node_clock())) != NULL) {
+        weft_ns now = node_clock(); /* what the link before told the core was told later */
         struct tcp *tcp = due->owner;
         if (tcp->state != TCP_STATE_OPEN) {
             tcp_kill(tcp, "closed");
