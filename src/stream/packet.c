@@ -150,6 +150,7 @@ static void write_path_ping(struct wire_writer *writer, struct session *session)
         return;
     }
     session->has_path_probe = false;
+    session->is_path_probed = true;
     session->path_probe_count = (session->path_probe_count + 1) & (UINT32_MAX >> 1);
     session->path_probe_order = session->order_next;
     write_token(writer, WIRE_PART_PING, probe_token(session->path_probe_count, TOKEN_PATH));

@@ -267,7 +267,7 @@ static bool handle_probe(struct arrival *arrival, const struct wire_part_probe *
 }
 
 static void path_probe_answered(struct session *session) {
-    session->path_probe_count++; /* heeded once */
+    session->is_path_probed = false; /* heeded once */
     for (struct list *link = session->streams_all.next; link != &session->streams_all;
          link = link->next) {
         struct stream *stream = LIST_OWNER(link, struct stream, session_link);
@@ -308,7 +308,7 @@ static bool handle_pong(struct arrival *arrival, uint64_t token) {
         notice(session->streams, &event);
     } else if ((uint32_t)token != TOKEN_PATH) {
         stream_probe_answered(session, (uint32_t)token, count, arrival->now);
-    } else if (count == session->path_probe_count) {
+    } else if (session->is_path_probed && count == session->path_probe_count) {
         path_probe_answered(session);
     }
     return false;

@@ -277,6 +277,7 @@ struct session {
     bool is_init_due; /* ... now */
     bool is_confirm_due;
     bool has_path_probe; /* PROBEs wait in control; a PING ends them */
+    bool is_path_probed; /* its PONG is awaited: each stream is looked through for it, once */
     uint8_t init_tries;
     uint8_t reset_tries;
     weft_ns init_at; /* when the last INIT left */

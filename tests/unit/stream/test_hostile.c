@@ -46,6 +46,21 @@ static struct wire_part data_of(const struct end *end, uint64_t offset, size_t l
                                           .bytes = span_of(bytes, len)}};
 }
 
+/* Each has all streams of the session looked through: 5,900 of them in a packet held the loop for
+ * 0.4 s. */
+Test(hostile, answers_to_path_probes_that_were_never_sent) {
+    struct end *end = open_stream(30);
+    struct session *session = forge_session(&net, 0, 1);
+    struct wire_part part = {.type = WIRE_PART_PONG};
+    for (uint64_t count = 0; count < 4; count++) {
+        part.as.ping.token = TOKEN_PROBE | count << 32 | TOKEN_PATH;
+        forge_send(&net, 1, 0, &part, 1);
+        cr_expect_eq(session->path_probe_count, 0, "after %u", (unsigned)count);
+    }
+    cr_expect_not(end->was_reset);
+    net_fini(&net);
+}
+
 Test(hostile, an_ack_of_what_was_never_sent) {
     struct end *end = open_stream(1);
     struct wire_part part = ack_of(end, 101);
