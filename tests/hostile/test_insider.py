@@ -4,8 +4,11 @@
 and nobody else notices."""
 
 import os
+import signal
+import socket
 import socketserver
 import struct
+import time
 
 import hostile
 from hostile import (
@@ -459,6 +462,23 @@ class Insider(HostileTest):
         more = a.get("status")["streams"]["opened"] - opened
         self.assertTrue(0 < more <= sent, f"{more} streams of {sent}")
         self.assertGreater(self.metric(a, "weft_packets_refused_total") - refused, 10)
+
+    def test_deadlines_of_two_links_may_pass_at_once(self):
+        """A record that does not end (15 s) and a dial that nobody answers (5 s), both of which the daemon finds
+        due in one tick, since it stood still: what the first tells the core is later than the tick."""
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        a = self.node("a", "--discovery", "off", "--seed", f"127.0.0.1:{silent.getsockname()[1]}")
+        for _ in range(2):  # the second dial begins when the first was given up: its deadline is known
+            self.addCleanup(silent.accept()[0].close)
+        attacker = self.insider(a).dial(a)
+        attacker.raw(b"\xff\xff\x00")
+        a.get("status")  # has read what came before it
+        a.signal(signal.SIGSTOP)
+        time.sleep(17)
+        a.signal(signal.SIGCONT)
+        a.wait(lambda: a.get("status")["links"]["established"] == 0, "the link that stood still to end")
+        self.assertIsNone(a.process.poll())
 
     def test_its_own_record_from_nowhere_is_outlived(self):
         """A node hears a far newer record of its own, signed with its own key: it raises above it
