@@ -16,6 +16,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import harness
@@ -68,21 +69,44 @@ def report(text):
 
 
 class Progress:
-    """Watches a number grow: when it passed a mark, and the longest it stood still."""
+    """Takes what a program writes, into a file if there is one: how much that is so far, and the
+    longest that nothing came."""
 
-    def __init__(self, read):
-        self.read = read
-        self.value = read()
-        self.changed = self.begun = time.monotonic()
+    def __init__(self, process, target=None):
+        self.source = os.dup(process.stdout.fileno())
+        self.target = target
+        self.value = 0
+        self.changed = time.monotonic()
         self.longest = 0.0
+        self.is_over = False
+        self.moved = threading.Condition()
+        threading.Thread(target=self.run, daemon=True).start()
 
-    def look(self):
+    def run(self):
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(open(self.target, "wb")) if self.target else None
+            stack.callback(os.close, self.source)
+            while data := os.read(self.source, 1 << 18):
+                if file is not None:
+                    file.write(data)
+                self.note(len(data))
+        with self.moved:
+            self.is_over = True
+            self.moved.notify_all()
+
+    def note(self, count):
         now = time.monotonic()
-        value = self.read()
-        if value != self.value:
+        with self.moved:
             self.longest = max(self.longest, now - self.changed)
-            self.value, self.changed = value, now
-        return value
+            self.value, self.changed = self.value + count, now
+            self.moved.notify_all()
+
+    def wait(self, seconds, until=None):
+        """Until it passed a mark, or the program wrote its last; at most so long. Whether so."""
+        with self.moved:
+            return self.moved.wait_for(
+                lambda: self.is_over or (until is not None and self.value >= until), seconds
+            )
 
 
 def descriptors(pid):
@@ -232,20 +256,14 @@ class RealTest(WeftTest):
     def download(self, path):
         """Starts a download; (process, where it goes, its progress in bytes)."""
         target = self.folder / f"got-{path}"
-        target.touch()
-        process = self.curl("--output", str(target), self.url(path))
-        return process, target, Progress(lambda: target.stat().st_size)
+        process = self.curl(self.url(path))
+        return process, target, Progress(process, target)
 
-    def watch(self, process, progress, until=None, patience=120):
-        """Looks at a download until it passed a mark, or to its end."""
-        deadline = time.monotonic() + patience
-        while process.poll() is None and time.monotonic() < deadline:
-            value = progress.look()
-            if until is not None and value >= until:
-                return
-            time.sleep(0.002)
-        progress.look()
-        self.assertIsNone(until, f"ended at {progress.value} before {until}")
+    def watch(self, progress, until=None, patience=120):
+        """Waits until a download passed a mark, or for its end."""
+        progress.wait(patience, until)
+        if until is not None:
+            self.assertGreaterEqual(progress.value, until, "it ended before, or stands still")
 
 
 # One process, so that a kill ends all of it; logs and bodies stay in the test's folder.

@@ -18,7 +18,7 @@ class Transfer(RealTest):
         self.digest = write_random(self.www / "big", BIG)
 
     def check(self, process, target, progress):
-        self.watch(process, progress)
+        self.watch(progress)
         self.finish(process)
         self.assertEqual(target.stat().st_size, BIG)
         self.assertEqual(sha256(target), self.digest)
@@ -53,7 +53,7 @@ class Transfer(RealTest):
         self.start(relays=2)
         relay = self.relay_on_path()
         process, target, progress = self.download("big")
-        self.watch(process, progress, until=BIG // 3)
+        self.watch(progress, until=BIG // 3)
         relay.signal(number)
         self.assertLess(progress.value, BIG * 0.9, "the download was too fast to be disturbed")
         self.check(process, target, progress)
@@ -63,38 +63,32 @@ class Transfer(RealTest):
     def test_the_only_relay_is_killed_and_comes_back(self):
         self.start()
         process, target, progress = self.download("big")
-        self.watch(process, progress, until=BIG // 3)
+        self.watch(progress, until=BIG // 3)
         self.relays[0].kill()
         self.assertLess(progress.value, BIG * 0.9, "the download was too fast to be disturbed")
-        self.watch_for(process, progress, PAUSE)
+        self.watch_for(progress, PAUSE)
         self.assertLess(progress.value, BIG, "the download went on without a path")
         self.relays[0].start()
         back = time.monotonic()
-        self.watch(process, progress, until=progress.value + 1)
+        self.watch(progress, until=progress.value + 1)
         report(f"flowing {(time.monotonic() - back) * 1000:.0f} ms after the relay was ready")
         self.check(process, target, progress)
         report(f"longest stall {progress.longest * 1000:.0f} ms")
 
-    def watch_for(self, process, progress, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.assertIsNone(process.poll(), "the application noticed")
-            progress.look()
-            time.sleep(0.005)
+    def watch_for(self, progress, seconds):
+        self.assertFalse(progress.wait(seconds), "the application noticed")
 
     def test_a_reader_that_stops_leaves_the_other_its_speed(self):
         self.start()
         with open(self.www / "endless", "wb") as file:
             file.truncate(1 << 40)
-        other = self.curl("--output", "/dev/null", self.url("endless"))
-        moved = Progress(lambda: written_by(other.pid))
-        before = self.speed(other, moved, STALLED / 4)
+        moved = Progress(self.curl(self.url("endless")))
+        before = self.speed(moved, STALLED / 4)
         process, target, progress = self.download("big")
-        self.watch(process, progress, until=BIG // 20)
+        self.watch(progress, until=BIG // 20)
         process.send_signal(signal.SIGSTOP)
-        moved.look()
         moved.longest = 0.0
-        during = self.speed(other, moved, STALLED)
+        during = self.speed(moved, STALLED)
         stood = moved.longest
         self.assertLess(target.stat().st_size, BIG * 0.9, "the reader did not stop")
         process.send_signal(signal.SIGCONT)
@@ -105,17 +99,11 @@ class Transfer(RealTest):
         )
         self.assertGreaterEqual(during, before / 2)
 
-    def speed(self, process, moved, seconds):
+    def speed(self, moved, seconds):
         """Bytes a second; observed, not waited for."""
-        first, begun = moved.look(), time.monotonic()
-        self.watch_for(process, moved, seconds)
+        first, begun = moved.value, time.monotonic()
+        self.watch_for(moved, seconds)
         return (moved.value - first) / (time.monotonic() - begun)
-
-
-def written_by(pid):
-    """Bytes that a process has written anywhere, /dev/null too."""
-    with open(f"/proc/{pid}/io") as file:
-        return int(next(line for line in file if line.startswith("wchar:")).split()[1])
 
 
 if __name__ == "__main__":
