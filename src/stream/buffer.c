@@ -2,8 +2,8 @@
  *
  * The send buffer: a list of blocks that bytes are read into straight from a socket.
  *
- *   head -> [ acked.. ] -> [ ..next.. ] -> tail [ ..end | room ]      spare [ lent, not yet in use
- * ]
+ *   head -> [ acked.. ] -> [ ..next.. ] -> tail [ ..end | room ]
+ *   spare    [ lent, not yet in use ]
  *
  * Blocks grow as the reads fill them, so that a request costs one small block and a bulk stream few
  * large reads; an idle stream, with all acknowledged, has none.

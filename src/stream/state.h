@@ -3,12 +3,16 @@
  * What the files of this folder share: the node's table of sessions and streams, a session (one
  * per peer) and a stream. Private to src/stream.
  *
- *   struct streams -- sessions by peer id --> struct session -- streams by wire id --> struct
- * stream |                                      |  control: streams that owe a small part
- *        +-- slots: stream_id -> stream         |  delayed: streams whose ack may wait 5 ms
- *        +-- ready: sessions with output        |  data:    streams with bytes to send, in turn
- *        +-- events: streams with events        |  thin:    likewise, of little: they go first
- *                                               |  probes:  streams that were silent too long
+ *   struct streams: sessions by peer id, and
+ *     slots     stream_id -> stream
+ *     ready     sessions with output
+ *     events    streams with events
+ *   struct session: streams by wire id, and
+ *     control   streams that owe a small part
+ *     delayed   streams whose ack may wait 5 ms
+ *     data      streams with bytes to send, in turn
+ *     thin      likewise, of little: they go first
+ *     probes    streams that were silent too long
  */
 #ifndef STREAM_STATE_H
 #define STREAM_STATE_H

@@ -33,8 +33,8 @@
  * Flow control: credit is absolute and never goes back. Receive window 256 KiB, doubled when a full
  * window was consumed within two round trips, to 16 MiB, within receive_bytes_max for the node.
  * Congestion: a sending window per peer in bytes: doubles each round trip until the first mark or
- * proven loss, then grows by one 64 KiB packet a round trip; a mark takes 30 % off, at most once a
- * round trip.
+ * proven loss, then grows by one 64 KiB packet a round trip; a mark takes 15 % off and a loss
+ * 30 %, at most once a round trip.
  *
  * Hostile ends: bytes beyond credit, an acknowledgement beyond what was sent, a moved FIN, DATA
  * that contradicts a FIN: RESET_PROTOCOL (T14). Opens are refused beyond streams_max_per_peer; a

@@ -5,13 +5,16 @@
  * those packets, to which share of them and how often, is on a board: a file that the test maps
  * too.
  *
- *   flip       a bit of the packet             repeat     it goes out once more, some packets later
- *   cut        its last bytes are missing      hold       it goes out some packets later
- *   grow       bytes of ours behind it         invent     and a packet of ours in its name, which
- *   drop       it does not go out                         looks like it but for its number and
- * bytes head       a bit of what the frame         rename     and the same in another node's name
- *              says of it: hops, source, destination, flow, class, flags
- *   shake      as flip, but of handshakes: the others are for sealed packets and `head` for all
+ *   flip     a bit of the packet
+ *   cut      its last bytes are missing
+ *   grow     bytes of ours behind it
+ *   drop     it does not go out
+ *   head     a bit of what the frame says of it: hops, source, destination, flow, class, flags
+ *   repeat   it goes out once more, some packets later
+ *   hold     it goes out some packets later
+ *   invent   and a packet of ours in its name, which looks like it but for its number and bytes
+ *   rename   and the same in another node's name
+ *   shake    as flip, but of handshakes: the others are for sealed packets, head is for all
  */
 #include <fcntl.h>
 #include <stdatomic.h>
