@@ -374,25 +374,11 @@ void messages_prepare(struct load *load, const struct scenario_load *spec, struc
 
 /* --- all messages --- */
 
-/* When the last planned fault begins, from t=0. */
-static weft_ns last_fault(const struct scenario *scenario) {
-    weft_ns last = scenario->chaos.mode != CHAOS_NONE ? scenario->chaos.until_ns : 0;
-    for (size_t i = 0; i < scenario->fault_count; i++) {
-        const struct scenario_fault *fault = &scenario->faults[i];
-        uint64_t again = fault->count > 1 && fault->kind != FAULT_FLAP
-                             ? (fault->count - 1) * fault->every_ns
-                             : 0;
-        weft_ns at = time_after(fault->at_ns, again);
-        last = at > last ? at : last;
-    }
-    return last;
-}
-
 void messages_init(struct load *load) {
     struct messages *messages = &load->messages;
     struct metrics *metrics = load->metrics;
     messages->broadcasts = must(calloc(BROADCASTS_MAX, sizeof(*messages->broadcasts)));
-    messages->first_after = last_fault(load->scenario);
+    messages->first_after = scenario_last_fault(load->scenario);
     messages->sent = metrics_counter(metrics, "broadcast.sent", UNIT_COUNT);
     messages->delivered = metrics_counter(metrics, "broadcast.delivered", UNIT_COUNT);
     messages->missed = metrics_counter(metrics, "broadcast.missed", UNIT_COUNT);

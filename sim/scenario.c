@@ -140,3 +140,16 @@ enum weft_err scenario_read(const char *file, struct scenario **out, struct scen
     (void)fclose(stream);
     return err;
 }
+
+weft_ns scenario_last_fault(const struct scenario *scenario) {
+    weft_ns last = scenario->chaos.mode != CHAOS_NONE ? scenario->chaos.until_ns : 0;
+    for (size_t i = 0; i < scenario->fault_count; i++) {
+        const struct scenario_fault *fault = &scenario->faults[i];
+        uint64_t again = fault->count > 1 && fault->kind != FAULT_FLAP
+                             ? (fault->count - 1) * fault->every_ns
+                             : 0;
+        weft_ns at = time_after(fault->at_ns, again);
+        last = at > last ? at : last;
+    }
+    return last;
+}

@@ -248,6 +248,9 @@ WEFT_MUST_CHECK enum weft_err scenario_parse(const char *text, size_t len, const
                                              struct scenario **out, struct scenario_error *error);
 void scenario_free(struct scenario *scenario);
 
+/* When the last planned fault begins, from t=0; 0 if none is planned. */
+weft_ns scenario_last_fault(const struct scenario *scenario);
+
 /* As in files: "crash" ..., "random-regular" ...; "?" for what is none. */
 const char *fault_kind_name(enum fault_kind kind);
 const char *topology_kind_name(enum topology_kind kind);

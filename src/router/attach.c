@@ -354,6 +354,22 @@ enum weft_err attach_settle(struct topology *topology) {
     return err == WEFT_OK ? failed : err;
 }
 
+bool attach_is_reached(const struct topology *topology, uint32_t slot) {
+    return slot != TOPOLOGY_NONE && topology->parents[slot] != TOPOLOGY_NONE;
+}
+
+size_t attach_behind(const struct topology *topology, uint32_t slot, struct weft_peer_id *out,
+                     size_t max) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < topology->words[slot]->link_count && count < max; i++) {
+        uint32_t far = topology_far(topology, slot, i);
+        if (far != TOPOLOGY_NONE && !attach_is_reached(topology, far)) {
+            out[count++] = topology->words[far]->owner;
+        }
+    }
+    return count;
+}
+
 bool attach_is_reached_around(const struct topology *topology, uint32_t slot) {
     if (!is_attached(topology, slot) || slot == topology->self_slot) {
         return false;

@@ -40,6 +40,13 @@ void attach_count(struct topology *topology, uint32_t slot);
  * hangs together with it. */
 WEFT_MUST_CHECK enum weft_err attach_settle(struct topology *topology);
 
+/* Whether a slot is attached; also of TOPOLOGY_NONE. */
+bool attach_is_reached(const struct topology *topology, uint32_t slot);
+
+/* The far ends of a slot's mutual links that are not attached, at most `max`; how many. */
+size_t attach_behind(const struct topology *topology, uint32_t slot, struct weft_peer_id *out,
+                     size_t max);
+
 /* Whether an attached slot would still be attached without its link to us. False when out of
  * memory: the careful answer. */
 bool attach_is_reached_around(const struct topology *topology, uint32_t slot);

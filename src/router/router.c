@@ -195,12 +195,8 @@ bool router_next_reach(struct router *router, struct weft_peer_id *peer, bool *i
     return true;
 }
 
-static bool slot_is_reached(const struct router *router, uint32_t slot) {
-    return slot != TOPOLOGY_NONE && router->topology.parents[slot] != TOPOLOGY_NONE;
-}
-
 bool router_reaches(const struct router *router, const struct weft_peer_id *peer) {
-    return slot_is_reached(router, topology_find(&router->topology, peer));
+    return attach_is_reached(&router->topology, topology_find(&router->topology, peer));
 }
 
 static enum weft_err settle(struct router *router, weft_ns now) {
@@ -407,8 +403,8 @@ struct damping_loss router_loss_of(const struct router *router, const struct wef
     loss.is_leaving = (word->flags & WIRE_PEER_LEAVING) != 0;
     for (uint32_t i = 0; i < word->link_count; i++) {
         uint32_t far = topology_find(&router->topology, &word->links[i].peer);
-        bool is_denied =
-            slot_is_reached(router, far) && wire_word_cost(router->topology.words[far], peer) == 0;
+        bool is_denied = attach_is_reached(&router->topology, far) &&
+                         wire_word_cost(router->topology.words[far], peer) == 0;
         loss.denying += is_denied ? 1 : 0;
     }
     return loss;
@@ -417,15 +413,7 @@ struct damping_loss router_loss_of(const struct router *router, const struct wef
 size_t router_behind(const struct router *router, const struct weft_peer_id *peer,
                      struct weft_peer_id *out, size_t max) {
     uint32_t slot = topology_find(&router->topology, peer);
-    uint32_t link_count = slot != TOPOLOGY_NONE ? router->topology.words[slot]->link_count : 0;
-    size_t count = 0;
-    for (uint32_t i = 0; i < link_count && count < max; i++) {
-        uint32_t far = topology_far(&router->topology, slot, i);
-        if (far != TOPOLOGY_NONE && !slot_is_reached(router, far)) {
-            out[count++] = router->topology.words[far]->owner;
-        }
-    }
-    return count;
+    return slot != TOPOLOGY_NONE ? attach_behind(&router->topology, slot, out, max) : 0;
 }
 
 uint32_t router_listed(const struct router *router, const struct weft_peer_id *peer) {
