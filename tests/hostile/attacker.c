@@ -25,37 +25,15 @@
  *   knock HOST PORT PREFIX MS                   connections with garbage, from PREFIX.1 to .250
  *   hangup
  */
-#include <arpa/inet.h>
-#include <errno.h>
+#include "hostile/attacker.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "hostile/insider.h"
-#include "stream/datagrams.h"
+#include "base/time.h"
 
-#define WORDS_MAX 9
-#define LINE_MAX_BYTES ((size_t)1 << 20)
-#define OPEN_AT_ONCE 64
-#define CALM_TURNS 20
-#define FLOWS_MAX 1000000
-#define CALM_MS 50
-
-struct attacker {
-    struct insider insider;
-    struct streams *streams; /* made when first needed */
-    uint8_t session_psk[WEFT_KEY_BYTES];
-    char *words[WORDS_MAX];
-    size_t word_count;
-    uint64_t reconnects; /* so far: a network that was used up is not used again */
-    uint64_t phantoms;   /* invented so far */
-    unsigned copies;     /* how often a packet is sent: a relay that repeats what it carries */
-    uint8_t bytes[2][LINE_MAX_BYTES / 2];
-};
-
-static uint64_t number(const struct attacker *attacker, size_t index) {
+uint64_t attacker_number(const struct attacker *attacker, size_t index) {
     const char *word = index < attacker->word_count ? attacker->words[index] : "0";
     return strtoull(word, NULL, 0);
 }
@@ -67,8 +45,7 @@ static int digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 0;
 }
 
-/* The bytes of a hexadecimal word; "-" and a missing word are empty. `slot` says where they go. */
-static struct span hex(struct attacker *attacker, size_t index, size_t slot) {
+struct span attacker_hex(struct attacker *attacker, size_t index, size_t slot) {
     const char *word = index < attacker->word_count ? attacker->words[index] : "-";
     uint8_t *out = attacker->bytes[slot];
     size_t len = strcmp(word, "-") == 0 ? 0 : strlen(word) / 2;
@@ -76,6 +53,10 @@ static struct span hex(struct attacker *attacker, size_t index, size_t slot) {
         out[i] = (uint8_t)(digit(word[2 * i]) << 4 | digit(word[2 * i + 1]));
     }
     return span_of(out, len);
+}
+
+weft_ns attacker_end(const struct attacker *attacker, size_t index) {
+    return insider_now() + attacker_number(attacker, index) * NS_PER_MS;
 }
 
 static void say_hex(const char *what, struct span bytes) {
@@ -101,13 +82,13 @@ static void say_state(const struct insider *insider) {
 /* ---- keys and the link ---- */
 
 static void do_secret(struct attacker *attacker) {
-    insider_secret(&attacker->insider, hex(attacker, 1, 0).data);
+    insider_secret(&attacker->insider, attacker_hex(attacker, 1, 0).data);
     (void)printf("ok\n");
 }
 
 static void do_identity(struct attacker *attacker) {
     char id[WEFT_PEER_ID_TEXT];
-    insider_identity(&attacker->insider, hex(attacker, 1, 0).data);
+    insider_identity(&attacker->insider, attacker_hex(attacker, 1, 0).data);
     weft_peer_id_format(&attacker->insider.identity.id, id);
     (void)printf("ok %s ", id);
     say_hex("key", span_of(attacker->insider.identity.key.bytes, WEFT_KEY_BYTES));
@@ -115,7 +96,7 @@ static void do_identity(struct attacker *attacker) {
 
 /* From now on the hello names a key that the handshake does not prove (T7). */
 static void do_claim(struct attacker *attacker) {
-    memcpy(attacker->insider.identity.key.bytes, hex(attacker, 1, 0).data, WEFT_KEY_BYTES);
+    memcpy(attacker->insider.identity.key.bytes, attacker_hex(attacker, 1, 0).data, WEFT_KEY_BYTES);
     (void)printf("ok\n");
 }
 
@@ -128,7 +109,7 @@ static void do_mask(struct attacker *attacker) {
 static void do_dial(struct attacker *attacker) {
     char id[WEFT_PEER_ID_TEXT];
     const char *source = attacker->word_count > 3 ? attacker->words[3] : NULL;
-    if (insider_dial(&attacker->insider, attacker->words[1], (uint16_t)number(attacker, 2),
+    if (insider_dial(&attacker->insider, attacker->words[1], (uint16_t)attacker_number(attacker, 2),
                      source)) {
         weft_peer_id_format(&attacker->insider.victim, id);
         (void)printf("up %s\n", id);
@@ -138,18 +119,18 @@ static void do_dial(struct attacker *attacker) {
 }
 
 static void do_frame(struct attacker *attacker) {
-    struct span plain = hex(attacker, 1, 0);
-    bool is_up = insider_send(&attacker->insider, plain, hex(attacker, 2, 1));
+    struct span plain = attacker_hex(attacker, 1, 0);
+    bool is_up = insider_send(&attacker->insider, plain, attacker_hex(attacker, 2, 1));
     (void)printf("%s\n", is_up ? "ok" : "down");
 }
 
 static void do_raw(struct attacker *attacker) {
-    bool is_up = insider_send_raw(&attacker->insider, hex(attacker, 1, 0));
+    bool is_up = insider_send_raw(&attacker->insider, attacker_hex(attacker, 1, 0));
     (void)printf("%s\n", is_up ? "ok" : "down");
 }
 
 static void do_seal(struct attacker *attacker) {
-    say_hex("sealed", insider_seal(&attacker->insider, hex(attacker, 1, 0)));
+    say_hex("sealed", insider_seal(&attacker->insider, attacker_hex(attacker, 1, 0)));
 }
 
 static void do_kept(struct attacker *attacker) {
@@ -170,9 +151,9 @@ static void do_thrice(struct attacker *attacker) {
 }
 
 static void do_repeat(struct attacker *attacker) {
-    uint64_t count = number(attacker, 1);
-    weft_ns end = insider_now() + number(attacker, 2) * 1000000;
-    struct span plain = hex(attacker, 3, 0);
+    uint64_t count = attacker_number(attacker, 1);
+    weft_ns end = attacker_end(attacker, 2);
+    struct span plain = attacker_hex(attacker, 3, 0);
     const struct span nothing = {.data = NULL, .len = 0};
     uint64_t sent = 0;
     while (sent < count && insider_now() < end &&
@@ -185,9 +166,9 @@ static void do_repeat(struct attacker *attacker) {
 /* Writes until nothing more goes, and stays for the rest of the time. */
 static void do_deaf(struct attacker *attacker) {
     struct insider *insider = &attacker->insider;
-    uint64_t count = number(attacker, 1);
-    weft_ns end = insider_now() + number(attacker, 2) * 1000000;
-    struct span plain = hex(attacker, 3, 0);
+    uint64_t count = attacker_number(attacker, 1);
+    weft_ns end = attacker_end(attacker, 2);
+    struct span plain = attacker_hex(attacker, 3, 0);
     uint64_t sent = 0;
     insider->is_deaf = true;
     while (sent < count && insider_now() < end && insider_send(insider, plain, (struct span){0})) {
@@ -200,7 +181,7 @@ static void do_deaf(struct attacker *attacker) {
 }
 
 static void do_listen(struct attacker *attacker) {
-    (void)insider_listen(&attacker->insider, (unsigned)number(attacker, 1));
+    (void)insider_listen(&attacker->insider, (unsigned)attacker_number(attacker, 1));
     say_state(&attacker->insider);
 }
 
@@ -244,10 +225,10 @@ static void do_announce(struct attacker *attacker) {
     uint8_t bytes[1024];
     uint8_t body[2048];
     const struct wire_peer_link link = {.peer = insider->victim,
-                                        .cost_us = (uint32_t)number(attacker, 1)};
+                                        .cost_us = (uint32_t)attacker_number(attacker, 1)};
     struct wire_record fields = {.kind = WIRE_RECORD_PEER,
-                                 .incarnation = number(attacker, 2),
-                                 .version = number(attacker, 3)};
+                                 .incarnation = attacker_number(attacker, 2),
+                                 .version = attacker_number(attacker, 3)};
     fields.body = peer_body(bytes, sizeof bytes, insider->name, &link, 1);
     struct wire_writer writer = wire_writer_of(body, sizeof body);
     append_record(&writer, &insider->identity, &fields);
@@ -259,7 +240,7 @@ static const struct identity *signer(struct attacker *attacker, size_t index,
     if (index >= attacker->word_count) {
         return &attacker->insider.identity;
     }
-    identity_from_seed(other, hex(attacker, index, 0).data);
+    identity_from_seed(other, attacker_hex(attacker, index, 0).data);
     return other;
 }
 
@@ -267,12 +248,12 @@ static void do_record(struct attacker *attacker) {
     static uint8_t bytes[WIRE_RECORD_OVERHEAD + WIRE_RECORD_KEY_MAX + WIRE_RECORD_BODY_MAX];
     struct identity other;
     const struct identity *owner = signer(attacker, 7, &other);
-    const struct wire_record fields = {.kind = (uint16_t)number(attacker, 1),
-                                       .flags = (uint8_t)number(attacker, 2),
-                                       .key = hex(attacker, 3, 0),
-                                       .incarnation = number(attacker, 4),
-                                       .version = number(attacker, 5),
-                                       .body = hex(attacker, 6, 1)};
+    const struct wire_record fields = {.kind = (uint16_t)attacker_number(attacker, 1),
+                                       .flags = (uint8_t)attacker_number(attacker, 2),
+                                       .key = attacker_hex(attacker, 3, 0),
+                                       .incarnation = attacker_number(attacker, 4),
+                                       .version = attacker_number(attacker, 5),
+                                       .body = attacker_hex(attacker, 6, 1)};
     struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
     insider_record(&writer, owner, &fields);
     say_hex("record", wire_writer_view(&writer));
@@ -286,10 +267,10 @@ static void do_broadcast(struct attacker *attacker) {
     struct wire_broadcast message = {.travel = {.hops = WIRE_HOPS_MAX},
                                      .flags = WIRE_BROADCAST_FLOOD,
                                      .key = source->key,
-                                     .sequence = number(attacker, 1),
-                                     .incarnation = number(attacker, 2),
+                                     .sequence = attacker_number(attacker, 1),
+                                     .incarnation = attacker_number(attacker, 2),
                                      .channel = span_of_text(attacker->words[3]),
-                                     .payload = hex(attacker, 4, 1),
+                                     .payload = attacker_hex(attacker, 4, 1),
                                      .signature = span_of(blank, sizeof blank)};
     struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
     wire_broadcast_encode(&writer, &message);
@@ -321,9 +302,9 @@ static void append_phantom(const struct insider *insider, struct wire_writer *bo
 static void do_phantoms(struct attacker *attacker) {
     static uint8_t bytes[WIRE_BODY_BYTES_MAX];
     struct insider *insider = &attacker->insider;
-    uint64_t count = number(attacker, 1);
-    weft_ns end = insider_now() + number(attacker, 2) * 1000000;
-    uint64_t batch = number(attacker, 3);
+    uint64_t count = attacker_number(attacker, 1);
+    weft_ns end = attacker_end(attacker, 2);
+    uint64_t batch = attacker_number(attacker, 3);
     uint64_t sent = 0;
     bool is_up = true;
     while (is_up && sent < count && insider_now() < end) {
@@ -335,213 +316,6 @@ static void do_phantoms(struct attacker *attacker) {
         sent += batch;
     }
     (void)printf("sent %llu\n", (unsigned long long)sent);
-}
-
-/* ---- streams ---- */
-
-static void hear_packet(void *ctx, const struct wire_frame *frame, struct span payload) {
-    struct attacker *attacker = ctx;
-    struct wire_unicast unicast;
-    struct wire_carrier carrier;
-    weft_ns now = insider_now();
-    if (frame->kind == WIRE_UNICAST && wire_unicast_decode(frame->body, &unicast) == WEFT_OK) {
-        streams_packet(attacker->streams, &unicast.source, loan_of(unicast.packet), false, now);
-    } else if (frame->kind == WIRE_CARRIER &&
-               wire_carrier_decode(frame->body, &carrier) == WEFT_OK) {
-        streams_packet(attacker->streams, &carrier.source, loan_of(payload), false, now);
-    }
-}
-
-static bool streams_ready(struct attacker *attacker, struct span secret) {
-    if (attacker->streams != NULL) {
-        return true;
-    }
-    struct streams_config config;
-    streams_config_defaults(&config);
-    config.identity = &attacker->insider.identity;
-    config.host = &attacker->insider.host;
-    noise_derive(secret.data, "weft session psk", attacker->session_psk);
-    config.psk = attacker->session_psk;
-    config.incarnation = 1;
-    config.instance = 7;
-    config.flows_max = FLOWS_MAX; /* so that none of ours is ended */
-    attacker->insider.on_frame = hear_packet;
-    attacker->insider.ctx = attacker;
-    return streams_new(&config, &attacker->streams) == WEFT_OK;
-}
-
-static void send_packet(struct attacker *attacker, const struct stream_packet *packet) {
-    struct insider *insider = &attacker->insider;
-    static uint8_t plain[INSIDER_PLAIN_MAX];
-    const struct span nothing = {.data = NULL, .len = 0};
-    struct wire_writer writer = wire_writer_of(plain, sizeof plain);
-    const struct wire_unicast unicast = {.travel = {.hops = WIRE_HOPS_MAX},
-                                         .source = insider->identity.id,
-                                         .destination = packet->destination,
-                                         .packet = frame_view(packet->frame)};
-    size_t begin = wire_frame_begin(&writer, WIRE_UNICAST, 0);
-    wire_unicast_encode(&writer, &unicast);
-    wire_frame_end(&writer, begin);
-    for (unsigned i = 0; i < attacker->copies; i++) {
-        (void)insider_send(insider, wire_writer_view(&writer), nothing);
-    }
-}
-
-/* Lets the streams say and hear what they have. */
-static void streams_pump(struct attacker *attacker) {
-    struct stream_packet packet;
-    struct stream_event event;
-    weft_ns now = insider_now();
-    streams_tick(attacker->streams, now);
-    while (streams_next_packet(attacker->streams, now, &packet)) {
-        send_packet(attacker, &packet);
-        frame_unref(packet.frame);
-    }
-    (void)insider_listen(&attacker->insider, 0);
-    while (streams_next_event(attacker->streams, &event)) {
-        if (event.kind == STREAM_EVENT_MESSAGE) {
-            frame_unref(event.payload);
-        } else if (event.kind == STREAM_EVENT_RESET || event.kind == STREAM_EVENT_REFUSED) {
-            streams_release(attacker->streams, event.stream);
-        }
-    }
-}
-
-static uint64_t open_some(struct attacker *attacker, const struct wire_part_open *service) {
-    struct stream_id ids[OPEN_AT_ONCE];
-    struct insider *insider = &attacker->insider;
-    uint64_t count = 0;
-    while (count < OPEN_AT_ONCE &&
-           streams_open(attacker->streams, &insider->victim, &insider->victim_key, service,
-                        insider_now(), &ids[count]) == WEFT_OK) {
-        count++;
-    }
-    streams_pump(attacker);
-    for (uint64_t i = 0; i < count; i++) {
-        streams_reset(attacker->streams, ids[i], WIRE_RESET_APPLICATION, insider_now());
-    }
-    streams_pump(attacker);
-    return count;
-}
-
-/* opens COUNT MS SERVICE SECRET */
-static void do_opens(struct attacker *attacker) {
-    struct insider *insider = &attacker->insider;
-    uint64_t count = number(attacker, 1);
-    weft_ns end = insider_now() + number(attacker, 2) * 1000000;
-    uint64_t sent = 0;
-    if (!streams_ready(attacker, hex(attacker, 4, 0))) {
-        (void)printf("down no streams\n");
-        return;
-    }
-    const struct wire_part_open service = {.protocol = WIRE_PROTOCOL_TCP,
-                                           .name_space = span_of_text("default"),
-                                           .name = span_of_text(attacker->words[3])};
-    streams_route(attacker->streams, &insider->victim, STREAM_ROUTE_CHANGED, insider_now());
-    while (sent < count && insider_now() < end && !insider->is_down) {
-        sent += open_some(attacker, &service);
-    }
-    for (unsigned i = 0; i < CALM_TURNS && !insider->is_down; i++) { /* the last resets arrive */
-        streams_pump(attacker);
-        (void)insider_listen(insider, CALM_MS);
-    }
-    (void)printf("sent %llu\n", (unsigned long long)sent);
-}
-
-static uint64_t flow_some(struct attacker *attacker, const struct datagram_service *service) {
-    struct insider *insider = &attacker->insider;
-    struct datagram_event event;
-    struct flow_id flow;
-    uint64_t count = 0;
-    while (count < OPEN_AT_ONCE &&
-           datagrams_open(attacker->streams, &insider->victim, &insider->victim_key, service,
-                          insider_now(), &flow) == WEFT_OK) {
-        datagrams_send(attacker->streams, flow, span_of_text("x"), insider_now());
-        count++;
-    }
-    streams_pump(attacker);
-    while (datagrams_next_event(attacker->streams, &event)) {
-        frame_unref(event.payload);
-    }
-    return count;
-}
-
-/* flows COUNT MS SERVICE SECRET */
-static void do_flows(struct attacker *attacker) {
-    struct insider *insider = &attacker->insider;
-    uint64_t count = number(attacker, 1);
-    weft_ns end = insider_now() + number(attacker, 2) * 1000000;
-    uint64_t sent = 0;
-    if (!streams_ready(attacker, hex(attacker, 4, 0))) {
-        (void)printf("down no streams\n");
-        return;
-    }
-    const struct datagram_service service = {.name_space = span_of_text("default"),
-                                             .name = span_of_text(attacker->words[3])};
-    streams_route(attacker->streams, &insider->victim, STREAM_ROUTE_CHANGED, insider_now());
-    while (sent < count && insider_now() < end && !insider->is_down) {
-        sent += flow_some(attacker, &service);
-    }
-    for (unsigned i = 0; i < CALM_TURNS && !insider->is_down; i++) {
-        streams_pump(attacker);
-        (void)insider_listen(insider, CALM_MS);
-    }
-    (void)printf("sent %llu\n", (unsigned long long)sent);
-}
-
-/* ---- outside ---- */
-
-static bool knock_once(const struct sockaddr_in *here, const struct sockaddr_in *there) {
-    static const char garbage[] = "GET / HTTP/1.0\r\n\r\n";
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct linger at_once = {.l_onoff = 1};
-    if (fd < 0) {
-        return false;
-    }
-    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once); /* no TIME_WAIT */
-    bool is_through = bind(fd, (const struct sockaddr *)here, sizeof *here) == 0 &&
-                      connect(fd, (const struct sockaddr *)there, sizeof *there) == 0;
-    if (is_through) {
-        (void)send(fd, garbage, sizeof garbage, MSG_NOSIGNAL);
-    }
-    (void)close(fd);
-    return is_through;
-}
-
-static void do_knock(struct attacker *attacker) {
-    struct sockaddr_in there = {.sin_family = AF_INET,
-                                .sin_port = htons((uint16_t)number(attacker, 2))};
-    weft_ns end = insider_now() + number(attacker, 4) * 1000000;
-    uint64_t count = 0;
-    uint64_t tried = 0;
-    (void)inet_pton(AF_INET, attacker->words[1], &there.sin_addr);
-    while (insider_now() < end) {
-        struct sockaddr_in here = {.sin_family = AF_INET};
-        char text[INET_ADDRSTRLEN];
-        (void)snprintf(text, sizeof text, "%s.%u", attacker->words[3], (unsigned)(1 + tried % 250));
-        (void)inet_pton(AF_INET, text, &here.sin_addr);
-        tried++;
-        count += knock_once(&here, &there) ? 1 : 0;
-    }
-    (void)printf("sent %llu tried %llu\n", (unsigned long long)count, (unsigned long long)tried);
-}
-
-#define LINKS_A_NETWORK 40 /* fewer than its bucket holds */
-
-static void do_reconnect(struct attacker *attacker) {
-    uint64_t count = number(attacker, 3);
-    uint64_t made = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        char source[INET_ADDRSTRLEN];
-        uint64_t network = attacker->reconnects++ / LINKS_A_NETWORK;
-        (void)snprintf(source, sizeof source, "127.%u.%u.1", (unsigned)(100 + network / 250),
-                       (unsigned)(1 + network % 250));
-        bool is_up = insider_dial(&attacker->insider, attacker->words[1],
-                                  (uint16_t)number(attacker, 2), source);
-        made += is_up ? 1 : 0;
-    }
-    insider_hang_up(&attacker->insider);
-    (void)printf("made %llu\n", (unsigned long long)made);
 }
 
 /* ---- the lines ---- */
