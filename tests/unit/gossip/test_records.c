@@ -21,6 +21,20 @@ static void hear(struct solo *solo, uint64_t link, struct record *record) {
     record_unref(record);
 }
 
+/* Ourselves, with one neighbour, and somebody else whose records come by it. */
+static void begin(struct solo *solo, struct identity *peer) {
+    solo_init(solo, SELF, 1, 11);
+    kit_identity(9, peer);
+    solo_link(solo, 1, OTHER);
+}
+
+/* Ourselves in our third life, told of and with one neighbour. */
+static void begin_known(struct solo *solo) {
+    solo_init(solo, SELF, 3, 11);
+    solo_publish(solo, "me", 11);
+    solo_link(solo, 1, OTHER);
+}
+
 static struct record *own(const struct solo *solo, uint16_t kind, const char *key) {
     return recordset_find(gossip_records(solo->gossip), kind, &solo->identity.id,
                           span_of_text(key));
@@ -29,9 +43,7 @@ static struct record *own(const struct solo *solo, uint16_t kind, const char *ke
 Test(gossip_records, a_strangers_record_is_kept_but_passed_on_only_once_it_is_live) {
     struct solo solo;
     struct identity stranger;
-    solo_init(&solo, SELF, 1, 11);
-    kit_identity(9, &stranger);
-    solo_link(&solo, 1, OTHER);
+    begin(&solo, &stranger);
     solo_link(&solo, 2, THIRD);
     hear(&solo, 1, kit_peer(&stranger, 1, 1, 5));
     cr_assert_eq(solo_events(&solo, GOSSIP_RECORD), 1);
@@ -46,9 +58,7 @@ Test(gossip_records, a_strangers_record_is_kept_but_passed_on_only_once_it_is_li
 Test(gossip_records, what_returns_after_a_partition_is_not_pushed_again) {
     struct solo solo;
     struct identity peer;
-    solo_init(&solo, SELF, 1, 11);
-    kit_identity(9, &peer);
-    solo_link(&solo, 1, OTHER);
+    begin(&solo, &peer);
     solo_link(&solo, 2, THIRD);
     gossip_set_live(solo.gossip, &peer.id, true, solo.now);
     hear(&solo, 1, kit_peer(&peer, 1, 1, 5));
@@ -62,9 +72,7 @@ Test(gossip_records, what_returns_after_a_partition_is_not_pushed_again) {
 Test(gossip_records, records_of_unknown_kinds_are_stored_and_passed_on) {
     struct solo solo;
     struct identity peer;
-    solo_init(&solo, SELF, 1, 11);
-    kit_identity(9, &peer);
-    solo_link(&solo, 1, OTHER);
+    begin(&solo, &peer);
     solo_link(&solo, 2, THIRD);
     gossip_set_live(solo.gossip, &peer.id, true, solo.now);
     hear(&solo, 1, kit_peer(&peer, 1, 1, 5));
@@ -76,9 +84,7 @@ Test(gossip_records, records_of_unknown_kinds_are_stored_and_passed_on) {
 Test(gossip_records, a_flipped_bit_is_the_senders_fault) {
     struct solo solo;
     struct identity peer;
-    solo_init(&solo, SELF, 1, 11);
-    kit_identity(9, &peer);
-    solo_link(&solo, 1, OTHER);
+    begin(&solo, &peer);
     struct record *record = kit_signed(&peer, KIND, "key", 1, 1, "body");
     uint8_t bytes[512];
     for (size_t i = 0; i < record->encoded.len; i++) {
@@ -98,9 +104,7 @@ Test(gossip_records, a_flipped_bit_is_the_senders_fault) {
 Test(gossip_records, a_version_of_2_to_the_64_minus_1_is_malformed) {
     struct solo solo;
     struct identity peer;
-    solo_init(&solo, SELF, 1, 11);
-    kit_identity(9, &peer);
-    solo_link(&solo, 1, OTHER);
+    begin(&solo, &peer);
     struct record *record = kit_signed(&peer, KIND, "k", 1, 1, "");
     uint8_t bytes[512];
     memcpy(bytes, record->encoded.data, record->encoded.len);
@@ -115,9 +119,7 @@ Test(gossip_records, a_version_of_2_to_the_64_minus_1_is_malformed) {
 Test(gossip_records, strangers_in_masses_are_cut_off_and_named_once) {
     struct solo solo;
     struct identity stranger;
-    solo_init(&solo, SELF, 1, 11);
-    solo_link(&solo, 1, OTHER);
-    kit_identity(9, &stranger);
+    begin(&solo, &stranger);
     /* One stranger, 20,000 shots at the bucket: each is refused by its bounds or taken, and costs.
      */
     struct record *records[100];
@@ -148,9 +150,7 @@ Test(gossip_records, strangers_in_masses_are_cut_off_and_named_once) {
 Test(gossip_records, the_older_lifes_services_vanish_when_the_owner_restarts) {
     struct solo solo;
     struct identity peer;
-    solo_init(&solo, SELF, 1, 11);
-    kit_identity(9, &peer);
-    solo_link(&solo, 1, OTHER);
+    begin(&solo, &peer);
     gossip_set_live(solo.gossip, &peer.id, true, solo.now);
     hear(&solo, 1, kit_peer(&peer, 1, 7, 5));
     hear(&solo, 1, kit_signed(&peer, WIRE_RECORD_SERVICE, "default/web", 1, 1, ""));
@@ -187,9 +187,7 @@ Test(gossip_records, an_owner_hears_of_its_newer_record_though_that_does_not_cou
 Test(gossip_records, a_service_that_overtakes_its_peer_record_is_passed_on_after_it) {
     struct solo solo;
     struct identity peer;
-    solo_init(&solo, SELF, 1, 11);
-    kit_identity(9, &peer);
-    solo_link(&solo, 1, OTHER);
+    begin(&solo, &peer);
     solo_link(&solo, 2, THIRD);
     gossip_set_live(solo.gossip, &peer.id, true, solo.now);
     hear(&solo, 1, kit_signed(&peer, KIND, "x", 4, 1, ""));
@@ -202,9 +200,7 @@ Test(gossip_records, a_service_that_overtakes_its_peer_record_is_passed_on_after
 Test(gossip_records, of_a_vanished_owner_fade_after_the_grace_time) {
     struct solo solo;
     struct identity peer;
-    solo_init(&solo, SELF, 1, 11);
-    kit_identity(9, &peer);
-    solo_link(&solo, 1, OTHER);
+    begin(&solo, &peer);
     gossip_set_live(solo.gossip, &peer.id, true, solo.now);
     hear(&solo, 1, kit_peer(&peer, 1, 1, 6));
     gossip_set_live(solo.gossip, &peer.id, false, solo.now);
@@ -300,9 +296,7 @@ Test(gossip_own, news_of_a_former_life_raises_us_above_it) {
  */
 Test(gossip_own, news_of_a_life_with_the_smaller_instance_wait_for_a_second) {
     struct solo solo;
-    solo_init(&solo, SELF, 3, 11);
-    solo_publish(&solo, "me", 11);
-    solo_link(&solo, 1, OTHER);
+    begin_known(&solo);
     hear(&solo, 1, kit_peer(&solo.identity, 8, 100, 10));
     hear(&solo, 1, kit_signed(&solo.identity, WIRE_RECORD_SERVICE, "default/old", 8, 101, "x"));
     solo.now += 900 * NS_PER_MS;
@@ -319,9 +313,7 @@ Test(gossip_own, news_of_a_life_with_the_smaller_instance_wait_for_a_second) {
 Test(gossip_own, a_neighbours_word_and_the_others_record_together_prove_a_clone) {
     for (unsigned order = 0; order < 2; order++) {
         struct solo solo;
-        solo_init(&solo, SELF, 3, 11);
-        solo_publish(&solo, "me", 11);
-        solo_link(&solo, 1, OTHER);
+        begin_known(&solo);
         for (unsigned i = 0; i < 2; i++) {
             cr_assert_eq(solo_events(&solo, GOSSIP_CLONE), 0);
             if (i == order) {
@@ -340,9 +332,7 @@ Test(gossip_own, a_neighbours_word_and_the_others_record_together_prove_a_clone)
 
 Test(gossip_own, a_forgotten_service_of_this_incarnation_is_buried) {
     struct solo solo;
-    solo_init(&solo, SELF, 3, 11);
-    solo_publish(&solo, "me", 11);
-    solo_link(&solo, 1, OTHER);
+    begin_known(&solo);
     hear(&solo, 1, kit_signed(&solo.identity, WIRE_RECORD_SERVICE, "default/old", 3, 6, ""));
     cr_assert(own(&solo, WIRE_RECORD_SERVICE, "default/old")->is_tombstone);
     cr_assert_eq(own(&solo, WIRE_RECORD_SERVICE, "default/old")->version, 7);
@@ -379,9 +369,7 @@ Test(gossip_own, a_saturated_version_ends_in_a_new_incarnation) {
 
 Test(gossip_own, a_saturated_incarnation_is_survived) {
     struct solo solo;
-    solo_init(&solo, SELF, 3, 11);
-    solo_publish(&solo, "me", 11);
-    solo_link(&solo, 1, OTHER);
+    begin_known(&solo);
     hear(&solo, 1, kit_peer(&solo.identity, WIRE_VERSION_LIMIT - 1, 1, 12));
     cr_assert_eq(gossip_incarnation(solo.gossip), 3);
     cr_assert_gt(gossip_count(solo.gossip).records_refused, 0);
@@ -390,9 +378,7 @@ Test(gossip_own, a_saturated_incarnation_is_survived) {
 
 Test(gossip_own, who_comes_back_above_our_raise_is_a_clone) {
     struct solo solo;
-    solo_init(&solo, SELF, 3, 11);
-    solo_publish(&solo, "me", 11);
-    solo_link(&solo, 1, OTHER);
+    begin_known(&solo);
     hear(&solo, 1, kit_peer(&solo.identity, 4, 1, 99));
     cr_assert_eq(solo_events(&solo, GOSSIP_CLONE), 0, "once may be a former life");
     solo.now += NS_PER_S;
@@ -406,9 +392,7 @@ Test(gossip_own, who_comes_back_above_our_raise_is_a_clone) {
 
 Test(gossip_own, raising_against_a_clone_is_rate_limited) {
     struct solo solo;
-    solo_init(&solo, SELF, 3, 11);
-    solo_publish(&solo, "me", 11);
-    solo_link(&solo, 1, OTHER);
+    begin_known(&solo);
     for (uint64_t i = 0; i < 100; i++) {
         hear(&solo, 1, kit_peer(&solo.identity, gossip_incarnation(solo.gossip) + 1, 1, 99));
     }

@@ -85,6 +85,12 @@ struct link_id fixture_link_up(struct fixture *fixture, uint64_t peer, uint64_t 
     return link;
 }
 
+void fixture_links_up(struct fixture *fixture, uint64_t count) {
+    for (uint64_t peer = 1; peer <= count; peer++) {
+        (void)fixture_link_up(fixture, peer, 0);
+    }
+}
+
 void fixture_add_seed(struct fixture *fixture, const char *endpoint) {
     cr_assert_eq(dialer_add_seed(fixture->dialer, endpoint, NULL), WEFT_OK);
 }

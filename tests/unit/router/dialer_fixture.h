@@ -30,6 +30,8 @@ void fixture_learn_one(struct fixture *fixture, uint64_t peer, const char *addre
 /* A candidate in a network of its own. */
 void fixture_learn_apart(struct fixture *fixture, uint64_t peer);
 struct link_id fixture_link_up(struct fixture *fixture, uint64_t peer, uint64_t token);
+/* Links to the peers 1 .. count, which they dialled. */
+void fixture_links_up(struct fixture *fixture, uint64_t count);
 void fixture_add_seed(struct fixture *fixture, const char *endpoint);
 /* The router learns that the peers 1 .. count are linked to us and, in a ring, to four on each
  * side. */

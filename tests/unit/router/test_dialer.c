@@ -467,9 +467,7 @@ Test(dialer, wants_every_seed_without_discovery) {
     struct fixture f;
     struct dial dial;
     fixture_init(&f, false);
-    for (uint64_t i = 1; i <= 12; i++) {
-        fixture_link_up(&f, i, 0);
-    }
+    fixture_links_up(&f, 12);
     fixture_ring(&f, 20);
     fixture_add_seed(&f, "a:1");
     cr_expect(fixture_next(&f, &dial));
@@ -482,9 +480,7 @@ Test(dialer, forces_a_seeds_link_only_where_it_is_needed) {
     struct dial dial;
     fixture_init(&f, true);
     fixture_ring(&f, 20);
-    for (uint64_t i = 1; i <= 8; i++) {
-        fixture_link_up(&f, i, 0);
-    }
+    fixture_links_up(&f, 8);
     struct weft_peer_id reached = graph_id(15);
     struct weft_peer_id lost = graph_id(200);
     cr_assert_eq(dialer_add_seed(f.dialer, "reached:1", &reached), WEFT_OK);
@@ -503,9 +499,7 @@ Test(dialer, probes_peers_that_no_path_reaches_now_and_then) {
     struct dial dial;
     fixture_init(&f, true);
     fixture_ring(&f, 20);
-    for (uint64_t i = 1; i <= 8; i++) {
-        fixture_link_up(&f, i, 0);
-    }
+    fixture_links_up(&f, 8);
     fixture_learn_apart(&f, 15); /* reachable: not worth a link now */
     fixture_learn_apart(&f, 99);
     weft_ns start = f.now;

@@ -69,9 +69,7 @@ Test(dialer_trim, makes_room_for_a_newcomer_at_the_cost_of_a_link_that_can_be_sp
     f.config.links_max = 10;
     cr_assert_eq(dialer_new(&f.config, &f.dialer), WEFT_OK);
     fixture_ring(&f, 10);
-    for (uint64_t i = 1; i <= 10; i++) {
-        fixture_link_up(&f, i, 0);
-    }
+    fixture_links_up(&f, 10);
     cr_expect_not(trim(&f, &link));
     struct weft_peer_id newcomer = graph_id(500);
     cr_assert(dialer_admit(f.dialer, f.router, &newcomer));
@@ -91,9 +89,7 @@ Test(dialer_trim, trims_from_above_the_slack_down_to_the_degree) {
     struct link_id link;
     fixture_init(&f, true);
     fixture_ring(&f, 14);
-    for (uint64_t i = 1; i <= 12; i++) {
-        fixture_link_up(&f, i, 0);
-    }
+    fixture_links_up(&f, 12);
     f.now += 6 * NS_PER_S;
     cr_expect_not(trim(&f, &link), "12 are borne");
     fixture_link_up(&f, 13, 0);
@@ -122,9 +118,7 @@ Test(dialer_trim, trims_no_young_link_no_seed_and_none_that_the_mesh_needs) {
     struct link_id link;
     fixture_init(&f, true);
     fixture_ring(&f, 14);
-    for (uint64_t i = 1; i <= 14; i++) {
-        fixture_link_up(&f, i, 0);
-    }
+    fixture_links_up(&f, 14);
     f.now += 4 * NS_PER_S;
     cr_expect_not(trim(&f, &link), "too young");
     char endpoint[16];
