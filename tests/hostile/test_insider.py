@@ -335,6 +335,7 @@ class Insider(HostileTest):
             for what, forged in {
                 "broadcast of another": message[:at] + b_key + message[at + 32 :],
                 "broadcast unsigned": message[:-64] + bytes(64),
+                "broadcast's signature encoded again": message[:-32] + self.encoded_again(message[-32:]),
             }.items():
                 self.fresh(attacker, a).frame(forged)
                 self.assert_ends(attacker, a, what)

@@ -3,8 +3,10 @@
 """Who does not have the mesh secret gets no byte, no memory and nobody's attention."""
 
 import contextlib
+import re
 import select
 import socket
+import socketserver
 import threading
 import time
 import unittest
@@ -348,6 +350,71 @@ class Outsider(HostileTest):
         self.assertGreater(sent, 2500)
         refused = [line for line in a.log().splitlines() if "connection-refused" in line]
         self.assertLessEqual(len(refused), 260, "one line per address at most")
+
+
+class Excluded(HostileTest):
+    """T5: what there is instead of revoking a key. The others get a new secret; then who has the old one is
+    nobody, whatever key it has."""
+
+    def renew(self, node, secret):
+        """Gives a node another secret and starts it again at its old address; when that was done."""
+        node.listen = node.address
+        self.assertEqual(node.stop(), 0)
+        node.put_secret(secret)
+        node.start()
+        return time.monotonic()
+
+    def test_who_is_not_given_the_new_secret_is_out(self):
+        heard = []
+
+        class Echo(socketserver.BaseRequestHandler):
+            def handle(self):
+                with contextlib.suppress(ConnectionResetError):
+                    while data := self.request.recv(65536):
+                        heard.append(data)
+                        self.request.sendall(data)
+
+        a = self.node("a", "--service", f"echo={self.serve(Echo)}")
+        b = self.join("b", a)
+        also = ("--seed", b.address, "--forward", "echo=0", "--service", "lure=127.0.0.1:9")
+        c = self.join("c", a, *also)
+        for node in (a, b, c):
+            node.wait_links(2)
+        c.wait_service("echo")
+        old = a.secret
+        with socket.create_connection(split_address(c.forward_address("echo")), harness.PATIENCE) as live:
+            live.sendall(b"before")
+            self.assertEqual(live.recv(6), b"before")
+            self.renew(a, "11" * 32 + "\n")
+            since = self.renew(b, a.secret)
+            c.wait_links(0)
+            self.assertLess(time.monotonic() - since, 1, "links of the old secret end with the news")
+            for node, other in ((a, "b"), (b, "a")):
+                node.wait_reach(other)
+            live.sendall(b"after")  # the stream waits for a path, in vain
+            self.knocks_in_vain(c, a, b)
+        self.assertEqual(heard, [b"before"])
+        for node in (a, b):
+            self.assertFalse([p for p in node.get("peers") if p["id"] == c.id and p["reachable"]])
+            self.assertNotIn("fresh", [e["state"] for s in node.get("services") if s["name"] == "lure"
+                                       for e in s["endpoints"]])  # fmt: skip
+        # Nor does it help to have the key of one that stayed.
+        thief = Attacker(self, old, hostile.digits((b.state / "identity").read_text()))
+        self.assertTrue(thief.try_dial(a).startswith("down"))
+
+    def knocks_in_vain(self, node, *others):
+        """Until it has tried each of these seeds again and again."""
+
+        def has_tried():
+            said = {p["what"]: p["cause"] for p in node.get("status")["problems"]}
+            causes = [said.get(f"no link to seed {other.address}", "") for other in others]
+            return all(int(tries) >= 2 for cause in causes for tries in self.tries_of(cause))
+
+        node.wait(has_tried, "dials that fail")
+        self.assertEqual(node.get("status")["links"]["established"], 0)
+
+    def tries_of(self, cause):
+        return re.findall(r"\((\d+) tries\)", cause) or ["0"]
 
 
 if __name__ == "__main__":

@@ -171,6 +171,26 @@ Test(link_handshake, refuses_a_hello_whose_key_was_not_proven) {
     expect_down(&b, WEFT_ERR_AUTH);
 }
 
+/* T5: X25519 heeds neither the highest bit of a key nor which of its spellings it is given, so the
+ * handshake goes through; but who is somebody by a key is so by its one spelling. */
+static void spell_key_otherwise(struct end *liar, const struct end *victim) {
+    struct identity other = liar->identity;
+    other.link_static.public[31] |= 0x80;
+    liar->shared.identity = &other;
+    pair_open(&a, &b, START);
+    pair_settle(&a, &b, NULL, SIZE_MAX, START);
+    expect_down(victim, WEFT_ERR_AUTH);
+    liar->shared.identity = &liar->identity;
+}
+
+Test(link_handshake, refuses_a_diallers_key_in_another_spelling) {
+    spell_key_otherwise(&a, &b);
+}
+
+Test(link_handshake, refuses_a_listeners_key_in_another_spelling) {
+    spell_key_otherwise(&b, &a);
+}
+
 /* ---- outsiders ---- */
 
 Test(link_handshake, answers_nothing_to_a_wrong_secret) {
