@@ -36,6 +36,7 @@ struct guard {
     struct guard_config config;
     struct half_open *half_open; /* the oldest first */
     size_t half_open_count;
+    size_t half_open_most; /* so far */
     struct recent prefixes;
     struct recent faults;
     struct seen ephemerals;
@@ -145,6 +146,9 @@ enum guard_verdict guard_knock(struct guard *guard, struct span address, struct 
         return GUARD_FULL;
     }
     guard->half_open[guard->half_open_count++] = (struct half_open){.link = link, .since = now};
+    if (guard->half_open_count > guard->half_open_most) {
+        guard->half_open_most = guard->half_open_count;
+    }
     return GUARD_ADMIT;
 }
 
@@ -201,4 +205,8 @@ bool guard_fault(struct guard *guard, struct span address, weft_ns now, uint64_t
 
 size_t guard_half_open_count(const struct guard *guard) {
     return guard->half_open_count;
+}
+
+size_t guard_half_open_most(const struct guard *guard) {
+    return guard->half_open_most;
 }

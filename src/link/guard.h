@@ -56,5 +56,7 @@ bool guard_is_replay(struct guard *guard, const uint8_t ephemeral[32]);
 bool guard_fault(struct guard *guard, struct span address, weft_ns now, uint64_t *count);
 
 size_t guard_half_open_count(const struct guard *guard);
+/* The most at once so far. */
+size_t guard_half_open_most(const struct guard *guard);
 
 #endif

@@ -88,6 +88,8 @@ static void add_host(struct evbuffer *out, struct node *node) {
          "Bytes between applications and services of this node.", proxy_local_bytes(node->proxy)},
         {"weft_handshakes", "gauge", "Handshakes of strangers under way.",
          guard_half_open_count(node->guard)},
+        {"weft_handshakes_most", "gauge", "The most of them at once since the start.",
+         guard_half_open_most(node->guard)},
         {"weft_store_waiting", "gauge", "Writes that wait for the disk.", store.waiting},
         {"weft_store_written_total", "counter", "Writes committed.", store.written},
         {"weft_store_refused_total", "counter", "Writes not taken.", store.refused},

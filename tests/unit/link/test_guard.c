@@ -117,6 +117,7 @@ Test(link_guard, settled_ones_make_room) {
     guard_settled(guard, (struct link_id){.value = link_next - 100});
     guard_settled(guard, (struct link_id){.value = 999999}); /* unknown: ignored */
     cr_assert_eq(guard_half_open_count(guard), 255);
+    cr_assert_eq(guard_half_open_most(guard), 256, "what was is remembered");
     cr_assert_eq(knock4(10, 2, 0, 1, START), GUARD_ADMIT);
     cr_assert_eq(evicted.value, 0);
 }
