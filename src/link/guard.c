@@ -21,6 +21,8 @@ enum fault_value { FAULT_COUNT, FAULT_LOGGED_COUNT, FAULT_LOGGED_AT };
 struct half_open {
     struct link_id link;
     weft_ns since;
+    uint8_t prefix[PREFIX_BYTES_MAX];
+    uint16_t crowd; /* how many of its prefix there are, itself included */
 };
 
 /* First messages, each by a keyed hash of 8 bytes: whole keys in a table cost 1 MiB, these 32 KiB.
@@ -117,35 +119,67 @@ static bool has_token(struct guard *guard, struct span address, weft_ns now) {
     return is_taken;
 }
 
+/* Adds to the crowd of a prefix; how many it was before. */
+static uint16_t crowd_add(struct guard *guard, const uint8_t prefix[PREFIX_BYTES_MAX], int change) {
+    uint16_t crowd = 0;
+    for (size_t i = 0; i < guard->half_open_count; i++) {
+        struct half_open *other = &guard->half_open[i];
+        if (memcmp(other->prefix, prefix, PREFIX_BYTES_MAX) == 0) {
+            crowd = other->crowd;
+            other->crowd = (uint16_t)(other->crowd + change);
+        }
+    }
+    return crowd;
+}
+
 static void half_open_remove(struct guard *guard, size_t index) {
+    (void)crowd_add(guard, guard->half_open[index].prefix, -1);
     guard->half_open_count--;
     memmove(&guard->half_open[index], &guard->half_open[index + 1],
             (guard->half_open_count - index) * sizeof *guard->half_open);
 }
 
-/* Makes room at the bound: the oldest goes if it had its time. */
-static bool half_open_yield(struct guard *guard, weft_ns now, struct link_id *evict) {
+/* Who is to go for one whose prefix has `crowd` already: the oldest, if it had its time; else the
+ * oldest of the largest crowd, if that stays the larger one. SIZE_MAX: nobody. */
+static size_t half_open_yielding(const struct guard *guard, uint16_t crowd, weft_ns now) {
+    size_t most = 0;
+    if (time_since(guard->half_open[0].since, now) > EVICT_AFTER) {
+        return 0;
+    }
+    for (size_t i = 1; i < guard->half_open_count; i++) {
+        most = guard->half_open[i].crowd > guard->half_open[most].crowd ? i : most;
+    }
+    return guard->half_open[most].crowd > crowd + 1 ? most : SIZE_MAX;
+}
+
+/* Makes room at the bound. */
+static bool half_open_yield(struct guard *guard, uint16_t crowd, weft_ns now,
+                            struct link_id *evict) {
     if (guard->half_open_count < guard->config.half_open_max) {
         return true;
     }
-    if (time_since(guard->half_open[0].since, now) <= EVICT_AFTER) {
+    size_t index = half_open_yielding(guard, crowd, now);
+    if (index == SIZE_MAX) {
         return false;
     }
-    *evict = guard->half_open[0].link;
-    half_open_remove(guard, 0);
+    *evict = guard->half_open[index].link;
+    half_open_remove(guard, index);
     return true;
 }
 
 enum guard_verdict guard_knock(struct guard *guard, struct span address, struct link_id link,
                                weft_ns now, struct link_id *evict) {
+    struct half_open newcomer = {.link = link, .since = now};
+    (void)prefix_of(address, newcomer.prefix);
     *evict = (struct link_id){.value = 0};
     if (!has_token(guard, address, now)) {
         return GUARD_TOO_FAST;
     }
-    if (!half_open_yield(guard, now, evict)) {
+    if (!half_open_yield(guard, crowd_add(guard, newcomer.prefix, 0), now, evict)) {
         return GUARD_FULL;
     }
-    guard->half_open[guard->half_open_count++] = (struct half_open){.link = link, .since = now};
+    newcomer.crowd = (uint16_t)(crowd_add(guard, newcomer.prefix, 1) + 1);
+    guard->half_open[guard->half_open_count++] = newcomer;
     if (guard->half_open_count > guard->half_open_most) {
         guard->half_open_most = guard->half_open_count;
     }

@@ -4,7 +4,9 @@
  * T17).
  *
  * - at most half_open_max (256) handshakes under way; at the bound the oldest is dropped if it is
- * over 1 s old, else the new one is refused;
+ * over 1 s old, else the oldest of the prefix that has most of them under way, if the newcomer's
+ * has fewer by two; else the new one is refused. So who floods from few networks takes places from
+ * itself, and somebody from elsewhere is in at once;
  * - a token bucket per address prefix (IPv4 /24, IPv6 /48): 50 connections at once, then 10 a
  * second; loopback and link-local count like others. 4,096 prefixes are remembered; the one longest
  * quiet makes room;

@@ -72,7 +72,7 @@ class Strangers(HostTest, HostileTest):
         host = self.host(f"newcomer{number}", wan=(self.wan, f"10.9.0.{10 + number}/24"))
         started = time.monotonic()
         host.daemon("--seed", f"10.9.0.1:{PORT}", "--discovery", "off")
-        host.node.wait_links(1)
+        host.node.wait_reach("victim")
         return time.monotonic() - started
 
     def cost(self, since):

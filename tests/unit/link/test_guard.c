@@ -110,6 +110,23 @@ Test(link_guard, lets_the_oldest_go_once_it_had_its_second) {
     cr_assert_eq(knock4(10, 2, 1, 1, START + NS_PER_S + 1), GUARD_FULL); /* the next is younger */
 }
 
+/* Sixteen networks of strangers filled all places within a tenth of a second, and a newcomer was
+ * refused until the first of them was a second old. */
+Test(link_guard, a_newcomer_takes_the_place_of_one_of_the_largest_crowd) {
+    uint64_t before = link_next;
+    for (uint16_t i = 0; i < 256; i++) {
+        cr_assert_eq(knock4(10, 1, (uint8_t)(i % 16), (uint8_t)(i / 16), START + i), GUARD_ADMIT);
+    }
+    for (uint8_t i = 0; i < 15; i++) {
+        cr_assert_eq(knock4(10, 2, 0, i, START + NS_PER_MS), GUARD_ADMIT);
+        cr_assert_eq(evicted.value, before + 1 + i, "the oldest of a network that lost none");
+    }
+    cr_assert_eq(knock4(10, 2, 0, 15, START + NS_PER_MS), GUARD_FULL, "no network has more by two");
+    cr_assert_eq(guard_half_open_count(guard), 256);
+    cr_assert_eq(knock4(10, 3, 0, 1, START + NS_PER_MS), GUARD_ADMIT, "and others still come in");
+    cr_assert_eq(knock4(10, 1, 15, 99, START + NS_PER_MS), GUARD_FULL, "but not the crowd itself");
+}
+
 Test(link_guard, settled_ones_make_room) {
     for (uint16_t i = 0; i < 256; i++) {
         cr_assert_eq(knock4(10, 1, (uint8_t)i, 1, START), GUARD_ADMIT);
