@@ -453,8 +453,9 @@ static void send_hint(struct streams *streams, const struct weft_peer_id *peer, 
 /* Whether a packet under these keys cannot be one that their other end sent, and sent once. */
 static bool is_spoilt(const struct session_keys *keys, const struct weft_peer_id *source,
                       uint64_t number) {
-    return keys->receive != NULL && (!weft_peer_id_equal(&keys->session->id, source) ||
-                                     replay_was_seen(&keys->replay, number));
+    return keys->receive != NULL &&
+           (!weft_peer_id_equal(&keys->session->id, source) || number >= KEYS_PACKETS_MAX ||
+            replay_was_seen(&keys->replay, number));
 }
 
 struct session_keys *session_keys_for(struct streams *streams, const struct weft_peer_id *source,
@@ -467,6 +468,7 @@ struct session_keys *session_keys_for(struct streams *streams, const struct weft
     streams->counters.packets_spoilt += is_spoilt(keys, source, packet->number) ? 1 : 0;
     bool may_receive = keys->receive != NULL && weft_peer_id_equal(&keys->session->id, source) &&
                        time_since(keys->made_at, now) < streams->config.session_max &&
+                       packet->number < KEYS_PACKETS_MAX &&
                        replay_is_new(&keys->replay, packet->number);
     return may_receive ? keys : NULL;
 }

@@ -11,6 +11,9 @@
 #include "noise/identity.h"
 
 bool replay_is_new(const struct replay_window *window, uint64_t number) {
+    if (number == UINT64_MAX) {
+        return false; /* the window would have no next one */
+    }
     if (number >= window->next || DEFECT(REPLAY_UNCHECKED)) {
         return true;
     }

@@ -20,7 +20,8 @@ struct replay_window {
     uint64_t words[REPLAY_WORDS];
 };
 
-/* Whether a number is new: neither seen nor older than the window. Changes nothing. */
+/* Whether a number is new: neither seen nor older than the window, nor the last there is, behind
+ * which the window could not move. Changes nothing. */
 bool replay_is_new(const struct replay_window *window, uint64_t number);
 
 /* Whether a number was seen for certain: one behind the window is neither new nor known. */
@@ -31,7 +32,8 @@ void replay_mark(struct replay_window *window, uint64_t number);
 
 struct session;
 
-/* Packets one key set may seal before it must be replaced, and before it must stop. */
+/* Packets one key set may seal before it must be replaced, and before it must stop; numbers beyond
+ * are not opened either. */
 #define KEYS_PACKETS_REKEY ((uint64_t)1 << 32)
 #define KEYS_PACKETS_MAX (KEYS_PACKETS_REKEY + KEYS_PACKETS_REKEY / 2)
 

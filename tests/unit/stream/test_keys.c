@@ -54,3 +54,16 @@ Test(replay, takes_numbers_in_any_order_within_the_window) {
     replay_mark(&window, UINT64_C(1) << 50);
     cr_assert(!replay_is_new(&window, REPLAY_WINDOW_PACKETS));
 }
+
+/* Taken, it made the window begin anew: whatever was seen before was new again. */
+Test(replay, the_last_number_is_never_new) {
+    struct replay_window window = {.next = 0};
+    replay_mark(&window, 5);
+    cr_assert(!replay_is_new(&window, UINT64_MAX));
+    cr_assert(!replay_was_seen(&window, UINT64_MAX));
+    cr_assert(replay_is_new(&window, UINT64_MAX - 1));
+    replay_mark(&window, UINT64_MAX - 1);
+    cr_assert(!replay_is_new(&window, UINT64_MAX));
+    cr_assert(!replay_is_new(&window, UINT64_MAX - 1));
+    cr_assert(!replay_is_new(&window, 5));
+}
