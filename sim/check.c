@@ -293,15 +293,6 @@ bool checks_may_rest(struct checks *checks) {
     return does_arrive;
 }
 
-static void rest_streams(struct checks *checks, const bool *is_core) {
-    size_t left = load_unfinished_among(checks->load, is_liveness(checks) ? is_core : NULL);
-    check_saw(checks, CHECK_REST_STREAMS);
-    if (left > 0) {
-        check_break(checks, CHECK_REST_STREAMS,
-                    "%zu streams or acknowledged messages have not ended, expected 0", left);
-    }
-}
-
 /* The broken nodes of LIVENESS may go on dialling for ever, so its traffic is not compared. */
 void checks_at_rest(struct checks *checks) {
     bool *is_core = live_core(checks);

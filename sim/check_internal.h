@@ -300,6 +300,7 @@ void reroute_fini(struct checks *checks);
 /* rest.c */
 /* LIVENESS: whether next hops lead from each node of the core to each other one, at this moment. */
 bool rest_all_arrive(struct checks *checks, const bool *is_core);
+void rest_streams(struct checks *checks, const bool *is_core);
 bool rest_topology(struct checks *checks, const bool *is_core);
 void rest_paths(struct checks *checks, const bool *is_core);
 void rest_records(struct checks *checks, const bool *is_core);

@@ -19,8 +19,9 @@ void load_begin(struct load *load);
 void load_end(struct load *load);
 /* Streams and acknowledged messages that have not ended yet; what is frozen for want of a path. */
 size_t load_unfinished(const struct load *load);
-/* The same of those whose ends are both in the core: `is_core` by node; NULL: all. */
-size_t load_unfinished_among(const struct load *load, const bool *is_core);
+/* The same of those whose ends `does_count` says yes to; NULL: all. */
+typedef bool load_ends_fn(void *ctx, uint32_t client, uint32_t server);
+size_t load_unfinished_of(const struct load *load, load_ends_fn *does_count, void *ctx);
 /* The first breach: bytes that differ from those written, a message delivered twice ...; false when
  * there is none. The text is the load's. */
 bool load_breach(const struct load *load, const char **invariant, const char **detail);

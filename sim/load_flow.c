@@ -378,14 +378,14 @@ void flows_node_stopped(struct load *load, struct load_node *node) {
 }
 
 size_t load_unfinished(const struct load *load) {
-    return load_unfinished_among(load, NULL);
+    return load_unfinished_of(load, NULL, NULL);
 }
 
-size_t load_unfinished_among(const struct load *load, const bool *is_core) {
+size_t load_unfinished_of(const struct load *load, load_ends_fn *does_count, void *ctx) {
     size_t count = 0;
     for (const struct flow *flow = load->flows.first; flow != NULL; flow = flow->next) {
-        bool is_inside = is_core == NULL || (is_core[flow->client] && is_core[flow->server]);
-        count += is_inside && !flow->is_doomed ? 1 : 0;
+        bool is_asked = does_count == NULL || does_count(ctx, flow->client, flow->server);
+        count += is_asked && !flow->is_doomed ? 1 : 0;
     }
     return count;
 }

@@ -99,20 +99,67 @@ bool rest_topology(struct checks *checks, const bool *is_core) {
     return is_right;
 }
 
-/* Walks from next hop to next hop; *at is where the walk came to. */
-static bool does_arrive(struct checks *checks, uint32_t from, uint32_t to, uint32_t *at) {
+/* One step from next hop to next hop; false where there is none. */
+static bool walk_on(const struct checks *checks, uint32_t to, uint32_t *at) {
+    uint32_t next = 0;
+    struct router_path path =
+        core_path_to(world_core(checks->world, *at), world_id(checks->world, to));
+    if (!path.is_reachable || !world_find_node(checks->world, &path.next_hop, &next) ||
+        world_core(checks->world, next) == NULL) {
+        return false;
+    }
+    *at = next;
+    return true;
+}
+
+/* Walks to the end; *at is where the walk came to. */
+static bool does_arrive(const struct checks *checks, uint32_t from, uint32_t to, uint32_t *at) {
     *at = from;
     for (uint32_t hops = 0; hops < checks->node_count && *at != to; hops++) {
-        uint32_t next = 0;
-        struct router_path path =
-            core_path_to(world_core(checks->world, *at), world_id(checks->world, to));
-        if (!path.is_reachable || !world_find_node(checks->world, &path.next_hop, &next) ||
-            world_core(checks->world, next) == NULL) {
+        if (!walk_on(checks, to, at)) {
             return false;
         }
-        *at = next;
     }
     return *at == to;
+}
+
+/* Whether the way leads over a node that drops what is not its own. An insider may (security.md):
+ * it beats and tells the truth of its links, so no node knows, and none can route round it. */
+static bool is_swallowed(const struct checks *checks, uint32_t from, uint32_t to) {
+    uint32_t at = from;
+    for (uint32_t hops = 0; hops < checks->node_count; hops++) {
+        if (!walk_on(checks, to, &at) || at == to) {
+            return false;
+        }
+        if ((faults_lies_of(checks->faults, at) & LIE_DROP) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whose streams must have ended. */
+struct ends_asked {
+    const struct checks *checks;
+    const bool *is_core;
+};
+
+static bool must_have_ended(void *ctx, uint32_t client, uint32_t server) {
+    const struct ends_asked *asked = ctx;
+    bool is_inside =
+        !is_liveness(asked->checks) || (asked->is_core[client] && asked->is_core[server]);
+    return is_inside && !is_swallowed(asked->checks, client, server) &&
+           !is_swallowed(asked->checks, server, client);
+}
+
+void rest_streams(struct checks *checks, const bool *is_core) {
+    struct ends_asked asked = {.checks = checks, .is_core = is_core};
+    size_t left = load_unfinished_of(checks->load, must_have_ended, &asked);
+    check_saw(checks, CHECK_REST_STREAMS);
+    if (left > 0) {
+        check_break(checks, CHECK_REST_STREAMS,
+                    "%zu streams or acknowledged messages have not ended, expected 0", left);
+    }
 }
 
 bool rest_all_arrive(struct checks *checks, const bool *is_core) {

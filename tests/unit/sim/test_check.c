@@ -281,6 +281,42 @@ Test(check_at_rest, stream_that_has_not_drained_is_caught) {
     rig_free(rig);
 }
 
+/* Node 1 relays between the ends, or pretends to. */
+static bool drains_over_a_liar(uint32_t lies) {
+    uint32_t relay = 1;
+    uint32_t ends[] = {0, 2};
+    const struct scenario_load bulk = {
+        .kind = LOAD_STREAMS,
+        .shape = SHAPE_BULK,
+        .bytes = {100000000, 100000000},
+        .streams = 1,
+        .who = {.kind = PICK_LIST, .list = &ends[0], .list_count = 1},
+        .to = {.kind = PICK_LIST, .list = &ends[1], .list_count = 1}};
+    const struct scenario_fault line = {
+        .kind = FAULT_LIAR,
+        .at_ns = 5 * NS_PER_S,
+        .count = 1,
+        .lies = lies,
+        .who = {.kind = PICK_LIST, .list = &relay, .list_count = 1}};
+    struct scenario scenario = rig_scenario(TOPOLOGY_LINE, 3);
+    scenario.link.rate = (uint64_t)1 << 20;
+    struct rig *rig = rig_of(&scenario, &bulk, &line);
+    rig_begin(rig);
+    rig_run(rig, 10 * NS_PER_S);
+    cr_assert_eq(load_unfinished(rig->loads), 1);
+    bool *is_core = all_core(rig);
+    rest_streams(rig->checks, is_core);
+    bool is_broken = rig_result(rig, CHECK_REST_STREAMS)->is_broken;
+    free(is_core);
+    rig_free(rig);
+    return !is_broken;
+}
+
+Test(check_at_rest, stream_over_a_node_that_drops_is_not_counted_but_over_any_other) {
+    cr_expect(drains_over_a_liar(LIE_DROP));
+    cr_expect(!drains_over_a_liar(LIE_REORDER));
+}
+
 Test(check_at_rest, storm_that_does_not_end_is_caught) {
     struct rig *rig = rig_ring(4, NULL, NULL);
     const struct second before = {.frames = 4000, .bytes = 200000, .steps = 9000, .links = 8};
