@@ -272,7 +272,7 @@ static bool goes_first(struct session *session, weft_ns now) {
         return false;
     }
     if (time_since(session->init_at, now) >= NS_PER_S) {
-        session_try_now(session);
+        session_try_now(session, now);
     }
     return true;
 }

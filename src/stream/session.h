@@ -61,7 +61,7 @@ void session_path_moved(struct session *session, weft_ns now);
 /* Wants a handshake from now on, at once and then again until it is answered. */
 void session_greet(struct session *session, weft_ns now);
 /* The peer answers or not: tries the handshake again at once. */
-void session_try_now(struct session *session);
+void session_try_now(struct session *session, weft_ns now);
 
 /* Timers of a session. */
 void session_handshake_timer(struct session *session, weft_ns now);

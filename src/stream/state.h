@@ -284,8 +284,9 @@ struct session {
     bool is_path_probed; /* its PONG is awaited: each stream is looked through for it, once */
     uint8_t init_tries;
     uint8_t reset_tries;
-    weft_ns init_at; /* when the last INIT left */
-    weft_ns hint_at; /* when UNKNOWN was last heeded */
+    weft_ns init_at;    /* when the last INIT left */
+    weft_ns hurried_at; /* when news made one leave before its time; 0: never */
+    weft_ns hint_at;    /* when UNKNOWN was last heeded */
     weft_ns used_at;
     struct timer ack_timer;
     struct timer handshake_timer;

@@ -153,7 +153,7 @@ void streams_route(struct streams *streams, const struct weft_peer_id *peer,
         session_path_moved(session, now);
     }
     if (route != STREAM_ROUTE_NONE && session->is_wanted) {
-        session_try_now(session);
+        session_try_now(session, now);
     }
     session_mind_hold(session, now);
     session_wake(session);
