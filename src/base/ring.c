@@ -75,6 +75,11 @@ bool ring_pop(struct ring *ring, void *out) {
     return true;
 }
 
+void ring_clear(struct ring *ring) {
+    ring->head = 0;
+    ring->count = 0;
+}
+
 void *ring_at(const struct ring *ring, size_t index) {
     return index < ring->count ? slot(ring, index) : NULL;
 }

@@ -33,6 +33,9 @@ WEFT_MUST_CHECK enum weft_err ring_push(struct ring *ring, const void *element);
 /* Copies the oldest element out and removes it; false when empty. */
 bool ring_pop(struct ring *ring, void *out);
 
+/* Removes all; the storage stays. The elements are not looked at. */
+void ring_clear(struct ring *ring);
+
 /* Borrows the element `index` places behind the head; NULL past the end. Valid until a push or pop.
  */
 void *ring_at(const struct ring *ring, size_t index);

@@ -96,8 +96,7 @@ static void drop_messages(struct session *session) {
         frame_unref(frame);
     }
     session->message_bytes = 0;
-    ring_fini(&session->pings);
-    ring_init(&session->pings, sizeof(uint64_t), TOKENS_MAX);
+    ring_clear(&session->pings);
 }
 
 /* The peer may still have streams of a session that we forget, so none of its ids is used again. */
@@ -420,6 +419,14 @@ void session_say_reset(struct session *session, uint64_t stream, enum wire_reset
     }
 }
 
+void session_unsay(struct session *session) {
+    ring_clear(&session->farewells);
+    ring_clear(&session->resets);
+    ring_clear(&session->flow_ends);
+    ring_clear(&session->pongs);
+    session->probe_heard = 0;
+}
+
 bool session_reset_answered(struct session *session, uint64_t stream) {
     bool is_found = false;
     size_t count = session->resets.count;
@@ -444,10 +451,8 @@ static void say_resets_again(struct session *session) {
 }
 
 void session_resets_timer(struct session *session, weft_ns now) {
-    struct pending_reset reset;
     if (session->reset_tries >= RESET_TRIES_MAX) {
-        while (ring_pop(&session->resets, &reset)) {
-        }
+        ring_clear(&session->resets);
     }
     if (session->resets.count == 0) {
         return;

@@ -73,6 +73,9 @@ void session_resets_timer(struct session *session, weft_ns now);
 void session_say(struct session *session, const struct farewell *farewell);
 void session_say_reset(struct session *session, uint64_t stream, enum wire_reset_reason reason,
                        weft_ns now);
+/* Takes back all that was to be said to the peer's former life. Its next one counts streams and
+ * tokens anew, and would take them for its own. */
+void session_unsay(struct session *session);
 /* The peer answered a reset: true if there was one. */
 bool session_reset_answered(struct session *session, uint64_t stream);
 

@@ -441,9 +441,7 @@ void stream_peer_restarted(struct session *session, weft_ns now) {
             stream_end(stream, WIRE_RESET_RESTARTED, now);
         }
     }
-    struct pending_reset reset;
-    while (ring_pop(&session->resets, &reset)) {
-    }
+    session_unsay(session);
     free(session->opened);
     session->opened = NULL;
 }
