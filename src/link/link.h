@@ -11,12 +11,12 @@
  * ciphertext; carriers' payloads follow their record unsealed by us. Rekeying (rekey.c) by KKpsk0
  * inside the channel every 120 s or 2^32 records; 180 s without one closes.
  *
- * Sending: strict classes; within STREAM fair between flows by deficit round robin over the flow
- * label. Bounds, in bytes queued: CONTROL 1 MiB (beyond: the link closes, SLOW); MESSAGE 4 MiB
- * (beyond: refused); STREAM 4 MiB (beyond: refused; a relayed frame then is dropped and counted by
- * the core). Data that has stood in the STREAM queue for over 5 ms during 100 ms gets its carrier's
- * CONGESTED mark (CoDel). A record is sealed only when the host asks for bytes to write, so that
- * what is urgent still overtakes.
+ * Sending: by class, each ahead of the next by a bound; within STREAM fair between flows by deficit
+ * round robin over the flow label. Bounds, in bytes queued: CONTROL 1 MiB (beyond: the link closes,
+ * SLOW); MESSAGE 4 MiB (beyond: refused); STREAM 4 MiB (beyond: refused; a relayed frame then is
+ * dropped and counted by the core). Data that has stood in the STREAM queue for over 5 ms during
+ * 100 ms gets its carrier's CONGESTED mark (CoDel). A record is sealed only when the host asks for
+ * bytes to write, so that what is urgent still overtakes.
  */
 #ifndef LINK_LINK_H
 #define LINK_LINK_H

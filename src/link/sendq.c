@@ -29,6 +29,11 @@ static const size_t BYTES_MAX[WIRE_CLASS_COUNT] = {
     [WIRE_CLASS_STREAM] = SENDQ_STREAM_BYTES_MAX,
 };
 
+static const size_t LEAD_MAX[] = {
+    [WIRE_CLASS_CONTROL] = SENDQ_CONTROL_LEAD,
+    [WIRE_CLASS_MESSAGE] = SENDQ_MESSAGE_LEAD,
+};
+
 static const struct sendq_list EMPTY = {.head = NONE, .tail = NONE};
 
 void sendq_init(struct sendq *queue, const struct hash_key *key) {
@@ -350,14 +355,36 @@ enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame 
     return WEFT_OK;
 }
 
-/* The first class with something queued; the queue is not empty. */
+/* ---- which class goes next ---- */
+
+static bool waits_below(const struct sendq *queue, enum wire_class class) {
+    return (class < WIRE_CLASS_MESSAGE && queue->bytes[WIRE_CLASS_MESSAGE] > 0) ||
+           queue->bytes[WIRE_CLASS_STREAM] > 0;
+}
+
+/* The first class with something queued that has not used up its lead; the queue is not empty. */
 static enum wire_class class_first(const struct sendq *queue) {
     ASSERT(queue->count > 0);
-    if (queue->fifo[WIRE_CLASS_CONTROL].head != NONE) {
-        return WIRE_CLASS_CONTROL;
+    for (enum wire_class class = WIRE_CLASS_CONTROL; class < WIRE_CLASS_STREAM; class ++) {
+        if (queue->fifo[class].head != NONE &&
+            (queue->lead[class] < LEAD_MAX[class] || !waits_below(queue, class))) {
+            return class;
+        }
     }
-    return queue->fifo[WIRE_CLASS_MESSAGE].head != NONE ? WIRE_CLASS_MESSAGE : WIRE_CLASS_STREAM;
+    return WIRE_CLASS_STREAM;
 }
+
+/* What a class sends is on account of those below it that wait, and pays back those above it. */
+static void lead_count(struct sendq *queue, enum wire_class class, size_t bytes) {
+    for (enum wire_class above = WIRE_CLASS_CONTROL; above < class; above++) {
+        queue->lead[above] -= bytes < queue->lead[above] ? bytes : queue->lead[above];
+    }
+    if (class != WIRE_CLASS_STREAM) {
+        queue->lead[class] = waits_below(queue, class) ? queue->lead[class] + bytes : 0;
+    }
+}
+
+/* ---- taking ---- */
 
 const struct sendq_item *sendq_peek(struct sendq *queue) {
     if (queue->count == 0) {
@@ -382,7 +409,9 @@ static struct sendq_item take(struct sendq *queue, enum wire_class class, weft_n
 
 void sendq_pop(struct sendq *queue, weft_ns now, struct sendq_taken *out) {
     bool is_congested = false;
-    struct sendq_item item = take(queue, class_first(queue), now, &is_congested);
+    enum wire_class class = class_first(queue);
+    struct sendq_item item = take(queue, class, now, &is_congested);
+    lead_count(queue, class, item_bytes(&item));
     *out = (struct sendq_taken){
         .frame = item.frame, .payload = item.payload, .is_congested = is_congested};
 }

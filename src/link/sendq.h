@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What one link has yet to send. Strict classes: control, then messages, then streams; fair between
+ * What one link has yet to send. Control goes first, then messages, then streams; fair between
  * flows inside the last by deficit round robin (Shreedhar, Varghese 1995) over the flow label.
  *
  *    control  -> [a b c]                              first in, first out
  *    message  -> [d e]                                first in, first out
  *    stream   -> flow 4 [i] -> ...                    fresh flows, until they had a quantum
  *             -> flow 7 [f g] -> flow 9 [h] -> ...    then the round; an empty flow leaves it
+ *
+ * Which class a carrier has is its sender's word, and messages may be bulk. So an upper class may
+ * be ahead of the lower ones that wait by its lead only; from there on they get a byte for each of
+ * its own, until nothing below it waits. What is urgent is small and never meets that bound, and
+ * nobody starves: of three classes that always have something, streams get a quarter.
  *
  * A flow that had nothing waiting is fresh and goes ahead of the round, as in FQ-CoDel (RFC 8290):
  * what an echo says does not wait for a packet of every bulk stream. Once it sent a quantum, or has
@@ -35,6 +40,8 @@
 #define SENDQ_CONTROL_BYTES_MAX ((size_t)1 << 20) /* a peer that lets this stand does not read */
 #define SENDQ_MESSAGE_BYTES_MAX ((size_t)4 << 20) /* one full state of 10,000 nodes, roughly */
 #define SENDQ_STREAM_BYTES_MAX ((size_t)4 << 20)  /* 30 ms at 1 Gbit/s; beyond, latency only */
+#define SENDQ_CONTROL_LEAD ((size_t)256 << 10)    /* the news of a thousand nodes */
+#define SENDQ_MESSAGE_LEAD ((size_t)64 << 10)     /* a packet of bulk, or a thousand acks */
 #define SENDQ_ITEM_BYTES 64  /* an item, its frame's header, the allocator's share */
 #define SENDQ_QUANTUM 16384  /* bytes a flow earns a round: a TLS record, a quarter of a packet */
 #define SENDQ_FLOWS_MAX 1024 /* beyond, flows share: bounds the pool at 48 KiB */
@@ -74,6 +81,7 @@ struct sendq {
     struct sendq_list round;   /* flows that take turns; one that was fresh may be empty */
     size_t fresh_bytes;        /* sent by fresh flows since the round sent */
     size_t bytes[WIRE_CLASS_COUNT];
+    size_t lead[2];        /* bytes of control, message ahead of lower classes that wait */
     size_t datagram_bytes; /* of those among them that are datagrams */
     size_t frame_bytes;    /* of all items without payloads: what records must hold */
     size_t count;

@@ -74,7 +74,7 @@ Test(link_sendq, is_empty_at_first) {
     cr_assert_null(sendq_peek(&queue));
 }
 
-Test(link_sendq, keeps_the_classes_strictly_apart) {
+Test(link_sendq, sends_what_is_urgent_first) {
     static const enum wire_class classes[] = {WIRE_CLASS_STREAM, WIRE_CLASS_MESSAGE,
                                               WIRE_CLASS_CONTROL};
     for (uint32_t i = 0; i < 9; i++) {
@@ -94,6 +94,99 @@ Test(link_sendq, lets_what_is_urgent_overtake_what_was_shown) {
     cr_assert_eq(pop(NOW, NULL), 2);
     cr_assert_eq(pop(NOW, NULL), 1);
 }
+
+/* ---- no class starves another ---- */
+
+/* The class of the next frame, and how many bytes it has. */
+static enum wire_class pop_class(size_t *bytes) {
+    struct sendq_taken taken;
+    size_t before[WIRE_CLASS_COUNT];
+    memcpy(before, queue.bytes, sizeof before);
+    cr_assert_not_null(sendq_peek(&queue));
+    sendq_pop(&queue, NOW, &taken);
+    frame_unref(taken.frame);
+    frame_unref(taken.payload);
+    int class = 0;
+    while (queue.bytes[class] == before[class]) {
+        class ++;
+    }
+    *bytes = before[class] - queue.bytes[class] - SENDQ_ITEM_BYTES;
+    return (enum wire_class) class;
+}
+
+static void keep_waiting(enum wire_class class, size_t len) {
+    while (queue.bytes[class] < 200000) {
+        cr_assert_eq(push(len, 1, class, 7), WEFT_OK);
+    }
+}
+
+/* Whatever the sizes of their frames, and whichever classes always have something: each of them
+ * gets its share, and none waits for more than the leads of those above it, twice as long where
+ * they take turns with others, and a frame of each. */
+Test(link_sendq, no_class_starves_another) {
+    static const size_t sizes[] = {40, 1400, 16000, 59000};
+    struct rng rng;
+    rng_init(&rng, (const uint8_t[32]){9});
+    for (unsigned try = 0; try < 200; try++) {
+        size_t len[WIRE_CLASS_COUNT];
+        size_t got[WIRE_CLASS_COUNT] = {0};
+        size_t behind[WIRE_CLASS_COUNT] = {0};
+        unsigned busy = 1 + (unsigned)rng_below(&rng, 7);
+        for (size_t class = 0; class < WIRE_CLASS_COUNT; class ++) {
+            len[class] = sizes[rng_below(&rng, 4)];
+        }
+        for (size_t sum = 0, bytes = 0; sum < 4u << 20; sum += bytes) {
+            for (unsigned class = 0; class < WIRE_CLASS_COUNT; class ++) {
+                if ((busy >> class & 1) != 0) {
+                    keep_waiting((enum wire_class) class, len[class]);
+                }
+                behind[class] += bytes;
+                cr_assert_leq((busy >> class & 1) * behind[class],
+                              2 * (SENDQ_CONTROL_LEAD + SENDQ_MESSAGE_LEAD) + 3 * 60000,
+                              "try %u: class %u waits", try, class);
+            }
+            enum wire_class class = pop_class(&bytes);
+            behind[class] = 0;
+            got[class] += bytes;
+        }
+        for (unsigned class = 0; class < WIRE_CLASS_COUNT; class ++) {
+            cr_assert((busy >> class & 1) == 0 || got[class] > (4u << 20) / 5,
+                      "try %u: of classes %x, class %u got %zu", try, busy, class, got[class]);
+        }
+        teardown();
+        setup();
+    }
+}
+
+/* What a member sends as messages may be bulk: packets of 60 KB beside a stream. */
+Test(link_sendq, bulk_of_class_message_leaves_streams_half) {
+    size_t got[WIRE_CLASS_COUNT] = {0};
+    for (int i = 0; i < 100; i++) {
+        size_t bytes = 0;
+        keep_waiting(WIRE_CLASS_MESSAGE, 60000);
+        keep_waiting(WIRE_CLASS_STREAM, 1400);
+        enum wire_class class = pop_class(&bytes);
+        got[class] += bytes;
+    }
+    cr_assert_leq(got[WIRE_CLASS_MESSAGE], got[WIRE_CLASS_STREAM] + SENDQ_MESSAGE_LEAD + 60004);
+}
+
+Test(link_sendq, who_waited_for_nobody_has_its_whole_lead) {
+    size_t bytes = 0;
+    for (int i = 0; i < 10; i++) {
+        cr_assert_eq(push(60000, 1, WIRE_CLASS_MESSAGE, 0), WEFT_OK);
+    }
+    for (int i = 0; i < 9; i++) {
+        cr_assert_eq(pop_class(&bytes), WIRE_CLASS_MESSAGE);
+    }
+    cr_assert_eq(push(1000, 1, WIRE_CLASS_STREAM, 1), WEFT_OK);
+    cr_assert_eq(push(100, 1, WIRE_CLASS_MESSAGE, 0), WEFT_OK);
+    cr_assert_eq(pop_class(&bytes), WIRE_CLASS_MESSAGE);
+    cr_assert_eq(pop_class(&bytes), WIRE_CLASS_MESSAGE);
+    cr_assert_eq(pop_class(&bytes), WIRE_CLASS_STREAM);
+}
+
+/* ---- fairness ---- */
 
 /* Jain's index of what each of `count` flows got, in thousandths. */
 static uint64_t jain(const uint64_t *bytes, size_t count) {
