@@ -98,9 +98,8 @@ static void find_link(void *ctx, const struct core_link_view *view) {
 }
 
 /* 0 - 1 - 2: what 0 sends to 2 is given to 1, and what that does with it is dropped. */
-static void dispatch(unsigned long count) {
+static void dispatch(unsigned long count, struct loan payload) {
     const struct mesh_config config = {.seed = 1, .nodes = 3, .delay = NS_PER_MS};
-    static uint8_t bytes[1400];
     struct mesh *mesh = mesh_new(&config);
     mesh_allow_none(mesh);
     mesh_seed(mesh, 0, 1);
@@ -119,7 +118,7 @@ static void dispatch(unsigned long count) {
                                          .destination = *mesh_id(mesh, 2),
                                          .flow = 7,
                                          .class = WIRE_CLASS_STREAM,
-                                         .length = sizeof bytes};
+                                         .length = (uint16_t)payload.bytes.len};
     uint8_t head[64];
     struct wire_writer writer = wire_writer_of(head, sizeof head);
     wire_carrier_encode(&writer, &carrier);
@@ -127,8 +126,7 @@ static void dispatch(unsigned long count) {
     const size_t room[WIRE_CLASS_COUNT] = {1 << 20, 1 << 20, 1 << 20};
     uint64_t sent = 0;
     for (unsigned long i = 0; i < count; i++) {
-        core_link_frame(core, known.link, &frame, loan_of(span_of(bytes, sizeof bytes)),
-                        mesh_now(mesh));
+        core_link_frame(core, known.link, &frame, payload, mesh_now(mesh));
         while (core_next_action(core, &action)) {
             sent += action.kind == ACTION_SEND && action.payload != NULL ? 1 : 0;
             core_link_room(core, action.link, room, mesh_now(mesh));
@@ -137,6 +135,18 @@ static void dispatch(unsigned long count) {
     }
     ASSERT(sent == count);
     mesh_free(mesh);
+}
+
+static void dispatch_small(unsigned long count) {
+    static const uint8_t bytes[1400];
+    dispatch(count, loan_of(span_of(bytes, sizeof bytes)));
+}
+
+static void dispatch_bulk(unsigned long count) {
+    struct frame *block = frame_new(61440);
+    ASSERT(block != NULL);
+    dispatch(count, (struct loan){.bytes = span_of(block->data, block->size), .block = block});
+    frame_unref(block);
 }
 
 /* ---- paths ---- */
@@ -242,9 +252,9 @@ struct operation {
 };
 
 static const struct operation operations[] = {
-    {"seal-60k", seal_packet},   {"seal-256", seal_request},  {"seal-64-chacha", seal_record},
-    {"link-frame", link_frames}, {"link-1400", link_packets}, {"relay-dispatch", dispatch},
-    {"paths-1000", paths},       {"newcomer-200", newcomer},
+    {"seal-60k", seal_packet},    {"seal-256", seal_request},  {"seal-64-chacha", seal_record},
+    {"link-frame", link_frames},  {"link-1400", link_packets}, {"relay-1400", dispatch_small},
+    {"relay-60k", dispatch_bulk}, {"paths-1000", paths},       {"newcomer-200", newcomer},
 };
 
 int main(int argc, char **argv) {

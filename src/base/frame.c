@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/frame_pool.h"
 
 struct frame *frame_new(size_t size) {
     /* No frame is anywhere near this long; a size that a peer had a say in must not abort. */
@@ -30,23 +31,25 @@ struct frame *frame_copy(struct span bytes) {
     return frame;
 }
 
-struct frame *frame_slice(struct frame *whole, struct span bytes) {
+void frame_share(struct frame *slice, struct frame *whole, struct span bytes) {
     size_t at = (size_t)(bytes.data - whole->data);
     ASSERT(bytes.data >= whole->data && at <= whole->size && bytes.len <= whole->size - at);
-    struct frame *slice = malloc(sizeof *slice);
+    slice->whole = frame_ref(whole);
+    slice->data = whole->data + at;
+    slice->len = slice->size = (uint32_t)bytes.len;
+}
+
+struct frame *frame_slice(struct frame *whole, struct span bytes) {
+    struct frame *slice = frame_new(0);
     if (slice != NULL) {
-        *slice = (struct frame){.reference_count = 1,
-                                .len = (uint32_t)bytes.len,
-                                .size = (uint32_t)bytes.len,
-                                .whole = frame_ref(whole),
-                                .data = whole->data + at};
+        frame_share(slice, whole, bytes);
     }
     return slice;
 }
 
 struct frame *loan_keep(const struct loan *loan) {
-    bool is_worth = loan->block != NULL && loan->bytes.len >= LOAN_SLICE_MIN;
-    return is_worth ? frame_slice(loan->block, loan->bytes) : frame_copy(loan->bytes);
+    return loan_is_worth_a_slice(loan) ? frame_slice(loan->block, loan->bytes)
+                                       : frame_copy(loan->bytes);
 }
 
 struct frame *frame_ref(struct frame *frame) {
@@ -61,8 +64,13 @@ void frame_unref(struct frame *frame) {
     }
     ASSERT(frame->reference_count > 0);
     frame->reference_count--;
-    if (frame->reference_count == 0) {
-        frame_unref(frame->whole);
+    if (frame->reference_count > 0) {
+        return;
+    }
+    frame_unref(frame->whole);
+    if (frame->pool != NULL) {
+        frame_pool_give(frame->pool, frame);
+    } else {
         free(frame);
     }
 }

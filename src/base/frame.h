@@ -11,10 +11,12 @@
 
 struct frame {
     uint32_t reference_count;
-    uint32_t len;        /* bytes used */
-    uint32_t size;       /* bytes there is room for */
-    struct frame *whole; /* of a slice: the frame whose bytes it shares; else NULL */
-    uint8_t *data;       /* may be written only by who made it, before it is first shared */
+    uint32_t len;            /* bytes used */
+    uint32_t size;           /* bytes there is room for */
+    uint32_t shelf;          /* of the pool */
+    struct frame_pool *pool; /* where its memory goes back to (frame_pool.h); NULL: to the heap */
+    struct frame *whole;     /* of a slice: the frame whose bytes it shares; else NULL */
+    uint8_t *data;           /* may be written only by who made it, before it is first shared */
 };
 
 /* A frame with one reference and room for `size` bytes, len 0; NULL when out of memory. */
@@ -26,6 +28,9 @@ struct frame *frame_copy(struct span bytes);
 /* A frame with one reference that shares `bytes`, which lie in `whole`, and keeps that alive; NULL
  * when out of memory. */
 struct frame *frame_slice(struct frame *whole, struct span bytes);
+
+/* Makes a new frame such a slice. */
+void frame_share(struct frame *slice, struct frame *whole, struct span bytes);
 
 /* One more reference; returns its argument. */
 struct frame *frame_ref(struct frame *frame);
@@ -50,6 +55,10 @@ static inline struct loan loan_of(struct span bytes) {
 
 /* A slice of fewer bytes than this would keep too much alive for too little. */
 #define LOAN_SLICE_MIN ((size_t)16384)
+
+static inline bool loan_is_worth_a_slice(const struct loan *loan) {
+    return loan->block != NULL && loan->bytes.len >= LOAN_SLICE_MIN;
+}
 
 /* Keeps the bytes beyond the call: as a slice where that is allowed and worth it, else as a copy.
  * NULL when out of memory. */

@@ -9,6 +9,7 @@
 #include "core/internal.h"
 
 #define HEARTBEAT_DEFAULT NS_PER_S
+#define TRIM_INTERVAL NS_PER_S /* longer than bulk pauses */
 #define LINKS_MAX_DEFAULT 512
 #define PEERS_MAX_DEFAULT 16384
 /* Learned endpoints worth dialling: a random part of the mesh, several times what is dialled (the
@@ -155,7 +156,8 @@ static enum weft_err make_maps(struct core *core) {
 }
 
 static enum weft_err make_parts(struct core *core) {
-    enum weft_err err = make_maps(core);
+    core->frames = frame_pool_new();
+    enum weft_err err = core->frames != NULL ? make_maps(core) : WEFT_ERR_MEMORY;
     if (err == WEFT_OK) {
         err = make_router(core);
     }
@@ -219,6 +221,7 @@ void core_free(struct core *core) {
     damping_fini(&core->damping);
     router_free(core->router);
     core_own_fini(core);
+    frame_pool_free(core->frames);
     free(core);
 }
 
@@ -252,6 +255,10 @@ void core_tick(struct core *core, weft_ns now) {
     if (core->links_due <= now) {
         core_links_tick(core);
         core->links_due = core_links_deadline(core);
+    }
+    if (core->trim_at <= now) { /* not worth a deadline of its own */
+        frame_pool_trim(core->frames);
+        core->trim_at = time_after(now, TRIM_INTERVAL);
     }
     core_own_tick(core);
     core_relearn_tick(core);

@@ -12,6 +12,7 @@
 #include "base/bucket.h"
 #include "base/check.h"
 #include "base/defect.h"
+#include "base/frame_pool.h"
 #include "base/link_table.h"
 #include "base/map.h"
 #include "base/ring.h"
@@ -235,15 +236,17 @@ struct core {
     struct gossip *gossip;
     struct streams *streams;
     struct ring actions;
-    weft_ns links_due;       /* never later than core_links_deadline, which walks all links */
-    struct link_table links; /* of struct core_link */
-    struct map *neighbours;  /* peer id -> struct core_link: the one link in use for each */
-    weft_ns unheard_until;   /* of all links, the latest */
-    size_t trial_count;      /* links on trial, or a few more: those that went are not taken off */
-    struct map *attempts;    /* stream id -> struct attempt */
-    struct map *tried;       /* flow id -> struct tried (datagrams.c); NULL until one is */
-    struct map *blocked;     /* peer id -> struct blocked */
-    struct map *watched;     /* peer id -> struct watched */
+    struct frame_pool *frames; /* of what is on its way to others */
+    weft_ns trim_at;           /* when the pool is trimmed */
+    weft_ns links_due;         /* never later than core_links_deadline, which walks all links */
+    struct link_table links;   /* of struct core_link */
+    struct map *neighbours;    /* peer id -> struct core_link: the one link in use for each */
+    weft_ns unheard_until;     /* of all links, the latest */
+    size_t trial_count;   /* links on trial, or a few more: those that went are not taken off */
+    struct map *attempts; /* stream id -> struct attempt */
+    struct map *tried;    /* flow id -> struct tried (datagrams.c); NULL until one is */
+    struct map *blocked;  /* peer id -> struct blocked */
+    struct map *watched;  /* peer id -> struct watched */
     struct weft_peer_id watched_last; /* the one asked for last: packets come in rows */
     bool has_watched_last;
     struct map *services; /* key of its records -> struct service */

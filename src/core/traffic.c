@@ -30,17 +30,19 @@ void core_send(struct core *core, struct core_link *link, struct frame *frame,
                                      .flow = flow});
 }
 
-static struct frame *carrier_frame(const struct wire_carrier *carrier, uint8_t flags) {
+static struct frame *carrier_frame(struct core *core, const struct wire_carrier *carrier,
+                                   uint8_t flags) {
     uint8_t bytes[FRAME_HEAD_BYTES];
     struct wire_writer writer = wire_writer_of(bytes, sizeof(bytes));
     size_t begin = wire_frame_begin(&writer, WIRE_CARRIER, flags);
     wire_carrier_encode(&writer, carrier);
     wire_frame_end(&writer, begin);
-    return frame_copy(wire_writer_view(&writer));
+    return frame_pool_copy(core->frames, wire_writer_view(&writer));
 }
 
-static struct frame *unicast_frame(const struct wire_unicast *unicast, uint8_t flags) {
-    struct frame *frame = frame_new(FRAME_HEAD_BYTES + unicast->packet.len);
+static struct frame *unicast_frame(struct core *core, const struct wire_unicast *unicast,
+                                   uint8_t flags) {
+    struct frame *frame = frame_pool_take(core->frames, FRAME_HEAD_BYTES + unicast->packet.len);
     if (frame == NULL) {
         return NULL;
     }
@@ -139,7 +141,8 @@ static void unicast_in(struct core *core, struct core_link *link, const struct w
     struct core_link *next = link_onward(core, &onward);
     if (next != NULL) {
         unicast.travel.hops = (uint8_t)(unicast.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
-        core_send(core, next, unicast_frame(&unicast, onward.flags), NULL, WIRE_CLASS_MESSAGE, 0);
+        core_send(core, next, unicast_frame(core, &unicast, onward.flags), NULL, WIRE_CLASS_MESSAGE,
+                  0);
     }
 }
 
@@ -166,9 +169,9 @@ static void carrier_in(struct core *core, struct core_link *link, const struct w
     if (next == NULL) {
         return;
     }
-    struct frame *kept = loan_keep(&payload);
+    struct frame *kept = frame_pool_keep(core->frames, &payload);
     carrier.travel.hops = (uint8_t)(carrier.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
-    core_send(core, next, kept != NULL ? carrier_frame(&carrier, onward.flags) : NULL, kept,
+    core_send(core, next, kept != NULL ? carrier_frame(core, &carrier, onward.flags) : NULL, kept,
               onward.class, carrier.flow);
 }
 
@@ -314,7 +317,7 @@ static void send_as_unicast(struct core *core, struct core_link *link,
         .destination = packet->destination,
         .packet = frame_view(packet->frame),
     };
-    core_send(core, link, unicast_frame(&unicast, 0), NULL, WIRE_CLASS_MESSAGE, 0);
+    core_send(core, link, unicast_frame(core, &unicast, 0), NULL, WIRE_CLASS_MESSAGE, 0);
     frame_unref(packet->frame);
 }
 
@@ -329,7 +332,8 @@ static void send_as_carrier(struct core *core, struct core_link *link,
         .flags = packet->is_datagram ? WIRE_CARRIER_DATAGRAM : 0,
         .length = (uint16_t)packet->frame->len,
     };
-    core_send(core, link, carrier_frame(&carrier, 0), packet->frame, packet->class, packet->flow);
+    core_send(core, link, carrier_frame(core, &carrier, 0), packet->frame, packet->class,
+              packet->flow);
 }
 
 static void packet_out(struct core *core, const struct stream_packet *packet) {

@@ -168,3 +168,24 @@ Test(core_memory, a_running_core_outlives_every_failed_allocation, .timeout = 24
         victim_fini(&victim);
     }
 }
+
+/* What a relay does for each packet, once it has done it before. */
+Test(core_memory, passing_packets_on_allocates_nothing) {
+    victim_init(&victim);
+    victim_start(&victim);
+    victim_join(&victim, 5, 0, 100);
+    victim_join(&victim, 6, 1, 100);
+    packet(1, 16);
+    packet(1, 800);
+    size_t carriers = victim.sent[WIRE_CARRIER];
+    size_t unicasts = victim.sent[WIRE_UNICAST];
+    cr_assert(carriers > 0 && unicasts > 0);
+    failing_alloc_arm(1);
+    for (size_t i = 1; i <= 100; i++) {
+        packet(1, 8 * i);
+    }
+    cr_expect(!failing_alloc_disarm());
+    cr_expect_eq(victim.sent[WIRE_CARRIER], carriers + 100);
+    cr_expect_eq(victim.sent[WIRE_UNICAST], unicasts + 100);
+    victim_fini(&victim);
+}

@@ -64,6 +64,7 @@ LIBRARIES = {
     "cyaml/": ["node"],
     "asm/hwcap.h": ["noise"],  # which cipher the processor favours
     "sys/auxv.h": ["noise"],
+    "sanitizer/": ["base"],  # to poison what lies in a pool
 }
 
 # Beyond the pure folders only the simulator is held to this: its time and its network are its own.

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Frames whose memory is used again: what a relay makes for each packet (a header, a slice or a
+ * copy of a small packet) comes from here, so that passing on allocates nothing once it runs.
+ *
+ * Three sizes; what is larger comes from the heap and goes back there. Of each size a bounded
+ * number is kept free: beyond, memory goes back to the heap too. frame_pool_trim gives back what
+ * was not needed lately. Frames may outlive the pool: the last of them takes what is left of it
+ * along.
+ */
+#ifndef BASE_FRAME_POOL_H
+#define BASE_FRAME_POOL_H
+
+#include "base/frame.h"
+
+#define FRAME_POOL_SIZES 3
+
+struct frame_pool;
+
+/* NULL when out of memory. */
+struct frame_pool *frame_pool_new(void);
+
+/* Takes NULL. */
+void frame_pool_free(struct frame_pool *pool);
+
+/* As frame_new, but there may be room for more than `size` bytes. */
+struct frame *frame_pool_take(struct frame_pool *pool, size_t size);
+
+/* As frame_copy. */
+struct frame *frame_pool_copy(struct frame_pool *pool, struct span bytes);
+
+/* As loan_keep. */
+struct frame *frame_pool_keep(struct frame_pool *pool, const struct loan *loan);
+
+/* Frees what has lain unused since the last call. */
+void frame_pool_trim(struct frame_pool *pool);
+
+/* For frame_unref: a frame of this pool that nobody refers to. */
+void frame_pool_give(struct frame_pool *pool, struct frame *frame);
+
+#endif
