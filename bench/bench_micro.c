@@ -82,6 +82,10 @@ static void link_packets(unsigned long count) {
     over_link(count, 1400, 64);
 }
 
+static void link_bulk(unsigned long count) {
+    over_link(count, 60000, 4);
+}
+
 /* ---- a relay's core ---- */
 
 /* A neighbour's link. */
@@ -252,9 +256,10 @@ struct operation {
 };
 
 static const struct operation operations[] = {
-    {"seal-60k", seal_packet},    {"seal-256", seal_request},  {"seal-64-chacha", seal_record},
-    {"link-frame", link_frames},  {"link-1400", link_packets}, {"relay-1400", dispatch_small},
-    {"relay-60k", dispatch_bulk}, {"paths-1000", paths},       {"newcomer-200", newcomer},
+    {"seal-60k", seal_packet},      {"seal-256", seal_request},   {"seal-64-chacha", seal_record},
+    {"link-frame", link_frames},    {"link-1400", link_packets},  {"link-60k", link_bulk},
+    {"relay-1400", dispatch_small}, {"relay-60k", dispatch_bulk}, {"paths-1000", paths},
+    {"newcomer-200", newcomer},
 };
 
 int main(int argc, char **argv) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mesh with real daemons, many on this machine: rows M1 to M10.
+"""The mesh with real daemons, many on this machine: rows M1 to M10, and B5.
 
 Each scenario starts a fleet, measures several rows on it and ends it; scenarios are repeated as
 wholes, and the table shows medians. `scripts/bench mesh --help` says how to run it.
@@ -14,11 +14,14 @@ What the rows mean exactly:
   M7         CPU seconds of all daemons over 20 s, settled.
   M8, M9     Seconds from the signal to the last daemon's line "peer-down" about the victim.
   M10        From weft_node_broadcast in one process to the callback in the last of the others.
+  B5         All paths of a graph of 10,000 nodes and 80,000 arcs, in one process of its own: from
+             nothing, and (median of 21) after the cost of one link has changed.
 """
 import argparse
 import os
 import signal
 import statistics
+import subprocess
 import sys
 import time
 
@@ -63,6 +66,9 @@ FIGURES = {
     "m10.missed": Figure("M10", "  missed just after forming", "", 0),
     "m10.repeated": Figure("M10", "  delivered twice", "", 0),
     "m10.first_ms": Figure("M10", "  to the last, just after forming", "ms"),
+    "b5.all": Figure("B5", "all paths of 10,000 nodes", "ms", 15),
+    "b5.changed": Figure("B5", "  after one link changed", "ms", 1),
+    "b5.tree": Figure("B5", "  one broadcast tree", "ms"),
 }
 
 
@@ -176,6 +182,14 @@ def scenario_broadcast(weftd, _):
         note(f"m10.{key}", value)
 
 
+def scenario_paths(weftd, _):
+    program = os.path.join(os.path.dirname(weftd), "bench_path")
+    lines = subprocess.run([program], capture_output=True, text=True, check=True).stdout.split("\n")
+    found = dict(line.split() for line in lines if line)
+    for key in ("all", "changed", "tree"):
+        note(f"b5.{key}", float(found[key]))
+
+
 # What measures which rows; a failure is charged to the first.
 SCENARIOS = [
     (scenario_50, "m1.s", {"M1", "M6", "M7", "M8", "M9"}),
@@ -185,13 +199,14 @@ SCENARIOS = [
     (scenario_degree, "m5.s", {"M5"}),
     (scenario_fast, "m9.fast_s", {"M9"}),
     (scenario_broadcast, "m10.ms", {"M10"}),
+    (scenario_paths, "b5.all", {"B5"}),
 ]
 
 
 def parse(argv):
     parser = argparse.ArgumentParser(prog="bench mesh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(f"M{i}" for i in range(1, 11)),
+    parser.add_argument("--rows", default=",".join([f"M{i}" for i in range(1, 11)] + ["B5"]),
                         help="which rows, such as M1,M8; all by default")
     parser.add_argument("--runs", type=int, default=3, help="how often; 3 by default")
     parser.add_argument("--json", default="build/bench/mesh.json", help="where to write the result")
@@ -208,7 +223,7 @@ def parse(argv):
 def run_one(scenario, key, options):
     try:
         scenario(options.weftd, options.rows)
-    except (Missed, OSError) as error:
+    except (Missed, OSError, subprocess.SubprocessError) as error:
         FIGURES[key].failures.append(str(error))
 
 

@@ -358,29 +358,43 @@ enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame 
 /* ---- which class goes next ---- */
 
 static bool waits_below(const struct sendq *queue, enum wire_class class) {
-    return (class < WIRE_CLASS_MESSAGE && queue->bytes[WIRE_CLASS_MESSAGE] > 0) ||
-           queue->bytes[WIRE_CLASS_STREAM] > 0;
+    return queue->bytes[WIRE_CLASS_STREAM] > 0 ||
+           (class == WIRE_CLASS_CONTROL && queue->bytes[WIRE_CLASS_MESSAGE] > 0);
+}
+
+static bool may_go(const struct sendq *queue, enum wire_class class) {
+    return queue->fifo[class].head != NONE &&
+           (queue->lead[class] < LEAD_MAX[class] || !waits_below(queue, class));
 }
 
 /* The first class with something queued that has not used up its lead; the queue is not empty. */
 static enum wire_class class_first(const struct sendq *queue) {
     ASSERT(queue->count > 0);
-    for (enum wire_class class = WIRE_CLASS_CONTROL; class < WIRE_CLASS_STREAM; class ++) {
-        if (queue->fifo[class].head != NONE &&
-            (queue->lead[class] < LEAD_MAX[class] || !waits_below(queue, class))) {
-            return class;
-        }
+    if (may_go(queue, WIRE_CLASS_CONTROL)) {
+        return WIRE_CLASS_CONTROL;
     }
-    return WIRE_CLASS_STREAM;
+    return may_go(queue, WIRE_CLASS_MESSAGE) ? WIRE_CLASS_MESSAGE : WIRE_CLASS_STREAM;
+}
+
+static void lead_grow(struct sendq *queue, enum wire_class class, size_t bytes) {
+    queue->lead[class] = waits_below(queue, class) ? queue->lead[class] + bytes : 0;
+}
+
+static void lead_shrink(struct sendq *queue, enum wire_class class, size_t bytes) {
+    queue->lead[class] -= bytes < queue->lead[class] ? bytes : queue->lead[class];
 }
 
 /* What a class sends is on account of those below it that wait, and pays back those above it. */
 static void lead_count(struct sendq *queue, enum wire_class class, size_t bytes) {
-    for (enum wire_class above = WIRE_CLASS_CONTROL; above < class; above++) {
-        queue->lead[above] -= bytes < queue->lead[above] ? bytes : queue->lead[above];
+    if (class == WIRE_CLASS_CONTROL) {
+        lead_grow(queue, class, bytes);
+        return;
     }
-    if (class != WIRE_CLASS_STREAM) {
-        queue->lead[class] = waits_below(queue, class) ? queue->lead[class] + bytes : 0;
+    lead_shrink(queue, WIRE_CLASS_CONTROL, bytes);
+    if (class == WIRE_CLASS_MESSAGE) {
+        lead_grow(queue, class, bytes);
+    } else {
+        lead_shrink(queue, WIRE_CLASS_MESSAGE, bytes);
     }
 }
 
