@@ -126,36 +126,39 @@
                           */
 #define PROVIDERS_MAX 64 /* of one service that are tried or shown */
 
+/* What each frame and each look at all links need stands first and together. */
 struct core_link {
     struct link_id id;
     struct weft_peer_id peer;
-    enum link_role role;
-    char name[WEFT_NAME_MAX + 1];
-    char remote[WEFT_ENDPOINT_MAX + 1];
-    uint64_t instance;
-    uint64_t dial_token;
-    weft_ns up_since;
     weft_ns last_heard;
     weft_ns beat_at; /* when the next heartbeat is due */
-    bool has_echo;   /* echo_us was received at echo_at */
-    uint32_t echo_us;
-    weft_ns echo_at;
-    bool has_rtt;
-    uint32_t rtt_us;      /* smoothed, 1/8 */
-    uint32_t spread_us;   /* how far samples lie from it, smoothed alike */
-    uint32_t floor_us[2]; /* least round trips of this window of samples and of the one before */
-    uint32_t floor_count; /* samples in this window */
-    uint32_t cost_us;     /* as told to the mesh, or about to be */
-    uint32_t dialer_us;   /* as told to the dialer; 0: not yet */
-    bool is_used;         /* of the links to its peer, the one in use: in core.neighbours */
-    bool is_closing;      /* ACTION_CLOSE is out: nothing more is sent or believed */
-    bool is_surplus;      /* not told to the mesh any more, to be closed at surplus_at */
     weft_ns surplus_at;
     weft_ns trial_until; /* not told to the mesh before, for it was lost lately (damping.h); or 0 */
-    weft_ns unheard_until; /* others may not know of it yet, who reached its peer before; or 0 */
+    bool is_used;        /* of the links to its peer, the one in use: in core.neighbours */
+    bool is_closing;     /* ACTION_CLOSE is out: nothing more is sent or believed */
+    bool is_surplus;     /* not told to the mesh any more, to be closed at surplus_at */
+    bool has_rtt;
+    uint32_t rtt_us; /* smoothed, 1/8 */
+
     size_t room[WIRE_CLASS_COUNT];
     uint64_t frames_in;
     uint64_t frames_out;
+    uint32_t spread_us; /* how far samples lie from the smoothed round trip, smoothed alike */
+    uint32_t cost_us;   /* as told to the mesh, or about to be */
+
+    bool has_echo; /* echo_us was received at echo_at */
+    uint32_t echo_us;
+    weft_ns echo_at;
+    uint32_t floor_us[2];  /* least round trips of this window of samples and of the one before */
+    uint32_t floor_count;  /* samples in this window */
+    uint32_t dialer_us;    /* as told to the dialer; 0: not yet */
+    weft_ns unheard_until; /* others may not know of it yet, who reached its peer before; or 0 */
+    weft_ns up_since;
+    enum link_role role;
+    uint64_t instance;
+    uint64_t dial_token;
+    char name[WEFT_NAME_MAX + 1];
+    char remote[WEFT_ENDPOINT_MAX + 1];
 };
 
 /* A stream that nobody has accepted yet, and who has been asked. */
