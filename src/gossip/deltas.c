@@ -10,6 +10,7 @@
  */
 #include "gossip/internal.h"
 
+#define DELTAS_BATCH 8  /* looked up side by side */
 #define NAMESAKES_MAX 4 /* records of one short name that are tried; two are rare */
 
 #define BAD_DELTA_BURST 16
@@ -102,6 +103,15 @@ static void hear_delta(struct gossip *gossip, struct gossip_link *link,
     }
 }
 
+static size_t next_batch(struct wire_reader *list, struct wire_delta batch[DELTAS_BATCH]) {
+    size_t count = 0;
+    while (count < DELTAS_BATCH && wire_reader_more(list) &&
+           wire_deltas_next(list, &batch[count]) == WEFT_OK) {
+        count++;
+    }
+    return count;
+}
+
 enum weft_err gossip_hear_deltas(struct gossip *gossip, struct gossip_link *link, struct span body,
                                  weft_ns now) {
     struct wire_deltas deltas;
@@ -110,9 +120,13 @@ enum weft_err gossip_hear_deltas(struct gossip *gossip, struct gossip_link *link
         return err;
     }
     struct wire_reader list = wire_reader_of(deltas.list);
-    struct wire_delta delta;
-    while (wire_reader_more(&list) && wire_deltas_next(&list, &delta) == WEFT_OK) {
-        hear_delta(gossip, link, &delta, now);
+    struct wire_delta batch[DELTAS_BATCH];
+    size_t count;
+    while ((count = next_batch(&list, batch)) > 0) {
+        recordset_expect(gossip->set, batch[0].name, sizeof batch[0], count);
+        for (size_t i = 0; i < count; i++) {
+            hear_delta(gossip, link, &batch[i], now);
+        }
     }
     return WEFT_OK;
 }

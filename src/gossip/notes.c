@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 
+#define NOTES_BATCH 16  /* looked up side by side */
 #define NAMESAKES_MAX 4 /* of one short name; all are meant */
 
 /* A neighbour that was asked answers within this, or its next note is heeded again. */
@@ -331,6 +332,15 @@ static void hear_note(struct gossip *gossip, struct gossip_link *link, enum wire
     }
 }
 
+static size_t next_batch(struct wire_reader *list, struct wire_note batch[NOTES_BATCH]) {
+    size_t count = 0;
+    while (count < NOTES_BATCH && wire_reader_more(list) &&
+           wire_notes_next(list, &batch[count]) == WEFT_OK) {
+        count++;
+    }
+    return count;
+}
+
 enum weft_err notes_hear(struct gossip *gossip, struct gossip_link *link, struct span body,
                          weft_ns now) {
     struct wire_notes notes;
@@ -342,9 +352,13 @@ enum weft_err notes_hear(struct gossip *gossip, struct gossip_link *link, struct
         link->is_eager = notes.act == WIRE_NOTES_WANT;
     }
     struct wire_reader list = wire_reader_of(notes.list);
-    struct wire_note note;
-    while (wire_reader_more(&list) && wire_notes_next(&list, &note) == WEFT_OK) {
-        hear_note(gossip, link, (enum wire_notes_act)notes.act, &note, now);
+    struct wire_note batch[NOTES_BATCH];
+    size_t count;
+    while ((count = next_batch(&list, batch)) > 0) {
+        recordset_expect(gossip->set, batch[0].name, sizeof batch[0], count);
+        for (size_t i = 0; i < count; i++) {
+            hear_note(gossip, link, (enum wire_notes_act)notes.act, &batch[i], now);
+        }
     }
     return WEFT_OK;
 }

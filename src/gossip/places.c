@@ -151,6 +151,19 @@ uint32_t places_find_named(const struct places *places, const struct slot *slots
     return is_there ? bucket->slots[index] : SLOT_NONE;
 }
 
+void places_fetch_bucket(const struct places *places, const uint8_t *name) {
+    __builtin_prefetch(&places->buckets[name[0]]);
+}
+
+void places_fetch_run(const struct places *places, const uint8_t *name) {
+    const struct bucket_of_places *bucket = &places->buckets[name[0]];
+    if (bucket->count > 0) {
+        size_t guess = (size_t)name[1] * bucket->count >> 8;
+        __builtin_prefetch(heads_of(bucket) + guess);
+        __builtin_prefetch(bucket->slots + guess);
+    }
+}
+
 /* Grows by a quarter: there are 256 buckets in each of 10,000 sets. */
 static bool bucket_reserve(struct bucket_of_places *bucket) {
     if (bucket->count < bucket->size) {

@@ -63,6 +63,11 @@ uint32_t places_find(const struct places *places, const struct slot *slots,
 uint32_t places_find_named(const struct places *places, const struct slot *slots,
                            const uint8_t *name, size_t len, size_t nth);
 
+/* Begins to bring into the cache what finding a name will read: first its bucket, then, once that
+ * is there, the part of it where the name should lie. */
+void places_fetch_bucket(const struct places *places, const uint8_t *name);
+void places_fetch_run(const struct places *places, const uint8_t *name);
+
 /* Adds a slot whose record's place is free. False when out of memory, and nothing changed. */
 bool places_add(struct places *places, const struct slot *slots, uint32_t slot);
 void places_remove(struct places *places, struct slot *slots, uint32_t slot);

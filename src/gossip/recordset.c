@@ -298,6 +298,16 @@ size_t recordset_named(const struct recordset *set, const uint8_t name[WIRE_NOTE
     return slot != SLOT_NONE ? slot : SIZE_MAX;
 }
 
+void recordset_expect(const struct recordset *set, const uint8_t *names, size_t stride,
+                      size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        places_fetch_bucket(&set->places, names + i * stride);
+    }
+    for (size_t i = 0; i < count; i++) {
+        places_fetch_run(&set->places, names + i * stride);
+    }
+}
+
 /* Drops the owner's records that are of an incarnation below `incarnation`, all if it is 0; returns
  * how many. */
 static size_t drop_records(struct recordset *set, struct owner *owner, uint64_t incarnation,

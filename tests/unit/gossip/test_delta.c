@@ -317,6 +317,52 @@ Test(gossip_delta, a_delta_of_what_is_not_here_is_asked_for_once_as_a_whole) {
     solo_fini(&solo);
 }
 
+/* How many records are asked for of a link now. */
+static size_t asked(struct solo *solo, uint64_t link) {
+    struct gossip_output output;
+    size_t count = 0;
+    gossip_tick(solo->gossip, solo->now);
+    while (gossip_next_output(solo->gossip, solo->now, &output)) {
+        bool is_want = output.link.value == link && output.frame->data[0] == WIRE_NOTES &&
+                       output.frame->data[4] == WIRE_NOTES_WANT;
+        count += is_want ? (output.frame->len - 5) / WIRE_NOTE_BYTES : 0;
+        frame_unref(output.frame);
+    }
+    return count;
+}
+
+/* They are looked up some at a time. */
+Test(gossip_delta, of_a_frame_of_many_notes_or_deltas_each_is_heeded) {
+    enum { MANY = 45 };
+    static uint8_t bytes[MANY * DELTA_BYTES_MAX];
+    struct solo solo;
+    struct identity owner;
+    begin(&solo, &owner);
+    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
+    wire_write_u8(&writer, WIRE_NOTES_HAVE);
+    for (uint8_t i = 0; i < MANY; i++) {
+        wire_note_encode(&writer, &(struct wire_note){.name = {i, 7}, .version = 1});
+    }
+    struct wire_frame notes = {.kind = WIRE_NOTES, .body = wire_writer_view(&writer)};
+    cr_assert_eq(gossip_frame(solo.gossip, (struct link_id){1}, &notes, solo.now), WEFT_OK);
+    solo.now += NS_PER_S;
+    cr_expect_eq(asked(&solo, 1), MANY);
+    writer = wire_writer_of(bytes, sizeof bytes);
+    struct record *base = linked(&owner, 4, 8, 4);
+    struct record *record = linked(&owner, 5, 8, 5);
+    for (uint8_t i = 0; i < MANY; i++) {
+        size_t begin_at = writer.len;
+        cr_assert(delta_write(&writer, base, record));
+        memcpy(bytes + begin_at, (const uint8_t[]){i, 8}, 2); /* of other names, not here */
+    }
+    struct wire_frame deltas = {.kind = WIRE_DELTAS, .body = wire_writer_view(&writer)};
+    cr_assert_eq(gossip_frame(solo.gossip, (struct link_id){2}, &deltas, solo.now), WEFT_OK);
+    cr_expect_eq(asked(&solo, 2), MANY);
+    record_unref(base);
+    record_unref(record);
+    solo_fini(&solo);
+}
+
 /* The kind of the frame that tells of records to a link now; 0: none does. */
 static uint8_t kind_sent(struct solo *solo, uint64_t link) {
     struct gossip_output output;
