@@ -180,8 +180,8 @@ static bool pick_tree(struct gossip *gossip, const struct weft_peer_id *source,
     size_t count = routes->children(routes->ctx, source, children, WIRE_LINKS_MAX);
     size_t found = 0;
     count = count < WIRE_LINKS_MAX ? count : WIRE_LINKS_MAX;
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         bool is_in = is_child(link, children, count);
         ASSERT(link != NULL); /* `from` may be: the analyzer takes them for one */
         link->is_picked = link != from && (is_in || !recordset_is_live(gossip->set, &link->peer));
@@ -192,16 +192,16 @@ static bool pick_tree(struct gossip *gossip, const struct weft_peer_id *source,
 
 static void pick_flood(struct gossip *gossip, const struct weft_peer_id *source,
                        const struct gossip_link *from) {
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         ASSERT(link != NULL); /* `from` may be: the analyzer takes them for one */
         link->is_picked = link != from && !weft_peer_id_equal(&link->peer, source);
     }
 }
 
 static void send_picked(struct gossip *gossip, struct frame *frame) {
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         if (link->is_picked) {
             output_message(gossip, link, frame != NULL ? frame_ref(frame) : NULL);
         }

@@ -38,8 +38,8 @@ static void send_to(struct gossip *gossip, struct gossip_link *link, const struc
 static void send_around(struct gossip *gossip, struct span channel, struct frame *payload,
                         uint8_t hops, const struct gossip_link *except) {
     (void)spread_pick(gossip, except, NULL, 0);
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         if (link->is_picked) {
             pending_put(gossip, link, channel, payload, hops);
         }
@@ -80,8 +80,8 @@ enum weft_err gossip_channel_open(struct gossip *gossip, const char *name,
         free(channel);
         return err;
     }
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        send_to(gossip, CHAIN_OF(at, struct gossip_link, all), channel, complete_of(channel));
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        send_to(gossip, gossip->links.items[i], channel, complete_of(channel));
     }
     return WEFT_OK;
 }

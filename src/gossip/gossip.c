@@ -26,8 +26,8 @@ struct gossip_link *gossip_link_of(const struct gossip *gossip, struct link_id i
 }
 
 struct gossip_link *gossip_link_to(const struct gossip *gossip, const struct weft_peer_id *peer) {
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         if (weft_peer_id_equal(&link->peer, peer)) {
             return link;
         }
@@ -69,7 +69,6 @@ static void gossip_init(struct gossip *gossip, const struct gossip_config *confi
     gossip->links_due = WEFT_NEVER;
     gossip->round_at = WEFT_NEVER;
     gossip->lag_ns = LAG_FIRST_NS;
-    chain_init(&gossip->link_order);
     chain_init(&gossip->ready_control);
     chain_init(&gossip->ready_message);
     chain_init(&gossip->gappy);
@@ -115,10 +114,8 @@ static void link_free(struct gossip_link *link) {
 }
 
 static void links_free(struct gossip *gossip) {
-    while (!chain_is_empty(&gossip->link_order)) {
-        struct gossip_link *link = CHAIN_OF(gossip->link_order.next, struct gossip_link, all);
-        chain_remove(&link->all);
-        link_free(link);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        link_free(gossip->links.items[i]);
     }
     link_table_fini(&gossip->links);
 }
@@ -167,7 +164,6 @@ static struct gossip_link *link_new(struct link_id id, const struct weft_peer_id
     link->peer = *peer;
     link->room = LINK_ROOM_FIRST;
     link->sync_at = WEFT_NEVER;
-    chain_init(&link->all);
     chain_init(&link->ready_control);
     chain_init(&link->ready_message);
     chain_init(&link->gossip);
@@ -196,10 +192,8 @@ enum weft_err gossip_link_up(struct gossip *gossip, struct link_id id,
         link_free(link);
         return err;
     }
-    chain_append(&gossip->link_order, &link->all);
     link->up_at = now;
-    gossip->first_up_at = gossip->link_count == 0 ? now : gossip->first_up_at;
-    gossip->link_count++;
+    gossip->first_up_at = gossip->links.count == 1 ? now : gossip->first_up_at;
     gossip->degrees_at = 0;
     notes_link_up(gossip, link);
     arm_round(gossip, now);
@@ -214,10 +208,8 @@ void gossip_link_down(struct gossip *gossip, struct link_id id, weft_ns now) {
     if (link == NULL) {
         return;
     }
-    chain_remove(&link->all);
     chain_remove(&link->ready_control);
     chain_remove(&link->ready_message);
-    gossip->link_count--;
     notes_link_down(gossip, link, now);
     link_free(link);
     repair_link_lost(gossip, now);

@@ -68,7 +68,6 @@
 /* What each tick and each record look at in every link stands first and together, in two lines of
  * cache: a node that walks ten links then misses ten or twenty, not forty. */
 struct gossip_link {
-    struct chain all;
     struct chain ready_control; /* in gossip.ready_control if it has control to send and room */
     struct weft_peer_id peer;
     struct link_id id;
@@ -194,10 +193,8 @@ struct gossip {
     struct missing *missing; /* MISSING_MAX; NULL until something is */
     size_t missing_count;
 
-    struct link_table links; /* of struct gossip_link */
-    struct chain link_order;
-    size_t link_count;
-    weft_ns first_up_at; /* when there was a link again after there had been none */
+    struct link_table links; /* of struct gossip_link, in the order they came up */
+    weft_ns first_up_at;     /* when there was a link again after there had been none */
     size_t feeding_count;
     struct bucket calm;
     weft_ns hurry_until; /* what is missing is asked for at once */

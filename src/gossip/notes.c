@@ -168,8 +168,8 @@ static weft_ns next_due(const struct gossip *gossip) {
 
 void notes_tick(struct gossip *gossip, weft_ns now) {
     if (next_due(gossip) <= now) {
-        for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-            ask(gossip, CHAIN_OF(at, struct gossip_link, all), now);
+        for (size_t i = 0; i < gossip->links.count; i++) {
+            ask(gossip, gossip->links.items[i], now);
         }
         forget_due(gossip, now);
     }
@@ -186,9 +186,8 @@ void notes_link_down(struct gossip *gossip, const struct gossip_link *gone, weft
         gossip->feeding_count--;
         gossip->hurry_until = time_after(now, HURRY_NS);
     }
-    for (struct chain *at = gossip->link_order.next;
-         gossip->feeding_count < 2 && at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; gossip->feeding_count < 2 && i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         if (!link->is_feeding) {
             set_feeding(gossip, link, true);
             struct making making = notes_begin(gossip, WIRE_NOTES_WANT);

@@ -38,8 +38,8 @@ static void look_at_degrees(struct gossip *gossip, weft_ns now) {
         return;
     }
     gossip->degrees_at = time_after(now, DEGREES_NS);
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         link->degree = routes->degree(routes->ctx, &link->peer);
     }
 }
@@ -65,8 +65,8 @@ bool pace_leaves_out(struct gossip *gossip, struct gossip_link *link, weft_ns no
 }
 
 void pace_tick(struct gossip *gossip, weft_ns now) {
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         if (link->held_until > now) {
             gossip_arm_links(gossip, link->held_until);
         } else if (link->held_until != 0) {

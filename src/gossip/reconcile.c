@@ -51,8 +51,8 @@ static bool is_being_told(const struct gossip *gossip, const struct gossip_link 
     if (time_since(gossip->first_up_at, now) >= NEWCOMER_NS) {
         return false;
     }
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        const struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        const struct gossip_link *link = gossip->links.items[i];
         if (link != except && reconcile_is_running(link, now) && link->sync_taken >= TOLD_MIN &&
             time_since(link->sync_word_at, now) < BEING_TOLD_NS) {
             return true;
@@ -194,8 +194,8 @@ static void link_tick(struct gossip *gossip, struct gossip_link *link, weft_ns n
 }
 
 void reconcile_tick(struct gossip *gossip, weft_ns now) {
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        link_tick(gossip, CHAIN_OF(at, struct gossip_link, all), now);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        link_tick(gossip, gossip->links.items[i], now);
     }
 }
 
@@ -203,8 +203,8 @@ void reconcile_tick(struct gossip *gossip, weft_ns now) {
 static size_t bulk_links(const struct gossip *gossip, const struct gossip_link *except,
                          weft_ns now) {
     size_t count = 0;
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        const struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        const struct gossip_link *link = gossip->links.items[i];
         bool is_bulk = link->bulk_until > now && link->pending.set_count > BULK_RECORDS;
         count += is_bulk && link != except ? 1 : 0;
     }
@@ -246,7 +246,7 @@ static void give(void *ctx, struct record *record) {
  * nobody else gives it. */
 static bool must_sample(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
     struct bucket bulks = gossip->bulks;
-    return gossip->link_count > CROWD_LINKS && recordset_live_count(gossip->set) > SAMPLE_OF &&
+    return gossip->links.count > CROWD_LINKS && recordset_live_count(gossip->set) > SAMPLE_OF &&
            !pace_is_dependent(gossip, link, now) &&
            !bucket_take(&bulks, CROWD_BULK_COST, CROWD_BULK_RATE, CROWD_BULK_BURST, now);
 }

@@ -129,8 +129,8 @@ void repair_link_lost(struct gossip *gossip, weft_ns now) {
     if (gossip->sequence == 0 && map_count(gossip->sources) == 0) {
         return;
     }
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        repair_send_heads(gossip, CHAIN_OF(at, struct gossip_link, all), now);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        repair_send_heads(gossip, gossip->links.items[i], now);
     }
 }
 

@@ -14,13 +14,13 @@
 /* min(2 log2(n), ...) rounded up, of the owners we know to be live or our neighbours, if more. */
 static size_t fan_out(const struct gossip *gossip) {
     size_t live = recordset_live_owner_count(gossip->set);
-    size_t peers = live > gossip->link_count ? live : gossip->link_count;
+    size_t peers = live > gossip->links.count ? live : gossip->links.count;
     size_t bits = 0;
     while (((size_t)1 << bits) < peers) {
         bits++;
     }
     size_t wanted = 2 * bits > FAN_OUT_MIN ? 2 * bits : FAN_OUT_MIN;
-    bool is_crowded = gossip->link_count > CROWD_LINKS && wanted > FAN_OUT_CROWD;
+    bool is_crowded = gossip->links.count > CROWD_LINKS && wanted > FAN_OUT_CROWD;
     return is_crowded ? FAN_OUT_CROWD : wanted;
 }
 
@@ -30,10 +30,10 @@ static size_t weigh(struct gossip *gossip, const struct gossip_link *except,
     const struct gossip_routes *routes = &gossip->config.routes;
     size_t count = 0;
     *total = 0;
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
-        bool is_out = link == except || (owner != NULL && weft_peer_id_equal(owner, &link->peer));
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         link->is_picked = false;
+        bool is_out = link == except || (owner != NULL && weft_peer_id_equal(owner, &link->peer));
         link->weight = is_out ? 0 : 1 + routes->peers_behind(routes->ctx, &link->peer);
         count += is_out ? 0 : 1;
         *total += link->weight;
@@ -44,8 +44,8 @@ static size_t weigh(struct gossip *gossip, const struct gossip_link *except,
 /* Draws one of the remaining candidates, by weight. */
 static void draw(struct gossip *gossip, size_t *total) {
     size_t ticket = (size_t)rng_below(&gossip->rng, *total);
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         if (ticket < link->weight) {
             link->is_picked = true;
             *total -= link->weight;
@@ -57,8 +57,8 @@ static void draw(struct gossip *gossip, size_t *total) {
 }
 
 static void pick_all(struct gossip *gossip) {
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         link->is_picked = link->weight > 0;
     }
 }
@@ -67,8 +67,8 @@ static void pick_all(struct gossip *gossip) {
  * many. */
 static size_t pick_dependent(struct gossip *gossip, size_t *total, weft_ns now) {
     size_t count = 0;
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         if (link->weight > 0 && link->is_eager && pace_is_dependent(gossip, link, now)) {
             link->is_picked = true;
             *total -= link->weight;
@@ -97,15 +97,10 @@ size_t spread_pick(struct gossip *gossip, const struct gossip_link *except,
 }
 
 struct gossip_link *spread_any(struct gossip *gossip) {
-    if (gossip->link_count == 0) {
+    if (gossip->links.count == 0) {
         return NULL;
     }
-    uint64_t index = rng_below(&gossip->rng, gossip->link_count);
-    struct chain *at = gossip->link_order.next;
-    for (; index > 0; index--) {
-        at = at->next;
-    }
-    return CHAIN_OF(at, struct gossip_link, all);
+    return gossip->links.items[rng_below(&gossip->rng, gossip->links.count)];
 }
 
 /* Where it is noted in which form a record is to go; NULL: it is the change since the last version.
@@ -165,14 +160,14 @@ static void spread_to(struct gossip *gossip, struct gossip_link *link, size_t sl
 void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link *except,
                    weft_ns now) {
     const struct record *record = recordset_live_at(gossip->set, slot);
-    if (record == NULL || gossip->link_count == 0) {
+    if (record == NULL || gossip->links.count == 0) {
         return;
     }
     bool is_ours = weft_peer_id_equal(&record->owner, &gossip->config.identity->id);
     bool is_for_all = notes_are_calm(gossip, now) || is_ours;
     (void)spread_pick(gossip, except, &record->owner, now);
-    for (struct chain *at = gossip->link_order.next; at != &gossip->link_order; at = at->next) {
-        struct gossip_link *link = CHAIN_OF(at, struct gossip_link, all);
+    for (size_t i = 0; i < gossip->links.count; i++) {
+        struct gossip_link *link = gossip->links.items[i];
         if (link->is_picked && (is_ours || !pace_leaves_out(gossip, link, now))) {
             spread_to(gossip, link, slot, is_for_all, now);
         }
