@@ -38,17 +38,18 @@ enum carry_state {
     CARRY_UP,     /* the core was told */
 };
 
+/* What each frame looks at stands first. */
 struct carry {
     struct link_id id;
     uint32_t node;
     uint32_t other;
     enum carry_state state;
-    uint64_t token; /* of the dial; 0: accepted */
-    struct timer timer;
-    struct sendq queue; /* what the network has no room for */
-    struct link *link;  /* byte mode: the real one; NULL in frame mode */
     bool is_touched;    /* in world->touched */
     bool is_room_asked; /* the network will say when it has room */
+    struct link *link;  /* byte mode: the real one; NULL in frame mode */
+    uint64_t token;     /* of the dial; 0: accepted */
+    struct sendq queue; /* what the network has no room for */
+    struct timer timer;
 };
 
 /* What a node's disk holds. */
@@ -60,27 +61,28 @@ struct store {
     bool is_frozen; /* the disk is full: it stays as it is */
 };
 
+/* What each event looks at stands first. */
 struct node {
     struct world *world;
-    struct identity identity;
-    enum node_state state;
     struct core *core;
-    struct rng rng;
-    struct host host;
-    uint64_t incarnation; /* of this life */
+    struct link_table links; /* of struct carry, in the order they were made */
+    enum node_state state;
+    uint32_t refused_ppm;
+    weft_ns ahead; /* its clock, before the world's */
+    weft_ns busy_until;
+    uint32_t slowness;
+    bool is_held;
+    bool is_liar;
+    struct timer timer;
+    struct bytes_node *bytes; /* byte mode: what its links share (bytes.c) */
+    uint64_t incarnation;     /* of this life */
     uint64_t instance;
     uint64_t starts;
+    struct identity identity;
+    struct rng rng;
+    struct host host;
     struct store store;
-    struct timer timer;
-    weft_ns ahead; /* its clock, before the world's */
-    uint32_t slowness;
-    weft_ns busy_until;
-    bool is_held;
-    uint32_t refused_ppm;
-    struct link_table links; /* of struct carry, in the order they were made */
     struct liar liar;
-    bool is_liar;
-    struct bytes_node *bytes; /* byte mode: what its links share (bytes.c) */
 };
 
 /* world_at: kept until it fires. */
