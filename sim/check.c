@@ -99,8 +99,10 @@ void check_sent(void *ctx, uint32_t node, uint32_t to, const struct action *acti
 void check_received(void *ctx, uint32_t node, uint32_t from, const struct wire_frame *frame,
                     struct span payload) {
     struct checks *checks = ctx;
-    (void)from;
     traffic_received(checks, node, frame, payload);
+    if (frame->kind == WIRE_HEARTBEAT) {
+        traffic_beat(checks, from, frame->body);
+    }
     if (does_travel(frame->kind)) {
         travel_received(checks, node, frame, payload);
     }

@@ -189,6 +189,7 @@ struct checks {
     uint64_t healthy_down;
     uint64_t healthy_removed;
     struct metric *node_rate;
+    struct metric *beat_latency;
     struct metric *computation_gap;
     struct metric *heal_time;
     struct metric *heal_bytes;
@@ -246,6 +247,7 @@ void traffic_init(struct checks *checks);
 void traffic_sent(struct checks *checks, uint32_t node, const struct action *action);
 void traffic_received(struct checks *checks, uint32_t node, const struct wire_frame *frame,
                       struct span payload);
+void traffic_beat(struct checks *checks, uint32_t from, struct span body);
 void traffic_stepped(struct checks *checks, uint32_t node);
 void traffic_state(struct checks *checks, uint32_t node, enum node_state state);
 void traffic_begin(struct checks *checks);

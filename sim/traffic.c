@@ -47,6 +47,7 @@ static void tick(void *ctx) {
 
 void traffic_init(struct checks *checks) {
     checks->node_rate = metrics_distribution(checks->metrics, "traffic.node_rate", UNIT_BYTES);
+    checks->beat_latency = metrics_distribution(checks->metrics, "heartbeat.latency", UNIT_NS);
     checks->computation_gap = metrics_distribution(checks->metrics, "computations.gap", UNIT_NS);
     world_at(checks->world, time_after(checks->started_at, NS_PER_S), tick, checks);
 }
@@ -102,6 +103,15 @@ void traffic_received(struct checks *checks, uint32_t node, const struct wire_fr
         checks->nodes[node].records_in += records_in(frame->body);
     } else if (frame->kind == WIRE_DELTAS && checks->has_begun) {
         checks->nodes[node].records_in += deltas_in(frame->body);
+    }
+}
+
+/* From when the sender made it, by the sender's own clock, until it is here. */
+void traffic_beat(struct checks *checks, uint32_t from, struct span body) {
+    struct wire_heartbeat beat;
+    if (checks->has_begun && wire_heartbeat_decode(body, &beat) == WEFT_OK) {
+        uint32_t now_us = (uint32_t)(world_node_now(checks->world, from) / 1000);
+        metric_sample(checks->beat_latency, (int64_t)(uint32_t)(now_us - beat.sent_us) * 1000);
     }
 }
 
