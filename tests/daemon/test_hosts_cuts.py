@@ -71,6 +71,24 @@ class Moves(HostTest):
             self.assertEqual([row["state"] for row in rows], ["established"], rows)
             self.assertIn("10.9.0.111", rows[0]["address"])
 
+    def test_both_sites_change_their_addresses_at_once_under_a_stream(self):
+        self.triangle()
+        flow = self.flow()
+        for site, number in ((self.a, 11), (self.b, 12)):
+            site.ip(f"addr del 10.9.0.{number}/24 dev wan", f"addr add 10.9.0.{number + 100}/24 dev wan")
+        flow.wait_more()
+        for site in (self.a, self.b):
+            site.node.wait_links(2)
+        flow.wait_more()
+        self.assertIsNone(flow.problem)
+        measured(f"longest pause {flow.longest:.1f} s")
+        self.assertLess(flow.longest, DEAD_S + 1)
+        for relay in self.relays:
+            rows = {row["name"]: row for row in relay.node.get("links")}
+            for site, address in (("site-a", "10.9.0.111"), ("site-b", "10.9.0.112")):
+                self.assertEqual(rows[site]["state"], "established", rows)
+                self.assertIn(address, rows[site]["address"])
+
     def test_a_cold_start_without_an_uplink_finds_the_mesh_later(self):
         wan = self.switch("wan")
         relay = self.host("relay", wan=(wan, "10.9.0.1/24"))

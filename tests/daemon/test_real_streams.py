@@ -4,9 +4,11 @@
 
 import contextlib
 import hashlib
+import os
 import selectors
 import socket
 import socketserver
+import sys
 import threading
 
 import harness
@@ -15,6 +17,9 @@ from real import IS_SANITIZED, RealTest, lasting_descriptors, report, write_rand
 
 AT_ONCE = 500
 STREAMS = 1_000 if IS_SANITIZED else 10_000
+IDLE = 1_000 if IS_SANITIZED else 10_000
+IDLE_S = 3
+IDLE_BYTES = 3 * 1024  # P11 is 6 KB at both ends together; measured: 1,440 and 1,239
 BATCH = 10  # streams open at once while descriptors and memory are watched
 # Measured: 24 to 72 kB, all within the first 2,000 (the heap's own pages, the ring of events). One
 # leaked allocation a stream would be ten times this.
@@ -110,9 +115,42 @@ class Streams(RealTest):
             if not IS_SANITIZED:
                 self.assertLess(memory, first[name][1] + MEMORY_MORE, name)
 
+    def test_ten_thousand_idle_streams_in_one_daemon(self):
+        """They cost little memory and no time; and each of them still works afterwards."""
+        self.sites(echo=self.start_server("echo", crowd_server))
+        crowd = Crowd(self.forward("echo"))
+        crowd.run(BATCH)
+        self.wait_no_streams()
+        before = {node.name: costs_of(node)[1] for node in (self.site_a, self.site_b)}
+        crowd.run(IDLE, hold=lambda: self.stand_idle(before))
+
+    def stand_idle(self, before):
+        for node in (self.site_a, self.site_b):
+            node.wait(lambda n=node: n.get("status")["streams"]["open"] == IDLE, "all to be open")
+        begun = {node.name: cpu_seconds(node) for node in (self.site_a, self.site_b)}
+        threading.Event().wait(IDLE_S)
+        for node in (self.site_a, self.site_b):
+            cpu = (cpu_seconds(node) - begun[node.name]) / IDLE_S
+            each = (costs_of(node)[1] - before[node.name]) / IDLE
+            report(f"{node.name}: {IDLE} idle streams: {each:.0f} bytes each, {cpu:.1%} of a core")
+            if not IS_SANITIZED:
+                self.assertLess(each, IDLE_BYTES, node.name)
+                self.assertLess(cpu, 0.05, node.name)
+
     def costs(self):
         self.wait_no_streams()
         return {node.name: costs_of(node) for node in self.processes}
+
+
+def cpu_seconds(node):
+    with open(f"/proc/{node.process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def crowd_server(port):
+    """A process that echoes to ten thousand clients at once; its descriptors are its own."""
+    return [sys.executable, "-B", os.path.join(os.path.dirname(__file__), "crowd.py"), str(port)]
 
 
 def costs_of(node):

@@ -383,3 +383,43 @@ Test(flow, stalled_readers_leave_room_in_the_common_buffers) {
     serve_beside(64, 2000000);
     serve_beside(400, 50000);
 }
+
+/* D7: what one stream from node 2 to node 1 gets in two seconds, beside so many from node 0 to
+ * there whose readers stand still. All bounds are a sixteenth of the default, and so are the paths:
+ * 6 Mbit/s. */
+static uint64_t moved_beside(unsigned stalled) {
+    net_init(&net, 14, 3);
+    net.may_fall_short = true;
+    for (unsigned i = 0; i < 3; i++) {
+        struct streams_config *config = &net.nodes[i].config;
+        config->window_bytes /= 16;
+        config->window_bytes_max /= 16;
+        config->receive_bytes_max /= 16;
+        config->send_bytes_max /= 16;
+        config->send_bytes_total_max /= 16;
+        net_restart(&net, i, 70 + i);
+        net.channels[i][1].delay = net.channels[1][i].delay = 5 * NS_PER_MS;
+        net.channels[i][1].bytes_per_s = 12500000 / 16;
+    }
+    for (unsigned i = 0; i < stalled; i++) {
+        struct end *opened = net_open(&net, 0, 1, 1000000);
+        while (net_far_end(&net, opened) == NULL) {
+            net_run(&net, net.now + 6 * NS_PER_MS);
+        }
+        net_far_end(&net, opened)->read_at_most = 1;
+    }
+    struct end *end = net_open(&net, 2, 1, 10000000);
+    net_run(&net, net.now + NS_PER_S);
+    uint64_t before = net_far_end(&net, end)->read;
+    net_run(&net, net.now + 2 * NS_PER_S);
+    uint64_t moved = net_far_end(&net, end)->read - before;
+    net_fini(&net);
+    return moved;
+}
+
+Test(flow, a_thousand_stalled_readers_cost_another_node_little) {
+    uint64_t alone = moved_beside(0);
+    uint64_t beside = moved_beside(1000);
+    cr_assert_geq(beside, alone / 100 * 95, "%llu bytes, and alone %llu",
+                  (unsigned long long)beside, (unsigned long long)alone);
+}
