@@ -12,6 +12,7 @@
  */
 #include <event2/event.h>
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,6 +232,8 @@ static void be_small(void) {
     (void)mallopt(M_ARENA_MAX, 1);
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    /* No openssl.cnf: what it may load is half a megabyte, and the cipher is ours to choose. */
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 }
 
 /* libevent's own warnings are no events of ours: what matters of them we report ourselves. */
