@@ -3,8 +3,7 @@
 
 The daemons are those of WEFT_BIN (by default build/release/bin: speed is part of what is tested),
 or else the harness's own. WEFT_SANITIZED says that a sanitizer slows them and keeps what they free:
-sizes are smaller then, and memory is not compared. A program that is not installed skips its tests, and the reason is
-printed.
+sizes are smaller then, and memory is not compared. A program that is not installed skips its tests.
 """
 
 import contextlib
@@ -140,7 +139,6 @@ class RealTest(WeftTest):
     def need(self, name, *folders):
         found = find_program(name, *folders)
         if found is None:
-            print(f"left out: {self.id()}: {name} is not installed", file=sys.stderr)
             self.skipTest(f"{name} is not installed")
         return found
 

@@ -21,14 +21,9 @@ ALL = "privileges,dumps,files,calls"
 UNIT = real.ROOT / "packaging/weft.service"
 
 
-def left_out(test, reason):
-    print(f"left out: {test.id()}: {reason}", flush=True)
-    test.skipTest(reason)
-
-
 def program(test, name):
     found = real.find_program(name)
-    return found if found is not None else left_out(test, f"{name} is not installed")
+    return found if found is not None else test.skipTest(f"{name} is not installed")
 
 
 def has_landlock():
@@ -86,7 +81,7 @@ class Sandbox(WeftTest):
 
     def test_a_file_elsewhere_cannot_be_read(self):
         if not has_landlock():
-            left_out(self, "this kernel has no Landlock")
+            self.skipTest("this kernel has no Landlock")
         a = self.configured("name: a\n")
         (self.folder / "elsewhere.yaml").write_text("services:\n  db: 127.0.0.1:5432\n")
         self.file.unlink()
@@ -129,7 +124,7 @@ class Secrets(WeftTest):
         )  # fmt: skip
         core = self.folder / f"core.{node.process.pid}"
         if not core.exists():
-            left_out(self, f"gcore may not look at the daemon: {done.stderr.strip()[-200:]}")
+            self.skipTest(f"gcore may not look at the daemon: {done.stderr.strip()[-200:]}")
         return core.read_bytes()
 
     def pair(self, *flags):
@@ -221,7 +216,7 @@ class Built(unittest.TestCase):
 
     def setUp(self):
         if not (real.BIN / "weft").exists():
-            left_out(self, f"no release build in {real.BIN}")
+            self.skipTest(f"no release build in {real.BIN}")
 
     def readelf(self, name, *flags):
         tool = program(self, "readelf")
@@ -247,7 +242,7 @@ class Built(unittest.TestCase):
         """CET: each function of ours whose address lies in a table begins with endbr64. (The mark
         of the whole file is the C library's to give; Debian 12's start-up code has none.)"""
         if os.uname().machine != "x86_64":
-            left_out(self, "this machine is no x86-64")
+            self.skipTest("this machine is no x86-64")
         for name in ("weftd", "weft"):
             text = re.search(
                 r"\] \.text +PROGBITS +(\w+) (\w+) (\w+)", self.readelf(name, "-S")
@@ -270,7 +265,7 @@ class Unit(unittest.TestCase):
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if "xposure" not in done.stdout:
-            left_out(self, f"this systemd-analyze cannot look at files: {done.stderr.strip()}")
+            self.skipTest(f"this systemd-analyze cannot look at files: {done.stderr.strip()}")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_every_line_of_it_is_known(self):
