@@ -42,6 +42,7 @@ install(CODE "
     set(PROJECT_VERSION \"${PROJECT_VERSION}\")
     set(CMAKE_INSTALL_LIBDIR \"${CMAKE_INSTALL_LIBDIR}\")
     set(CMAKE_INSTALL_INCLUDEDIR \"${CMAKE_INSTALL_INCLUDEDIR}\")
+    set(MSGPACK_MODULE_NAME \"${MSGPACK_MODULE_NAME}\")
     configure_file(\"${pc_template}\" \"${CMAKE_BINARY_DIR}/weft.pc\" @ONLY)")
 install(FILES ${CMAKE_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
