@@ -285,6 +285,8 @@ void notes_came(struct gossip *gossip, const struct record *record, weft_ns now)
 /* What a neighbour pushed was here already. */
 void notes_repeat(struct gossip *gossip, struct gossip_link *link, const struct weft_peer_id *owner,
                   weft_ns now);
+/* Whether the mesh is one of few: more of what happens is told at once there. */
+bool notes_mesh_is_small(const struct gossip *gossip);
 /* Whether news are so few that all neighbours are pushed them. */
 bool notes_are_calm(struct gossip *gossip, weft_ns now);
 /* Puts a record on the notes for a link. */
@@ -328,9 +330,11 @@ void spread_forget_frame(struct gossip *gossip);
 /* Whether what is pending for a link must wait; then it does, and pace_tick lets it go on. Else a
  * frame of it is paid for. */
 bool pace_holds(struct gossip *gossip, struct gossip_link *link, weft_ns now);
-/* Whether a neighbour has so many others that it need not hear this from us. */
 /* Whether the neighbour counts on us, as a site does on its hub. */
 bool pace_is_dependent(struct gossip *gossip, struct gossip_link *link, weft_ns now);
+/* Whether a neighbour that was not picked for a push is sent a note instead. */
+bool pace_sends_note(struct gossip *gossip, struct gossip_link *link, weft_ns now);
+/* Whether a neighbour has so many others that it need not hear this from us. */
 bool pace_leaves_out(struct gossip *gossip, struct gossip_link *link, weft_ns now);
 void pace_tick(struct gossip *gossip, weft_ns now);
 

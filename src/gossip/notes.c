@@ -210,12 +210,12 @@ void notes_repeat(struct gossip *gossip, struct gossip_link *link, const struct 
     output_control(gossip, link, output_end(&making));
 }
 
-static bool is_small(const struct gossip *gossip) {
+bool notes_mesh_is_small(const struct gossip *gossip) {
     return recordset_live_owner_count(gossip->set) <= SMALL_OWNERS_MAX;
 }
 
 bool notes_are_calm(struct gossip *gossip, weft_ns now) {
-    return is_small(gossip) && bucket_take(&gossip->calm, 1, CALM_RATE, CALM_BURST, now);
+    return notes_mesh_is_small(gossip) && bucket_take(&gossip->calm, 1, CALM_RATE, CALM_BURST, now);
 }
 
 void notes_add(struct gossip *gossip, struct gossip_link *link, size_t slot, weft_ns now) {
@@ -298,7 +298,7 @@ static weft_ns patience(const struct gossip *gossip, weft_ns now) {
         return 0;
     }
     weft_ns wait = WAIT_MIN_NS + gossip->lag_ns + gossip->lag_ns / 4;
-    return is_small(gossip) ? time_min(wait, WAIT_SMALL_NS) : wait;
+    return notes_mesh_is_small(gossip) ? time_min(wait, WAIT_SMALL_NS) : wait;
 }
 
 /* The neighbour has the record in this version: nothing is owed it if that is ours or newer, and

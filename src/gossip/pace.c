@@ -59,6 +59,14 @@ bool pace_is_dependent(struct gossip *gossip, struct gossip_link *link, weft_ns 
            degree_of(gossip, link, now) <= DEPENDENT_LINKS_MAX;
 }
 
+/* A crowded node of a small mesh tells few at once while the mesh forms, and a loss was found by
+ * the others seconds later, by a reconciliation (B9). In a large mesh the notes to all who join
+ * through it would be dear (A5); who has no other link yet has just come, and asks for all. */
+bool pace_sends_note(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
+    return gossip->links.count > CROWD_LINKS && notes_mesh_is_small(gossip) &&
+           degree_of(gossip, link, now) > 1;
+}
+
 bool pace_leaves_out(struct gossip *gossip, struct gossip_link *link, weft_ns now) {
     size_t degree = degree_of(gossip, link, now);
     return degree > CROWD_LINKS && rng_below(&gossip->rng, degree) >= CROWD_COPIES;

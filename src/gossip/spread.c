@@ -170,6 +170,8 @@ void spread_record(struct gossip *gossip, size_t slot, const struct gossip_link 
         struct gossip_link *link = gossip->links.items[i];
         if (link->is_picked && (is_ours || !pace_leaves_out(gossip, link, now))) {
             spread_to(gossip, link, slot, is_for_all, now);
+        } else if ((link->is_picked || link->weight > 0) && pace_sends_note(gossip, link, now)) {
+            notes_add(gossip, link, slot, now);
         }
     }
 }

@@ -147,6 +147,24 @@ Test(core_mesh, deaths_among_fifty_are_known_to_all_at_once) {
     mesh_free(mesh);
 }
 
+/* The same while the mesh forms and the seed is crowded: it pushes news to few then, and a
+ * neighbour to which it said nothing of a loss knew of it only by a reconciliation, seconds later.
+ */
+Test(core_mesh, deaths_among_fifty_that_just_joined_are_known_to_all_soon) {
+    for (unsigned tenths = 0; tenths < 12; tenths++) {
+        struct mesh *mesh = make_fifty(5 * NS_PER_MS);
+        cr_assert(mesh_run_until(mesh, all_reach_all, 3 * NS_PER_S));
+        mesh_run(mesh, tenths * 100 * NS_PER_MS);
+        mesh_kill(mesh, 25 + tenths);
+        weft_ns killed = mesh_now(mesh);
+        cr_assert(mesh_run_until(mesh, all_reach_all, 10 * NS_PER_S));
+        weft_ns took = mesh_now(mesh) - killed;
+        cr_expect_leq(took, 600 * NS_PER_MS, "after %u00 ms: %llu ms", tenths,
+                      (unsigned long long)(took / NS_PER_MS));
+        mesh_free(mesh);
+    }
+}
+
 Test(core_mesh, many_join_one_seed_within_a_second) {
     struct mesh *mesh = make_fifty(0);
     cr_assert(mesh_run_until(mesh, all_reach_all, 3 * NS_PER_S));
