@@ -171,6 +171,7 @@ static void gossip_event(struct core *core, const struct gossip_event *event) {
         record_faded(core, event->record);
         break;
     case GOSSIP_OWN:
+        streams_raise_incarnation(core->streams, event->incarnation);
         core_push(core,
                   &(struct action){.kind = ACTION_SAVE_INCARNATION, .token = event->incarnation});
         break;

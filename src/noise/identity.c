@@ -94,6 +94,23 @@ void noise_derive(const uint8_t secret[32], const char *domain, uint8_t out[32])
     crypto_generichash(out, 32, (const uint8_t *)domain, strlen(domain), secret, 32);
 }
 
+enum weft_err identity_shared_key(const struct identity *identity,
+                                  const uint8_t remote[WEFT_KEY_BYTES], const char *domain,
+                                  uint8_t out[32]) {
+    uint8_t shared[WEFT_KEY_BYTES];
+    if (crypto_scalarmult(shared, identity->link_static.secret, remote) != 0) {
+        return WEFT_ERR_AUTH;
+    }
+    noise_derive(shared, domain, out);
+    noise_wipe(shared, sizeof shared);
+    return WEFT_OK;
+}
+
+void noise_mac(const uint8_t key[32], struct span message, uint8_t *out, size_t len) {
+    ASSERT(len >= crypto_generichash_BYTES_MIN && len <= crypto_generichash_BYTES_MAX);
+    crypto_generichash(out, len, message.data, message.len, key, 32);
+}
+
 void noise_wipe(void *memory, size_t len) {
     sodium_memzero(memory, len);
 }

@@ -58,6 +58,15 @@ void noise_hash(const char *domain, struct span message, uint8_t out[32]);
 /* A 32-byte key derived from a 32-byte secret: BLAKE2b keyed with the secret over the domain. */
 void noise_derive(const uint8_t secret[32], const char *domain, uint8_t out[32]);
 
+/* A 32-byte key that only the two owners of these keys can make, for one purpose: the X25519 of
+ * both, derived. WEFT_ERR_AUTH if the remote key is of small order. Cost: a Diffie-Hellman. */
+WEFT_MUST_CHECK enum weft_err identity_shared_key(const struct identity *identity,
+                                                  const uint8_t remote[WEFT_KEY_BYTES],
+                                                  const char *domain, uint8_t out[32]);
+
+/* A MAC of 16 to 64 bytes: BLAKE2b keyed with `key`. */
+void noise_mac(const uint8_t key[32], struct span message, uint8_t *out, size_t len);
+
 /* Overwrites memory in a way the compiler may not leave out. */
 void noise_wipe(void *memory, size_t len);
 

@@ -11,16 +11,14 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "stream/caller.h"
 #include "stream/handshake.h"
 #include "stream/stream.h"
 #include "stream/window.h"
 
-#define INITS_PER_S 500 /* answered by the node: about 200 us of Diffie-Hellman each */
-#define INITS_BURST 1000
 #define HINTS_PER_S 100
 #define HINTS_BURST 100
 #define HELLO_BYTES_MAX 256
-#define MESSAGE_MAX 512 /* a handshake message: 96 bytes of Noise and a hello */
 #define CIPHER_BIT(cipher) ((uint8_t)(1U << (cipher)))
 
 /* "weft session 1", then initiator and responder. */
@@ -88,16 +86,27 @@ static struct span hello_bytes(const struct session *session, uint8_t ciphers, u
     return wire_writer_view(&writer);
 }
 
+/* Says in the clear who asks, and proves it. */
+static void sign_init(const struct session *session, struct wire_packet *packet) {
+    const struct streams *streams = session->streams;
+    const struct identity *identity = streams->config.identity;
+    packet->init = (struct wire_init){.key = identity->key,
+                                      .incarnation = streams->config.incarnation,
+                                      .instance = streams->config.instance,
+                                      .epoch = streams->epoch};
+    caller_mac(session->caller, &identity->id, &session->id, packet, packet->init.mac);
+}
+
 /* A handshake packet whose Noise message carries our hello; NULL when that fails. */
 static struct frame *handshake_frame(struct session_keys *keys, uint8_t type, uint8_t ciphers) {
     uint8_t hello[HELLO_BYTES_MAX];
-    uint8_t message[MESSAGE_MAX];
+    uint8_t message[HANDSHAKE_BYTES_MAX];
     size_t len = sizeof message;
     struct span payload = hello_bytes(keys->session, ciphers, hello);
     if (noise_handshake_write(keys->handshake, payload, message, &len) != WEFT_OK) {
         return NULL;
     }
-    struct frame *frame = frame_new(MESSAGE_MAX + WIRE_SEALED_HEADER_BYTES);
+    struct frame *frame = frame_new(HANDSHAKE_BYTES_MAX + WIRE_INIT_HEADER_BYTES);
     if (frame == NULL) {
         return NULL;
     }
@@ -105,6 +114,9 @@ static struct frame *handshake_frame(struct session_keys *keys, uint8_t type, ui
                                  .sender_index = keys->local_index,
                                  .receiver_index = keys->remote_index,
                                  .rest = span_of(message, len)};
+    if (type == WIRE_PACKET_INIT) {
+        sign_init(keys->session, &packet);
+    }
     struct wire_writer writer = wire_writer_of(frame->data, frame->size);
     wire_packet_encode(&writer, &packet);
     ASSERT(!writer.has_failed);
@@ -232,37 +244,28 @@ struct init {
 };
 
 /* T7, T8: the key in the hello must be the source's, and convert to the static key that the
- * handshake proved. */
-static bool is_proven(const struct init *init, const struct weft_peer_id *source) {
+ * handshake proved. The hello says again what stood in the clear. */
+static bool is_proven(const struct init *init, const struct weft_peer_id *source,
+                      const struct wire_init *claim) {
     uint8_t link_key[WEFT_KEY_BYTES];
-    const uint8_t *remote = noise_handshake_remote_static(init->handshake);
     struct weft_peer_id id = peer_id_of_key(&init->hello.key);
+    const uint8_t *remote = noise_handshake_remote_static(init->handshake);
+    const struct wire_session_hello *hello = &init->hello;
     return remote != NULL && weft_peer_id_equal(&id, source) &&
-           identity_link_key(&init->hello.key, link_key) == WEFT_OK &&
+           hello->incarnation == claim->incarnation && hello->instance == claim->instance &&
+           hello->epoch == claim->epoch && identity_link_key(&hello->key, link_key) == WEFT_OK &&
            noise_equal(link_key, remote, sizeof link_key);
 }
 
 static bool read_init(const struct streams *streams, const struct weft_peer_id *source,
-                      struct span message, struct init *out) {
-    uint8_t payload[MESSAGE_MAX];
+                      const struct wire_packet *packet, struct init *out) {
+    uint8_t payload[HANDSHAKE_BYTES_MAX];
     size_t len = sizeof payload;
     struct prologue prologue = prologue_of(source, &streams->config.identity->id);
     return handshake_new(streams, NULL, &prologue, &out->handshake) == WEFT_OK &&
-           noise_handshake_read(out->handshake, message, payload, &len) == WEFT_OK &&
+           noise_handshake_read(out->handshake, packet->rest, payload, &len) == WEFT_OK &&
            wire_session_hello_decode(span_of(payload, len), &out->hello) == WEFT_OK &&
-           is_proven(out, source);
-}
-
-/* Whether it is neither a replay nor of a former life. */
-static bool may_answer(const struct session *session, const struct wire_session_hello *hello) {
-    bool is_same = hello->instance == session->init_instance;
-    if (is_same && hello->epoch <= session->init_epoch) {
-        return false;
-    }
-    if (!is_same && session->current != NULL && hello->incarnation < session->incarnation) {
-        return false;
-    }
-    return true;
+           is_proven(out, source, &packet->init);
 }
 
 /* Both asked: the smaller id's question counts. The other's shows at least that it is there. */
@@ -306,12 +309,9 @@ static void take_init(struct streams *streams, const struct weft_peer_id *source
                       const struct init *init_read, uint32_t remote_index, weft_ns now) {
     struct init init = *init_read;
     struct session *session = NULL;
-    if (session_get(streams, source, &init.hello.key, now, &session) != WEFT_OK ||
-        !may_answer(session, &init.hello)) {
+    if (session_admit(streams, source, &init.hello.key, now, &session) != WEFT_OK) {
         streams->counters.packets_refused++;
     } else if (!goes_first(session, now)) {
-        session->init_instance = init.hello.instance;
-        session->init_epoch = init.hello.epoch;
         handshake_drop_keys(session, &session->pending);
         answer(session, &init, remote_index, now);
     }
@@ -320,13 +320,9 @@ static void take_init(struct streams *streams, const struct weft_peer_id *source
 
 static void handle_init(struct streams *streams, const struct weft_peer_id *source,
                         const struct wire_packet *packet, weft_ns now) {
-    if (weft_peer_id_equal(source, &streams->config.identity->id) ||
-        !bucket_take(&streams->init_budget, 1, INITS_PER_S, INITS_BURST, now)) {
-        streams->counters.packets_refused++;
-        return;
-    }
     struct init init = {.handshake = NULL};
-    if (!read_init(streams, source, packet->rest, &init)) {
+    if (!caller_may_ask(streams, source, packet, now) ||
+        !read_init(streams, source, packet, &init)) {
         noise_handshake_free(init.handshake);
         streams->counters.packets_refused++;
         return;
@@ -338,7 +334,7 @@ static void handle_init(struct streams *streams, const struct weft_peer_id *sour
 static bool read_response(struct session *session, const struct wire_packet *packet, weft_ns now) {
     struct session_keys *keys = session->pending;
     struct wire_session_hello hello;
-    uint8_t payload[MESSAGE_MAX];
+    uint8_t payload[HANDSHAKE_BYTES_MAX];
     size_t len = sizeof payload;
     if (noise_handshake_read(keys->handshake, packet->rest, payload, &len) != WEFT_OK ||
         wire_session_hello_decode(span_of(payload, len), &hello) != WEFT_OK ||

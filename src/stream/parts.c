@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "stream/farewell.h"
 #include "stream/flow.h"
 #include "stream/receive.h"
 #include "stream/send.h"

@@ -8,6 +8,8 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "stream/caller.h"
+#include "stream/farewell.h"
 #include "stream/flow.h"
 #include "stream/handshake.h"
 #include "stream/send.h"
@@ -16,8 +18,8 @@
 
 #define INIT_DELAY_SHIFT_MAX 3 /* 1 s, 2 s, 4 s, then every 8 s */
 #define INIT_DELAY_MAX (NS_PER_S << INIT_DELAY_SHIFT_MAX)
-#define INIT_TRIES_MAX 6 /* without streams: then messages are lost */
-#define RESET_TRIES_MAX 5
+#define INIT_TRIES_MAX 6       /* without streams: then messages are lost */
+#define IN_USE (60 * NS_PER_S) /* since it was used last, against who asks for a new one */
 #define SESSION_TIMERS 5
 #define FORGET_LIVES 2 /* in lives of keys: the peer's last packets under them come sooner */
 #define LABEL_FACTOR UINT64_C(0x9e3779b97f4a7c15) /* spreads counters over 32 bits (Knuth) */
@@ -127,6 +129,7 @@ void session_free(struct session *session) {
     map_free(session->flows);
     map_free(session->by_wire_id);
     free(session->opened);
+    caller_release(session->streams, session->caller);
     if (session_find(session->streams, &session->id) == session) {
         (void)map_remove(session->streams->sessions,
                          span_of(session->id.bytes, sizeof session->id.bytes));
@@ -135,14 +138,33 @@ void session_free(struct session *session) {
     free(session);
 }
 
-/* Makes room in a full table: the session without streams that was idle longest goes. */
-static bool evict_one(struct streams *streams) {
+/* Whether somebody has something in it. */
+static bool is_empty(const struct session *session) {
+    return list_is_empty(&session->streams_all) && session->messages.count == 0 &&
+           list_is_empty(&session->flows_in) && list_is_empty(&session->flows_out);
+}
+
+/* Of whom room is made for: who asks us must not push out what others still use. */
+enum newcomer { NEWCOMER_OURS, NEWCOMER_PEERS };
+
+static bool may_go(const struct session *session, enum newcomer newcomer, weft_ns now) {
+    return is_empty(session) && (newcomer == NEWCOMER_OURS || session->current == NULL ||
+                                 time_since(session->used_at, now) >= IN_USE);
+}
+
+static bool goes_before(const struct session *a, const struct session *b) {
+    bool has_keys = a->current != NULL;
+    return has_keys == (b->current != NULL) ? a->used_at < b->used_at : !has_keys;
+}
+
+/* Makes room in a full table: the one that was idle longest goes, those without keys in force
+ * before all others. */
+static bool evict_one(struct streams *streams, enum newcomer newcomer, weft_ns now) {
     struct session *oldest = NULL;
     for (struct map_entry *entry = map_first(streams->sessions); entry != NULL;
          entry = map_next(entry)) {
         struct session *session = map_value(entry);
-        if (list_is_empty(&session->streams_all) &&
-            (oldest == NULL || session->used_at < oldest->used_at)) {
+        if (may_go(session, newcomer, now) && (oldest == NULL || goes_before(session, oldest))) {
             oldest = session;
         }
     }
@@ -174,25 +196,21 @@ static enum weft_err add(struct streams *streams, struct session *session) {
     return err;
 }
 
-enum weft_err session_get(struct streams *streams, const struct weft_peer_id *peer,
+/* What may be made of a peer's key: the session, its place and who asks for it. */
+static enum weft_err make(struct streams *streams, const struct weft_peer_id *peer,
                           const struct weft_public_key *key, weft_ns now, struct session **out) {
-    struct session *session = session_find(streams, peer);
-    if (session != NULL) {
-        *out = session;
-        return WEFT_OK;
-    }
-    struct weft_peer_id id = peer_id_of_key(key);
     uint8_t link_key[WEFT_KEY_BYTES];
+    struct weft_peer_id id = peer_id_of_key(key);
     if (!weft_peer_id_equal(&id, peer) || identity_link_key(key, link_key) != WEFT_OK) {
         return WEFT_ERR_INVALID;
     }
-    if (map_count(streams->sessions) >= streams->config.peers_max && !evict_one(streams)) {
-        return WEFT_ERR_FULL;
-    }
-    session = session_new(streams, peer, now);
+    struct caller *caller = caller_get(streams, peer, link_key);
+    struct session *session = caller == NULL ? NULL : session_new(streams, peer, now);
     if (session == NULL) {
         return WEFT_ERR_MEMORY;
     }
+    caller_hold(caller);
+    session->caller = caller;
     session->key = *key;
     memcpy(session->link_key, link_key, sizeof link_key);
     enum weft_err err = add(streams, session);
@@ -202,6 +220,31 @@ enum weft_err session_get(struct streams *streams, const struct weft_peer_id *pe
     }
     *out = session;
     return WEFT_OK;
+}
+
+static enum weft_err find_or_make(struct streams *streams, const struct weft_peer_id *peer,
+                                  const struct weft_public_key *key, enum newcomer newcomer,
+                                  weft_ns now, struct session **out) {
+    struct session *session = session_find(streams, peer);
+    if (session != NULL) {
+        *out = session;
+        return WEFT_OK;
+    }
+    if (map_count(streams->sessions) >= streams->config.peers_max &&
+        !evict_one(streams, newcomer, now)) {
+        return WEFT_ERR_FULL;
+    }
+    return make(streams, peer, key, now, out);
+}
+
+enum weft_err session_get(struct streams *streams, const struct weft_peer_id *peer,
+                          const struct weft_public_key *key, weft_ns now, struct session **out) {
+    return find_or_make(streams, peer, key, NEWCOMER_OURS, now, out);
+}
+
+enum weft_err session_admit(struct streams *streams, const struct weft_peer_id *peer,
+                            const struct weft_public_key *key, weft_ns now, struct session **out) {
+    return find_or_make(streams, peer, key, NEWCOMER_PEERS, now, out);
 }
 
 uint32_t session_label(const struct session *session, uint64_t number) {
@@ -392,79 +435,6 @@ void session_hold_timer(struct session *session, weft_ns now) {
     }
 }
 
-void session_say(struct session *session, const struct farewell *farewell) {
-    if (ring_push(&session->farewells, farewell) == WEFT_OK) {
-        session_wake(session);
-    }
-}
-
-static void say_reset(struct session *session, const struct pending_reset *reset) {
-    struct farewell farewell = {.stream = reset->stream, .reason = reset->reason};
-    session_say(session, &farewell);
-}
-
-void session_say_reset(struct session *session, uint64_t stream, enum wire_reset_reason reason,
-                       weft_ns now) {
-    struct pending_reset reset = {.stream = stream, .reason = (uint16_t)reason};
-    struct pending_reset oldest;
-    if (session->resets.count == RESETS_MAX) {
-        (void)ring_pop(&session->resets, &oldest); /* the peer's probe will find it gone */
-    }
-    enum weft_err err = ring_push(&session->resets, &reset);
-    (void)err; /* out of memory: it is said once, and not again */
-    say_reset(session, &reset);
-    session->reset_tries = 0;
-    if (!timer_is_armed(&session->resets_timer)) {
-        timers_arm(&session->streams->timers, &session->resets_timer, time_after(now, NS_PER_S));
-    }
-}
-
-void session_unsay(struct session *session) {
-    ring_clear(&session->farewells);
-    ring_clear(&session->resets);
-    ring_clear(&session->flow_ends);
-    ring_clear(&session->pongs);
-    session->probe_heard = 0;
-}
-
-bool session_reset_answered(struct session *session, uint64_t stream) {
-    bool is_found = false;
-    size_t count = session->resets.count;
-    for (size_t i = 0; i < count; i++) {
-        struct pending_reset reset;
-        (void)ring_pop(&session->resets, &reset);
-        if (reset.stream == stream) {
-            is_found = true;
-        } else {
-            enum weft_err err = ring_push(&session->resets, &reset);
-            ASSERT(err == WEFT_OK); /* its place is still there */
-        }
-    }
-    return is_found;
-}
-
-static void say_resets_again(struct session *session) {
-    const struct pending_reset *reset;
-    for (size_t i = 0; (reset = ring_at(&session->resets, i)) != NULL; i++) {
-        say_reset(session, reset);
-    }
-}
-
-void session_resets_timer(struct session *session, weft_ns now) {
-    if (session->reset_tries >= RESET_TRIES_MAX) {
-        ring_clear(&session->resets);
-    }
-    if (session->resets.count == 0) {
-        return;
-    }
-    if (session->route != STREAM_ROUTE_NONE) {
-        session->reset_tries++;
-        say_resets_again(session);
-    }
-    timers_arm(&session->streams->timers, &session->resets_timer,
-               time_after(now, NS_PER_S << session->reset_tries));
-}
-
 /* Relays follow a change of costs one after the other: until all have, packets of one moment may
  * take two ways. The news takes some hops, and routes follow after 600 ms at the latest. */
 #define ROUTES_SETTLE NS_PER_S
@@ -492,6 +462,6 @@ void session_path_changed(struct session *session, weft_ns now) {
         stream_path_changed(LIST_OWNER(link, struct stream, session_link), now);
     }
     answer_probe_again(session);
-    say_resets_again(session);
+    session_say_resets_again(session);
     session_wake(session);
 }

@@ -11,11 +11,20 @@
 /* The session with a peer, or NULL. */
 struct session *session_find(const struct streams *streams, const struct weft_peer_id *peer);
 
-/* The same, made if there is none. WEFT_ERR_INVALID: not this peer's key, or no key at all.
- * WEFT_ERR_FULL: every session has streams. WEFT_ERR_MEMORY. */
+/* The same, made for our own application if there is none. In a full table the session that was
+ * idle longest goes. WEFT_ERR_INVALID: not this peer's key, or no key at all. WEFT_ERR_FULL: every
+ * session has streams, flows or messages. WEFT_ERR_MEMORY. */
 WEFT_MUST_CHECK enum weft_err session_get(struct streams *streams, const struct weft_peer_id *peer,
                                           const struct weft_public_key *key, weft_ns now,
                                           struct session **out);
+
+/* The same, made for a peer that asks: who mints identities must not push out what is in use. Only
+ * a session goes whose handshake was never confirmed or whose keys died, or that nobody used for a
+ * minute. WEFT_ERR_FULL: there is none. */
+WEFT_MUST_CHECK enum weft_err session_admit(struct streams *streams,
+                                            const struct weft_peer_id *peer,
+                                            const struct weft_public_key *key, weft_ns now,
+                                            struct session **out);
 
 /* Frees it and its keys; it must have no streams. */
 void session_free(struct session *session);
@@ -67,16 +76,5 @@ void session_try_now(struct session *session, weft_ns now);
 void session_handshake_timer(struct session *session, weft_ns now);
 void session_keys_timer(struct session *session, weft_ns now);
 void session_hold_timer(struct session *session, weft_ns now);
-void session_resets_timer(struct session *session, weft_ns now);
-
-/* Last words of a stream that is gone. A reset is kept until it is answered. */
-void session_say(struct session *session, const struct farewell *farewell);
-void session_say_reset(struct session *session, uint64_t stream, enum wire_reset_reason reason,
-                       weft_ns now);
-/* Takes back all that was to be said to the peer's former life. Its next one counts streams and
- * tokens anew, and would take them for its own. */
-void session_unsay(struct session *session);
-/* The peer answered a reset: true if there was one. */
-bool session_reset_answered(struct session *session, uint64_t stream);
 
 #endif

@@ -271,10 +271,9 @@ struct session {
     struct session_keys *pending; /* we asked; not yet answered */
     uint64_t instance;            /* of the peer, proven; 0: none yet */
     uint64_t incarnation;
-    uint64_t number;      /* drawn for our hellos: another one tells that we forgot this session */
-    uint64_t far_session; /* the peer's, proven; 0: none yet, or not told */
-    uint64_t init_instance; /* of the newest INIT taken, with its epoch: replays */
-    uint64_t init_epoch;
+    uint64_t number;       /* drawn for our hellos: another one tells that we forgot this session */
+    uint64_t far_session;  /* the peer's, proven; 0: none yet, or not told */
+    struct caller *caller; /* held */
     enum stream_route route;
     bool is_blocked;
     bool is_wanted;   /* a handshake is to be made */
@@ -365,8 +364,13 @@ struct streams {
     struct list starved; /* streams that wait for room in all send buffers together */
     struct ring notices; /* struct stream_event: messages and pongs */
     struct ring strays;
-    uint64_t epoch;         /* handshakes begun */
-    uint64_t wire_ids_used; /* by sessions that are gone: new ones begin above */
+    uint64_t epoch;           /* handshakes begun */
+    uint64_t wire_ids_used;   /* by sessions that are gone: new ones begin above */
+    struct map *callers;      /* peer id -> caller */
+    struct list callers_idle; /* those of no session, heard of longest ago first */
+    struct bucket caller_budget;
+    struct bucket stranger_budget;
+    struct bucket rekey_budget;
     struct bucket init_budget;
     struct bucket unknown_budget;
     uint64_t send_bytes;    /* memory of all send blocks */

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "stream/buffer.h"
+#include "stream/farewell.h"
 #include "stream/receive.h"
 #include "stream/send.h"
 #include "stream/session.h"

@@ -8,6 +8,8 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "stream/caller.h"
+#include "stream/farewell.h"
 #include "stream/flow.h"
 #include "stream/packet.h"
 #include "stream/parts.h"
@@ -46,7 +48,10 @@ static enum weft_err make_maps(struct streams *streams) {
     streams->sessions = map_new(streams->config.peers_max, key);
     streams->routes = map_new(ROUTES_MAX, key);
     streams->indices = map_new(streams->config.peers_max * 4, key);
-    bool has_all = streams->sessions != NULL && streams->routes != NULL && streams->indices != NULL;
+    streams->callers = map_new(CALLERS_MAX + streams->config.peers_max, key);
+    list_init(&streams->callers_idle);
+    bool has_all = streams->sessions != NULL && streams->routes != NULL &&
+                   streams->indices != NULL && streams->callers != NULL;
     return has_all ? WEFT_OK : WEFT_ERR_MEMORY;
 }
 
@@ -102,6 +107,7 @@ void streams_free(struct streams *streams) {
     }
     free_streams(streams);
     free_sessions(streams);
+    callers_fini(streams);
     flow_table_fini(streams);
     struct stray stray;
     while (ring_pop(&streams->strays, &stray)) {
@@ -125,6 +131,12 @@ void streams_free(struct streams *streams) {
 void streams_packet(struct streams *streams, const struct weft_peer_id *source, struct loan packet,
                     bool is_congested, weft_ns now) {
     parts_packet(streams, source, packet, is_congested, now);
+}
+
+void streams_raise_incarnation(struct streams *streams, uint64_t incarnation) {
+    if (incarnation > streams->config.incarnation) {
+        streams->config.incarnation = incarnation;
+    }
 }
 
 /* Remembers which peers have a path, also of those without a session. */

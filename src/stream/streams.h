@@ -66,7 +66,8 @@ struct streams_config {
     uint64_t incarnation;
     uint64_t instance;
     struct hash_key hash_key;
-    size_t peers_max;   /* sessions: 4,096; beyond, the longest idle one without streams goes */
+    size_t peers_max;   /* sessions: 4,096; beyond, the longest idle one without streams goes, but
+                         * for who asks us none that was used within a minute */
     size_t streams_max; /* 65,536; beyond, opens are refused */
     size_t streams_max_per_peer; /* opened by one peer: 16,384 */
     size_t window_bytes;         /* first receive window: 256 KiB */
@@ -221,6 +222,10 @@ bool streams_next_event(struct streams *streams, struct stream_event *out);
 
 /* Messages and pongs among the events that wait. Beyond 16,384 messages are lost. */
 size_t streams_notice_count(const struct streams *streams);
+
+/* We heard of ourselves in a later life than we thought to be in, as after a restart from an older
+ * copy of our disk: peers take no handshake of what looks like a former life. */
+void streams_raise_incarnation(struct streams *streams, uint64_t incarnation);
 
 void streams_tick(struct streams *streams, weft_ns now);
 weft_ns streams_deadline(const struct streams *streams);

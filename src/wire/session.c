@@ -10,10 +10,27 @@
 
 #define SEALED_TAG_BYTES 16
 
+static void read_init(struct wire_reader *reader, struct wire_init *out) {
+    wire_read_copy(reader, out->key.bytes, sizeof out->key.bytes);
+    out->incarnation = wire_read_u64(reader);
+    out->instance = wire_read_u64(reader);
+    out->epoch = wire_read_u64(reader);
+    wire_read_copy(reader, out->mac, sizeof out->mac);
+}
+
+static void write_init(struct wire_writer *writer, const struct wire_init *init) {
+    wire_write_bytes(writer, span_of(init->key.bytes, sizeof init->key.bytes));
+    wire_write_u64(writer, init->incarnation);
+    wire_write_u64(writer, init->instance);
+    wire_write_u64(writer, init->epoch);
+    wire_write_bytes(writer, span_of(init->mac, sizeof init->mac));
+}
+
 static void read_packet(struct wire_reader *reader, struct wire_packet *out) {
     switch ((enum wire_packet_type)out->type) {
     case WIRE_PACKET_INIT:
         out->sender_index = wire_read_u32(reader);
+        read_init(reader, &out->init);
         wire_demand(reader, wire_reader_more(reader));
         break;
     case WIRE_PACKET_RESPONSE:
@@ -50,7 +67,9 @@ void wire_packet_encode(struct wire_writer *writer, const struct wire_packet *pa
     if (packet->type == WIRE_PACKET_INIT || packet->type == WIRE_PACKET_RESPONSE) {
         wire_write_u32(writer, packet->sender_index);
     }
-    if (packet->type != WIRE_PACKET_INIT) {
+    if (packet->type == WIRE_PACKET_INIT) {
+        write_init(writer, &packet->init);
+    } else {
         wire_write_u32(writer, packet->receiver_index);
     }
     if (packet->type == WIRE_PACKET_SEALED) {

@@ -3,7 +3,8 @@
  * What the two end nodes say to each other through the relays: session packets, and the parts
  * inside a sealed one. Relays see only the packet's outside.
  *
- *   init      type=1 sender_index(4) noise message           Noise IKpsk0, first message
+ *   init      type=1 sender_index(4) key(32) incarnation(8) instance(8) epoch(8) mac(16)
+ *             noise message                                  Noise IKpsk0, first message
  *   response  type=2 sender_index(4) receiver_index(4) noise message
  *   sealed    type=3 receiver_index(4) number(8) ciphertext tag(16)      header is the AEAD's ad
  *   unknown   type=4 receiver_index(4)       no session of that index here: a hint
@@ -22,11 +23,25 @@ enum wire_packet_type {
 #define WIRE_SEALED_HEADER_BYTES 13
 #define WIRE_SEALED_OVERHEAD (WIRE_SEALED_HEADER_BYTES + 16)
 
+/* What an init says of its sender before anything is opened. The hello in its noise message says
+ * the same. The MAC is under a key that the two ends alone share, so that what is made up or
+ * repeated costs a hash to refuse, not a Diffie-Hellman. */
+#define WIRE_INIT_MAC_BYTES 16
+#define WIRE_INIT_HEADER_BYTES 77
+struct wire_init {
+    struct weft_public_key key; /* Ed25519; the source is its peer id */
+    uint64_t incarnation;
+    uint64_t instance;
+    uint64_t epoch;
+    uint8_t mac[WIRE_INIT_MAC_BYTES];
+};
+
 struct wire_packet {
     uint8_t type;
     uint32_t sender_index;
     uint32_t receiver_index;
     uint64_t number;
+    struct wire_init init;
     struct span rest; /* noise message, or ciphertext and tag */
 };
 WEFT_MUST_CHECK enum weft_err wire_packet_decode(struct span bytes, struct wire_packet *out);

@@ -332,7 +332,13 @@ void gen_packet(struct gen *gen, struct wire_packet *out) {
         out->sender_index = (uint32_t)gen_number(gen);
         out->rest = gen_bytes(gen, 1, 200);
     }
-    if (out->type != WIRE_PACKET_INIT) {
+    if (out->type == WIRE_PACKET_INIT) {
+        memcpy(out->init.key.bytes, gen_bytes(gen, 32, 32).data, 32);
+        out->init.incarnation = gen_number(gen);
+        out->init.instance = gen_number(gen);
+        out->init.epoch = gen_number(gen);
+        memcpy(out->init.mac, gen_bytes(gen, 16, 16).data, 16);
+    } else {
         out->receiver_index = (uint32_t)gen_number(gen);
     }
     if (out->type == WIRE_PACKET_SEALED) {

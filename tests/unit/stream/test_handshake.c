@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "forge.h"
+#include "stream/caller.h"
 #include "stream/session.h"
 
 static struct net net;
@@ -139,5 +140,222 @@ Test(handshake, the_end_of_a_former_flow_is_not_told_to_the_next_life) {
     cr_assert_gt(forge_session(&net, 1, 0)->flow_ends.count, 0);
     return_as_another();
     cr_assert_eq(forge_session(&net, 1, 0)->flow_ends.count, 0);
+    net_fini(&net);
+}
+
+/* An INIT that somebody made up who knows of a node what all know. */
+static void send_junk(unsigned to, const struct weft_public_key *claimed, uint64_t number) {
+    uint8_t bytes[WIRE_INIT_HEADER_BYTES + 200];
+    const uint8_t noise[200] = {(uint8_t)number};
+    struct weft_peer_id source = peer_id_of_key(claimed);
+    struct wire_packet packet = {
+        .type = WIRE_PACKET_INIT,
+        .sender_index = (uint32_t)number,
+        .init = {.key = *claimed, .incarnation = 1000, .instance = 5, .epoch = number},
+        .rest = span_of(noise, sizeof noise)};
+    memcpy(packet.init.mac, &number, sizeof number);
+    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
+    wire_packet_encode(&writer, &packet);
+    streams_packet(net.nodes[to].streams, &source, loan_of(wire_writer_view(&writer)), false,
+                   net.now);
+}
+
+/* In the name of both other nodes, and of one that does not exist. */
+static void flood(unsigned to, unsigned count) {
+    static uint64_t number;
+    for (unsigned i = 0; i < count; i++) {
+        struct weft_public_key minted = {.bytes = {1}};
+        number++;
+        memcpy(minted.bytes, &number, sizeof number);
+        send_junk(to, &net.nodes[0].identity.key, number);
+        send_junk(to, &net.nodes[2].identity.key, number);
+        send_junk(to, &minted, number);
+    }
+}
+
+Test(handshake, junk_in_any_name_keeps_no_session_out) {
+    net_init(&net, 9, 3);
+    flood(1, 3000);
+    struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
+    for (unsigned ms = 0; ms < 100; ms++) {
+        flood(1, 20);
+        net_run(&net, net.now + NS_PER_MS);
+    }
+    cr_assert(end->was_accepted);
+    net_fini(&net);
+}
+
+Test(handshake, junk_in_any_name_lets_keys_be_renewed, .timeout = 100) {
+    net_init(&net, 10, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        net.nodes[i].config.rekey_after = 2 * NS_PER_S;
+        net.nodes[i].config.session_max = 3 * NS_PER_S;
+        net_restart(&net, i, 70 + i);
+    }
+    struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    flood(0, 1000);
+    flood(1, 1000);
+    for (unsigned ms = 0; ms < 8000; ms++) {
+        flood(0, 2);
+        flood(1, 2);
+        end->to_write = ms % 10 == 0 ? 1 : 0;
+        net_run(&net, net.now + NS_PER_MS);
+        const struct session_keys *keys = forge_session(&net, 0, 1)->current;
+        cr_assert(keys != NULL && time_since(keys->made_at, net.now) < 3 * NS_PER_S);
+    }
+    cr_assert(!end->was_reset);
+    net_fini(&net);
+}
+
+/* Whoever relayed an INIT once may repeat it: the peer that restarted meanwhile is not kept out. */
+static struct frame *recorded;
+
+static void record_init(struct net *of, unsigned from, unsigned to, struct frame *frame) {
+    (void)of;
+    (void)to;
+    if (recorded == NULL && from == 0 && frame->data[0] == WIRE_PACKET_INIT) {
+        recorded = frame_copy(frame_view(frame));
+    }
+}
+
+static void open_and_record(void) {
+    net.tap = record_init;
+    recorded = NULL;
+    (void)net_open(&net, 0, 1, 5000);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net.tap = NULL;
+    cr_assert_not_null(recorded);
+}
+
+static void repeat(void) {
+    streams_packet(net.nodes[1].streams, &net.nodes[0].identity.id, loan_of(frame_view(recorded)),
+                   false, net.now);
+}
+
+Test(handshake, an_init_of_a_former_life_that_is_repeated_keeps_no_session_out) {
+    net_init(&net, 14, 2);
+    open_and_record();
+    net_restart(&net, 0, 900);
+    net.channels[0][1].delay = net.channels[1][0].delay = 10 * NS_PER_MS;
+    struct end *end = net_open(&net, 0, 1, 5000);
+    for (unsigned ms = 0; ms < 1000; ms += 4) {
+        repeat();
+        net_run(&net, net.now + 4 * NS_PER_MS);
+    }
+    cr_assert(end->was_accepted && !end->was_reset);
+    frame_unref(recorded);
+    net_fini(&net);
+}
+
+/* The same of the life before the last, when only a record told of the new one: no keys are in
+ * force. */
+Test(handshake, an_init_of_a_life_that_is_known_to_be_over_is_refused) {
+    net_init(&net, 15, 2);
+    open_and_record();
+    net_restart(&net, 0, 800);
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    streams_peer_life(net.nodes[1].streams, &net.nodes[0].identity.id, 3, 900, net.now);
+    repeat();
+    cr_assert_null(forge_session(&net, 1, 0)->next);
+    frame_unref(recorded);
+    net_fini(&net);
+}
+
+/* A node that came back from an older copy of its disk looks like a former life, until it hears. */
+Test(handshake, who_comes_from_an_old_copy_is_taken_once_it_knows) {
+    net_init(&net, 16, 2);
+    net_restart(&net, 0, 800);
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net.nodes[0].config.incarnation = 0;
+    net_restart(&net, 0, 900);
+    struct end *end = net_open(&net, 0, 1, 100);
+    net_run(&net, net.now + 4 * NS_PER_S);
+    cr_assert(!end->was_accepted);
+    streams_raise_incarnation(net.nodes[0].streams, 3);
+    net_run(&net, net.now + 8 * NS_PER_S);
+    cr_assert(end->was_accepted);
+    net_fini(&net);
+}
+
+Test(handshake, who_asks_without_end_uses_up_its_own_budget) {
+    net_init(&net, 17, 3);
+    net.channels[2][1].is_cut = true;
+    (void)net_open(&net, 2, 1, 100);
+    net_pump(&net);
+    struct session *session = forge_session(&net, 2, 1);
+    for (unsigned i = 0; i < 200; i++) {
+        struct frame *init = session_build_init(session, net.now);
+        streams_packet(net.nodes[1].streams, &net.nodes[2].identity.id, loan_of(frame_view(init)),
+                       false, net.now);
+        frame_unref(init);
+    }
+    uint64_t refused = streams_count(net.nodes[1].streams).packets_refused;
+    cr_assert_geq(refused, 180);
+    struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
+    net_run(&net, net.now + 100 * NS_PER_MS);
+    cr_assert(end->was_accepted);
+    cr_assert_eq(streams_count(net.nodes[1].streams).packets_refused, refused);
+    net_fini(&net);
+}
+
+Test(handshake, keys_of_callers_have_a_bound) {
+    net_init(&net, 18, 2);
+    net.nodes[0].config.peers_max = 1;
+    net_restart(&net, 0, 900);
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    struct streams *streams = net.nodes[0].streams;
+    const uint8_t *link_key = forge_session(&net, 0, 1)->link_key;
+    const struct caller *held = forge_session(&net, 0, 1)->caller;
+    for (uint32_t i = 1; i <= CALLERS_MAX + 10; i++) {
+        struct weft_peer_id peer = {.bytes = {(uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16)}};
+        cr_assert_not_null(caller_get(streams, &peer, link_key));
+    }
+    cr_assert_eq(map_count(streams->callers), CALLERS_MAX + 1);
+    cr_assert_eq(caller_get(streams, &net.nodes[1].identity.id, link_key), held, "in use");
+    net_fini(&net);
+}
+
+/* Node 0 has room for one session. */
+static void fill_the_table(uint64_t seed) {
+    net_init(&net, seed, 3);
+    net.nodes[0].config.peers_max = 1;
+    net_restart(&net, 0, 900);
+}
+
+Test(handshake, who_asks_does_not_push_out_who_was_there_a_moment_ago) {
+    fill_the_table(19);
+    (void)net_open(&net, 1, 0, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    struct end *end = net_open(&net, 2, 0, 100);
+    end->finishes = false;
+    net_run(&net, net.now + 10 * NS_PER_S);
+    cr_assert(!end->was_accepted);
+    cr_assert_not_null(forge_session(&net, 0, 1));
+    net_run(&net, net.now + 55 * NS_PER_S);
+    end = net_open(&net, 2, 0, 100);
+    end->finishes = false;
+    net_run(&net, net.now + 10 * NS_PER_S);
+    cr_assert(end->was_accepted, "the place is free after a minute");
+    net_fini(&net);
+}
+
+Test(handshake, who_asks_takes_the_place_of_who_never_confirmed) {
+    fill_the_table(20);
+    net.channels[0][1].is_cut = true;
+    (void)net_open(&net, 1, 0, 100);
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_not_null(forge_session(&net, 0, 1));
+    struct end *end = net_open(&net, 2, 0, 100);
+    end->finishes = false;
+    net_run(&net, net.now + 500 * NS_PER_MS);
+    cr_assert(end->was_accepted);
+    cr_assert_null(forge_session(&net, 0, 1));
     net_fini(&net);
 }

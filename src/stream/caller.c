@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who asks for sessions, and how often each may.
+ */
+#include "stream/caller.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "stream/session.h"
+
+#define INITS_PER_S 500 /* about 200 us of Diffie-Hellman each: a tenth of a core */
+#define INITS_BURST 1000
+#define CALLER_INITS_PER_S                                                                         \
+    2 /* an honest peer asks once a second at most, but for news of routes                         \
+       */
+#define CALLER_INITS_BURST 16
+#define STRANGERS_PER_S 50
+#define STRANGERS_BURST 50
+
+static struct span peer_key(const struct weft_peer_id *peer) {
+    return span_of(peer->bytes, sizeof peer->bytes);
+}
+
+static void caller_free(struct streams *streams, struct caller *caller) {
+    list_remove(&caller->idle_link);
+    (void)map_remove(streams->callers, peer_key(&caller->id));
+    noise_wipe(caller, sizeof *caller);
+    free(caller);
+}
+
+static struct caller *caller_new(struct streams *streams, const struct weft_peer_id *peer,
+                                 const uint8_t link_key[WEFT_KEY_BYTES]) {
+    struct caller *caller = calloc(1, sizeof *caller);
+    if (caller == NULL) {
+        return NULL;
+    }
+    caller->id = *peer;
+    if (identity_shared_key(streams->config.identity, link_key, "weft session init",
+                            caller->mac_key) != WEFT_OK ||
+        map_add(streams->callers, peer_key(peer), caller) != WEFT_OK) {
+        free(caller);
+        return NULL;
+    }
+    list_push(&streams->callers_idle, &caller->idle_link);
+    return caller;
+}
+
+struct caller *caller_get(struct streams *streams, const struct weft_peer_id *peer,
+                          const uint8_t link_key[WEFT_KEY_BYTES]) {
+    struct caller *caller = map_find(streams->callers, peer_key(peer));
+    if (caller != NULL) {
+        return caller;
+    }
+    if (map_count(streams->callers) >= CALLERS_MAX + streams->config.peers_max) {
+        struct list *oldest = list_first(&streams->callers_idle);
+        ASSERT(oldest != NULL); /* there are no more than peers_max sessions */
+        caller_free(streams, LIST_OWNER(oldest, struct caller, idle_link));
+    }
+    return caller_new(streams, peer, link_key);
+}
+
+void caller_hold(struct caller *caller) {
+    ASSERT(list_is_linked(&caller->idle_link));
+    list_remove(&caller->idle_link);
+}
+
+void caller_release(struct streams *streams, struct caller *caller) {
+    if (caller != NULL) {
+        list_push(&streams->callers_idle, &caller->idle_link);
+    }
+}
+
+void callers_fini(struct streams *streams) {
+    struct map_entry *entry = streams->callers == NULL ? NULL : map_first(streams->callers);
+    while (entry != NULL) {
+        struct caller *caller = map_value(entry);
+        entry = map_next(entry);
+        caller_free(streams, caller);
+    }
+    map_free(streams->callers);
+}
+
+void caller_mac(const struct caller *caller, const struct weft_peer_id *initiator,
+                const struct weft_peer_id *responder, const struct wire_packet *packet,
+                uint8_t out[WIRE_INIT_MAC_BYTES]) {
+    ASSERT(packet->rest.len <= HANDSHAKE_BYTES_MAX);
+    uint8_t bytes[2 * WEFT_PEER_ID_BYTES + WIRE_INIT_HEADER_BYTES + HANDSHAKE_BYTES_MAX];
+    struct wire_packet bare = *packet;
+    memset(bare.init.mac, 0, sizeof bare.init.mac);
+    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
+    wire_write_bytes(&writer, peer_key(initiator));
+    wire_write_bytes(&writer, peer_key(responder));
+    wire_packet_encode(&writer, &bare);
+    ASSERT(!writer.has_failed);
+    noise_mac(caller->mac_key, wire_writer_view(&writer), out, WIRE_INIT_MAC_BYTES);
+}
+
+/* A key costs a Diffie-Hellman, and one more of the peers that were heard of last goes for it. So
+ * names that nobody knows a path to share a budget of their own: of them any number can be made. */
+static bool may_make(struct streams *streams, const struct weft_peer_id *source, weft_ns now) {
+    if (map_find(streams->routes, peer_key(source)) != NULL) {
+        return bucket_take(&streams->caller_budget, 1, INITS_PER_S, INITS_BURST, now);
+    }
+    return bucket_take(&streams->stranger_budget, 1, STRANGERS_PER_S, STRANGERS_BURST, now);
+}
+
+static struct caller *find_or_make(struct streams *streams, const struct weft_peer_id *source,
+                                   const struct weft_public_key *key, weft_ns now) {
+    struct caller *caller = map_find(streams->callers, peer_key(source));
+    if (caller != NULL) {
+        return caller;
+    }
+    uint8_t link_key[WEFT_KEY_BYTES];
+    struct weft_peer_id id = peer_id_of_key(key);
+    bool is_made = weft_peer_id_equal(&id, source) && may_make(streams, source, now) &&
+                   identity_link_key(key, link_key) == WEFT_OK;
+    return is_made ? caller_get(streams, source, link_key) : NULL;
+}
+
+/* A repeated INIT is of an epoch that the instance is past, or of a former life. */
+static bool is_new(const struct caller *caller, const struct session *session,
+                   const struct wire_init *init) {
+    if (init->instance == caller->instance) {
+        return init->epoch > caller->epoch;
+    }
+    return init->incarnation >= caller->incarnation &&
+           (session == NULL || init->incarnation >= session->incarnation);
+}
+
+/* One that repeats or makes up never comes here, so what a peer has no more of it used itself. */
+static bool take_budget(struct streams *streams, struct caller *caller, bool has_session,
+                        weft_ns now) {
+    struct bucket *common = has_session ? &streams->rekey_budget : &streams->init_budget;
+    return bucket_take(&caller->budget, 1, CALLER_INITS_PER_S, CALLER_INITS_BURST, now) &&
+           bucket_take(common, 1, INITS_PER_S, INITS_BURST, now);
+}
+
+static void note(struct streams *streams, struct caller *caller, const struct wire_init *init) {
+    caller->instance = init->instance;
+    caller->epoch = init->epoch;
+    if (init->incarnation > caller->incarnation) {
+        caller->incarnation = init->incarnation;
+    }
+    if (list_is_linked(&caller->idle_link)) {
+        list_remove(&caller->idle_link);
+        list_push(&streams->callers_idle, &caller->idle_link);
+    }
+}
+
+bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
+                    const struct wire_packet *packet, weft_ns now) {
+    const struct weft_peer_id *self = &streams->config.identity->id;
+    const struct wire_init *init = &packet->init;
+    if (weft_peer_id_equal(source, self) || packet->rest.len > HANDSHAKE_BYTES_MAX) {
+        return false;
+    }
+    struct caller *caller = find_or_make(streams, source, &init->key, now);
+    if (caller == NULL) {
+        return false;
+    }
+    uint8_t mac[WIRE_INIT_MAC_BYTES];
+    caller_mac(caller, source, self, packet, mac);
+    const struct session *session = session_find(streams, source);
+    if (!noise_equal(mac, init->mac, sizeof mac) || !is_new(caller, session, init) ||
+        !take_budget(streams, caller, session != NULL && session->current != NULL, now)) {
+        return false;
+    }
+    note(streams, caller, init);
+    return true;
+}
