@@ -50,6 +50,7 @@ static void print_cut(const char *text, size_t columns) {
 static void compose(struct watch *watch, FILE *out, const json_t *status, const json_t *links) {
     struct status_space space = status_space_of(watch->cli->has_colour);
     size_t rows = space.rows;
+    space.has_more = true;
     double seconds = (double)(clock_ms() - watch->drawn_ms) / 1000;
     space.rows = rows > 15 + LINK_ROWS_MIN ? rows - LINK_ROWS_MIN : rows;
     size_t used = status_print(out, status, &space);

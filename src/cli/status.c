@@ -16,7 +16,7 @@
 #define NAME_SHOWN 32 /* of our own name, which may have 63 characters */
 
 struct status_space status_space_of(bool has_colour) {
-    struct status_space space = {ROWS_DEFAULT, COLUMNS_DEFAULT, has_colour};
+    struct status_space space = {ROWS_DEFAULT, COLUMNS_DEFAULT, has_colour, false};
     struct winsize size = {0};
     if (isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
         size.ws_row > 0 && size.ws_col > 0) {
@@ -218,33 +218,66 @@ static size_t print_culprit(FILE *out, const json_t *culprit, const struct statu
 /* Prints one element of a list; returns how many lines it took. */
 typedef size_t print_row(FILE *out, const json_t *row, const struct status_space *space);
 
+/* A list of which the answer may hold a part only: `count` in all. */
+struct listed {
+    const json_t *rows;
+    size_t count;
+};
+
+static struct listed whole(const json_t *rows) {
+    return (struct listed){.rows = rows, .count = json_array_size(rows)};
+}
+
 /* Prints as many rows of a list as fit into `room` lines, of which each takes at most `each`. */
-static size_t print_list(FILE *out, const json_t *list, print_row *print, size_t each,
+static size_t print_list(FILE *out, const struct listed *list, print_row *print, size_t each,
                          const struct status_space *space) {
-    size_t count = json_array_size(list);
     size_t used = 0;
     size_t index = 0;
     /* Another row may follow only if it leaves the line that says how many are left out. */
-    while (index < count && used + each + 1 <= space->rows) {
-        used += print(out, json_array_get(list, index), space);
+    while (index < json_array_size(list->rows) && used + each + 1 <= space->rows) {
+        used += print(out, json_array_get(list->rows, index), space);
         index++;
     }
-    return used + print_left_out(out, count - index);
+    return used + print_left_out(out, list->count - index);
+}
+
+/* With whom data is sealed end to end, and by which cipher: a row each. */
+static size_t print_session(FILE *out, const json_t *session, const struct status_space *space) {
+    char line[TEXT_LINE_BYTES];
+    struct peer_label label = label_of(field_text(session, "name"), field_text(session, "peer"));
+    (void)snprintf(line, sizeof(line), "%.63s by %.30s, for %s, keys %s old", label.text,
+                   field_text(session, "cipher"),
+                   format_duration(field_number(session, "age_s")).text,
+                   format_duration(field_number(session, "keys_age_s")).text);
+    return text_wrapped(out, 2, space->columns, 2, line);
+}
+
+/* The whole list of small meshes; trouble comes first where there is not room for both. */
+static size_t print_sessions(FILE *out, const json_t *status, const struct status_space *space) {
+    double count = field_number(status, "session_count");
+    if (count == 0 || space->rows < 4 || space->has_more) {
+        return 0;
+    }
+    struct status_space room = *space;
+    (void)fprintf(out, "\nSealed end to end, %.0f:\n", count);
+    room.rows -= 2;
+    struct listed list = {.rows = json_object_get(status, "sessions"), .count = (size_t)count};
+    return 2 + print_list(out, &list, print_session, 2, &room);
 }
 
 static size_t print_trouble(FILE *out, const json_t *status, const struct status_space *space) {
-    const json_t *problems = json_object_get(status, "problems");
-    const json_t *culprits = json_object_get(status, "culprits");
-    bool has_culprits = json_array_size(culprits) > 0;
+    struct listed problems = whole(json_object_get(status, "problems"));
+    struct listed culprits = whole(json_object_get(status, "culprits"));
+    bool has_culprits = culprits.count > 0;
     struct status_space room = *space;
-    if (json_array_size(problems) == 0 && !has_culprits) {
+    if (problems.count == 0 && !has_culprits) {
         return 0;
     }
     (void)fputc('\n', out);
     room.rows -= has_culprits ? 4 : 1;
-    size_t used = 1 + print_list(out, problems, print_problem, 6, &room);
+    size_t used = 1 + print_list(out, &problems, print_problem, 6, &room);
     room.rows = space->rows - used;
-    return used + print_list(out, culprits, print_culprit, 2, &room);
+    return used + print_list(out, &culprits, print_culprit, 2, &room);
 }
 
 size_t status_print(FILE *out, const json_t *status, const struct status_space *space) {
@@ -255,5 +288,7 @@ size_t status_print(FILE *out, const json_t *status, const struct status_space *
     size_t used = 3 + print_numbers(out, status);
     used += print_sandbox(out, status, space);
     room.rows -= used;
-    return used + print_trouble(out, status, &room);
+    size_t trouble = print_trouble(out, status, &room);
+    room.rows -= trouble < room.rows ? trouble : room.rows;
+    return used + trouble + print_sessions(out, status, &room);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The status as people read it: one line who and how, one line a count, then only what is wrong.
+ * The status as people read it: one line who and how, one line a count, then only what is wrong,
+ * then with whom there are keys end to end.
  */
 #ifndef CLI_STATUS_H
 #define CLI_STATUS_H
@@ -14,6 +15,7 @@ struct status_space {
     size_t rows;
     size_t columns;
     bool has_colour;
+    bool has_more; /* something else follows: no list of sessions */
 };
 
 /* 80 x 24, or what the terminal at stdout has. */

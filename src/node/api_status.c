@@ -11,6 +11,7 @@
 
 #define PROBLEMS_SHOWN 64
 #define CULPRITS_SHOWN 16
+#define SESSIONS_SHOWN 64
 #define TARGETS_COUNTED 1024
 
 uint64_t api_rss_bytes(void) {
@@ -82,6 +83,36 @@ static json_t *culprits_of(const struct node *node) {
     return list;
 }
 
+struct sessions {
+    const struct node *node;
+    json_t *list;
+    size_t count;
+    weft_ns now;
+};
+
+static void session_row(void *ctx, const struct streams_session_view *view) {
+    struct sessions *sessions = ctx;
+    sessions->count++;
+    if (sessions->count > SESSIONS_SHOWN) {
+        return;
+    }
+    (void)json_array_append_new(
+        sessions->list, json_pack("{s:o,s:o,s:s,s:o,s:o,s:I}", "peer", api_id(&view->peer), "name",
+                                  api_peer_name(sessions->node, &view->peer), "cipher",
+                                  aead_cipher_name(view->cipher), "age_s",
+                                  api_seconds(time_since(view->since, sessions->now)), "keys_age_s",
+                                  api_seconds(time_since(view->keys_since, sessions->now)),
+                                  "streams", (json_int_t)view->streams));
+}
+
+/* With whom there are keys end to end. Each agreed on its own cipher, the worse end's. */
+static void add_sessions(const struct node *node, json_t *answer) {
+    struct sessions sessions = {.node = node, .list = json_array(), .now = node_clock()};
+    streams_each_session(core_streams(node->core), session_row, &sessions);
+    (void)json_object_set_new(answer, "sessions", sessions.list);
+    (void)json_object_set_new(answer, "session_count", json_integer((json_int_t)sessions.count));
+}
+
 static json_t *streams_of(const struct core_status *status) {
     return json_pack("{s:I,s:I,s:I}", "open", (json_int_t)status->streams.open, "opened",
                      (json_int_t)status->streams.opened, "resumed",
@@ -137,6 +168,7 @@ void api_get_status(const struct api_request *request) {
     }
     json_decref(rest);
     json_decref(more);
+    add_sessions(node, answer);
     api_reply(request, HTTP_OK, answer);
 }
 

@@ -64,6 +64,7 @@ static struct session *session_new(struct streams *streams, const struct weft_pe
     }
     session->streams = streams;
     session->id = *peer;
+    session->begun_at = now;
     session->used_at = now;
     while (session->number == 0) {
         host_random(streams->config.host, &session->number, sizeof session->number);

@@ -286,6 +286,7 @@ struct session {
     weft_ns init_at;    /* when the last INIT left */
     weft_ns hurried_at; /* when news made one leave before its time; 0: never */
     weft_ns hint_at;    /* when UNKNOWN was last heeded */
+    weft_ns begun_at;
     weft_ns used_at;
     struct timer ack_timer;
     struct timer handshake_timer;

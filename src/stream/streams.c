@@ -467,8 +467,19 @@ bool streams_has_session(const struct streams *streams, const struct weft_peer_i
     return session_find(streams, peer) != NULL;
 }
 
-enum aead_cipher streams_cipher(const struct streams *streams, const struct weft_peer_id *peer) {
-    const struct session *session = session_find(streams, peer);
-    return session == NULL || session->current == NULL ? (enum aead_cipher)0
-                                                       : session->current->cipher;
+void streams_each_session(const struct streams *streams,
+                          void (*each)(void *ctx, const struct streams_session_view *view),
+                          void *ctx) {
+    for (struct map_entry *entry = map_first(streams->sessions); entry != NULL;
+         entry = map_next(entry)) {
+        const struct session *session = map_value(entry);
+        if (session->current != NULL) {
+            const struct streams_session_view view = {.peer = session->id,
+                                                      .cipher = session->current->cipher,
+                                                      .since = session->begun_at,
+                                                      .keys_since = session->current->made_at,
+                                                      .streams = map_count(session->by_wire_id)};
+            each(ctx, &view);
+        }
+    }
 }

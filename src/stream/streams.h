@@ -247,7 +247,16 @@ uint64_t streams_spoilt_count(const struct streams *streams);
 /* Whether there is a session with a peer, established or not: then it must hear of routes. */
 bool streams_has_session(const struct streams *streams, const struct weft_peer_id *peer);
 
-/* The cipher of the session with a peer, 0 if there is none. For status. */
-enum aead_cipher streams_cipher(const struct streams *streams, const struct weft_peer_id *peer);
+/* The sessions whose keys are in force, for status. Cost: all sessions. */
+struct streams_session_view {
+    struct weft_peer_id peer;
+    enum aead_cipher cipher; /* agreed with this peer */
+    weft_ns since;           /* when the session began: it outlives its keys */
+    weft_ns keys_since;      /* when its keys were made */
+    size_t streams;
+};
+void streams_each_session(const struct streams *streams,
+                          void (*each)(void *ctx, const struct streams_session_view *view),
+                          void *ctx);
 
 #endif

@@ -15,11 +15,26 @@ class Api(WeftTest):
         status = self.node("a").get("status")
         for key in ("id", "name", "version", "incarnation", "uptime_s", "verdict", "links",
                     "peers", "services", "streams", "rss_bytes", "cipher", "listen", "control",
-                    "state", "degree", "problems", "culprits", "forwarded", "dropped"):  # fmt: skip
+                    "state", "degree", "problems", "culprits", "forwarded", "dropped",
+                    "sessions", "session_count"):  # fmt: skip
             self.assertIn(key, status)
         self.assertEqual(set(status["links"]), {"established", "connecting", "failed"})
         self.assertLessEqual({"open", "resumed"}, set(status["streams"]))
         self.assertGreater(status["rss_bytes"], 1_000_000)
+
+    def test_each_session_has_its_cipher_and_age(self):
+        a = self.node("a")
+        b = self.join("b", a)
+        b.wait_reach("a")
+        b.api("POST", "/v1/ping", {"peer": "a"})
+        ends = (b.get("status"), a.get("status"))
+        for status, name in zip(ends, ("a", "b")):
+            self.assertEqual(status["session_count"], 1)
+            session = status["sessions"][0]
+            self.assertEqual((session["name"], session["streams"]), (name, 0))
+            self.assertEqual(session["cipher"], status["cipher"], "one machine, one preference")
+            self.assertLessEqual(session["keys_age_s"], session["age_s"])
+            self.assertLess(session["age_s"], 60)
 
     def test_tables_have_what_scripts_depend_on(self):
         a = self.node("a", "--service", "web=127.0.0.1:80")

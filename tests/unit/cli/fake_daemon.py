@@ -25,6 +25,7 @@ STATUS = {
     "cipher": "aes-256-gcm", "listen": ["[::]:9338"], "control": "/x/control.sock",
     "state": "/x", "degree": 8, "problems": [], "culprits": [], "forwarded": 0,
     "dropped": {"no_route": 0, "no_hops": 0, "no_room": 0, "late": 0, "memory": 0},
+    "sessions": [], "session_count": 0,
 }  # fmt: skip
 LINKS = [
     {"peer": "b" * 26, "name": "relay-1", "address": "192.0.2.1:9338", "direction": "out",

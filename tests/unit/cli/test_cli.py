@@ -219,6 +219,24 @@ class WithDaemon(Case):
         self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, dropped=dropped))
         self.assertIn("\ndropped   18 late datagrams, 2 no route\n", self.weft("status").stdout)
 
+    def sessions(self, count):
+        return {"session_count": count, "sessions": [
+            {"peer": "p" * 26, "name": f"site-{i}", "cipher": "chacha20-poly1305", "age_s": 7200.0,
+             "keys_age_s": 60.0, "streams": 1} for i in range(min(count, 64))]}
+
+    def test_status_says_with_whom_there_are_keys_and_which_cipher(self):
+        self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, **self.sessions(2)))
+        self.assertEqual(self.weft("status").stdout.splitlines()[-4:], [
+            "", "Sealed end to end, 2:",
+            "  site-0 by chacha20-poly1305, for 2 h, keys 1 min old",
+            "  site-1 by chacha20-poly1305, for 2 h, keys 1 min old"])
+        self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, **self.sessions(4000)))
+        lines = self.weft("status").stdout.splitlines()
+        self.assertLessEqual(len(lines), 24)
+        shown = sum("chacha20" in line for line in lines)
+        self.assertGreater(shown, 5)
+        self.assertIn(f"... and {4000 - shown} more: weft --json status", lines[-1])
+
     def problems(self, count, size):
         return [{"what": f"no link with relay-{i}" + " word" * size,
                  "cause": "connection refused" + "x" * size, "next": "tried again in 12 s" + " y" * size}

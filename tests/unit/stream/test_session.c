@@ -45,13 +45,39 @@ static uint64_t spoilt(unsigned node) {
     return streams_count(net.nodes[node].streams).packets_spoilt;
 }
 
+struct sessions_seen {
+    size_t count;
+    struct streams_session_view last;
+};
+
+static void see_session(void *ctx, const struct streams_session_view *view) {
+    struct sessions_seen *seen = ctx;
+    seen->count++;
+    seen->last = *view;
+}
+
+static struct sessions_seen sessions_of(unsigned node) {
+    struct sessions_seen seen = {.count = 0};
+    streams_each_session(net.nodes[node].streams, see_session, &seen);
+    return seen;
+}
+
 Test(session, both_ends_agree_on_the_preferred_cipher) {
     net_init(&net, 1, 2);
-    cr_assert_eq((int)streams_cipher(net.nodes[0].streams, &net.nodes[1].identity.id), 0);
-    (void)net_open(&net, 0, 1, 10);
-    cr_assert(net_settle(&net, NS_PER_S));
-    cr_assert_eq(streams_cipher(net.nodes[0].streams, &net.nodes[1].identity.id), aead_preferred());
-    cr_assert_eq(streams_cipher(net.nodes[1].streams, &net.nodes[0].identity.id), aead_preferred());
+    weft_ns begun = net.now;
+    struct end *end = net_open(&net, 0, 1, 10);
+    end->finishes = false;
+    cr_assert_eq(sessions_of(0).count, 0, "no keys are in force yet");
+    net_run(&net, net.now + NS_PER_S);
+    for (unsigned i = 0; i < 2; i++) {
+        struct sessions_seen seen = sessions_of(i);
+        cr_assert_eq(seen.count, 1);
+        cr_assert_eq(seen.last.cipher, aead_preferred());
+        cr_assert(weft_peer_id_equal(&seen.last.peer, &net.nodes[1 - i].identity.id));
+        cr_assert(seen.last.since >= begun && seen.last.keys_since >= seen.last.since);
+        cr_assert_lt(seen.last.keys_since, begun + NS_PER_S);
+        cr_assert_eq(seen.last.streams, 1);
+    }
     cr_assert_eq(streams_count(net.nodes[0].streams).sessions, 1);
     net_fini(&net);
 }
