@@ -169,6 +169,7 @@ bool datagrams_next_event(struct streams *streams, struct datagram_event *out) {
         struct arrived_datagram arrived;
         (void)ring_pop(&flows->arrived, &arrived);
         flows->arrived_bytes -= arrived.bytes->len;
+        flows->turn += flows->arrived.count == 0 ? 1 : 0;
         if (flow != NULL && !flow->is_untold) {
             out->kind = DATAGRAM_EVENT_DATA;
             out->payload = arrived.bytes;

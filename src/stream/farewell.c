@@ -25,11 +25,12 @@ void session_say_reset(struct session *session, uint64_t stream, enum wire_reset
                        weft_ns now) {
     struct pending_reset reset = {.stream = stream, .reason = (uint16_t)reason};
     struct pending_reset oldest;
-    if (session->resets.count == RESETS_MAX) {
-        (void)ring_pop(&session->resets, &oldest); /* the peer's probe will find it gone */
+    if (session->resets.count == RESETS_MAX) { /* the peer's probe will find it gone */
+        session->has_lost_resets = ring_pop(&session->resets, &oldest);
     }
-    enum weft_err err = ring_push(&session->resets, &reset);
-    (void)err; /* out of memory: it is said once, and not again */
+    if (ring_push(&session->resets, &reset) != WEFT_OK) { /* it is said once, and not again */
+        session->has_lost_resets = true;
+    }
     say_reset(session, &reset);
     session->reset_tries = 0;
     if (!timer_is_armed(&session->resets_timer)) {
@@ -38,6 +39,7 @@ void session_say_reset(struct session *session, uint64_t stream, enum wire_reset
 }
 
 void session_unsay(struct session *session) {
+    session->has_lost_resets = false;
     ring_clear(&session->farewells);
     ring_clear(&session->resets);
     ring_clear(&session->flow_ends);
@@ -70,6 +72,7 @@ void session_say_resets_again(struct session *session) {
 
 void session_resets_timer(struct session *session, weft_ns now) {
     if (session->reset_tries >= RESET_TRIES_MAX) {
+        session->has_lost_resets = session->has_lost_resets || session->resets.count > 0;
         ring_clear(&session->resets);
     }
     if (session->resets.count == 0) {

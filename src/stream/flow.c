@@ -11,8 +11,8 @@
 #include "stream/session.h"
 #include "stream/stream.h"
 
-#define ARRIVED_MAX 4096 /* not yet taken; the host takes all at least once a turn of its loop */
-#define ARRIVED_BYTES_MAX ((size_t)8 * 1024 * 1024)
+#define ARRIVED_MAX 8192 /* not yet taken; the host takes all at least once a turn of its loop */
+#define ARRIVED_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define PACKET_BYTES_MAX                                                                           \
     16384                /* of several datagrams: loses few at a time, and saves most seals        \
                           */
@@ -322,10 +322,30 @@ uint32_t flow_label(const struct flow *flow) {
 
 /* ---- what arrives ---- */
 
+/* Of the room for what arrived a peer gets no more than it leaves to others, until all was taken: a
+ * packet holds 4,200 datagrams. */
+static bool has_share(struct flows *flows, struct session *session, size_t len) {
+    if (flows->arrived_bytes + len > ARRIVED_BYTES_MAX) {
+        return false;
+    }
+    if (session == NULL) {
+        return true; /* of our own node */
+    }
+    if (session->arrived_turn != flows->turn) {
+        session->arrived_turn = flows->turn;
+        session->arrived_count = 0;
+        session->arrived_bytes = 0;
+    }
+    session->arrived_count++;
+    session->arrived_bytes += len;
+    return session->arrived_count <= ARRIVED_MAX - flows->arrived.count &&
+           session->arrived_bytes <= ARRIVED_BYTES_MAX - flows->arrived_bytes;
+}
+
 void flow_deliver(struct flow *flow, struct span bytes) {
     struct flows *flows = &flow->streams->flows;
     struct arrived_datagram arrived = {.flow = flow->id};
-    if (flows->arrived_bytes + bytes.len <= ARRIVED_BYTES_MAX) {
+    if (has_share(flows, flow->session, bytes.len)) {
         arrived.bytes = frame_copy(bytes);
     }
     if (arrived.bytes == NULL || ring_push(&flows->arrived, &arrived) != WEFT_OK) {

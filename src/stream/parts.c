@@ -21,6 +21,8 @@
 #define PARTS_PER_S 20000
 #define PARTS_BURST 40000
 #define DEAF_FOR (10 * NS_PER_MS)
+#define NOTICE_BYTES_MAX                                                                           \
+    ((size_t)16 * 1024 * 1024) /* of messages not yet taken; the host takes all once a turn */
 
 /* A packet being taken in. */
 struct arrival {
@@ -30,6 +32,18 @@ struct arrival {
     weft_ns now;
 };
 
+/* UNKNOWN_STREAM is for one that closed: the peer takes it for the last ack. One that was reset is
+ * told so, and once resets were forgotten unanswered none can be told from it. */
+static enum wire_reset_reason why_unknown(const struct session *session, uint64_t wire_id) {
+    const struct pending_reset *reset;
+    for (size_t i = 0; (reset = ring_at(&session->resets, i)) != NULL; i++) {
+        if (reset->stream == wire_id) {
+            return (enum wire_reset_reason)reset->reason;
+        }
+    }
+    return session->has_lost_resets ? WIRE_RESET_APPLICATION : WIRE_RESET_UNKNOWN_STREAM;
+}
+
 static void say_unknown(struct session *session, uint64_t wire_id) {
     const struct farewell *last = session->farewells.count == 0
                                       ? NULL
@@ -37,7 +51,8 @@ static void say_unknown(struct session *session, uint64_t wire_id) {
     if (last != NULL && last->stream == wire_id && last->reason != WIRE_RESET_NONE) {
         return; /* one answer to a burst is enough */
     }
-    struct farewell farewell = {.stream = wire_id, .reason = WIRE_RESET_UNKNOWN_STREAM};
+    struct farewell farewell = {.stream = wire_id,
+                                .reason = (uint16_t)why_unknown(session, wire_id)};
     session_say(session, &farewell);
 }
 
@@ -47,10 +62,10 @@ static bool is_first_open(struct session *session, uint64_t wire_id) {
     if (session->opened == NULL) {
         session->opened = calloc(1, sizeof *session->opened);
     }
-    if (session->opened == NULL || !replay_is_new(session->opened, number)) {
+    if (session->opened == NULL || !opened_is_new(session->opened, number)) {
         return false;
     }
-    replay_mark(session->opened, number);
+    opened_mark(session->opened, number);
     return true;
 }
 
@@ -113,7 +128,7 @@ static bool handle_open(struct arrival *arrival, const struct wire_part_open *op
 static bool may_yet_open(const struct session *session, uint64_t wire_id) {
     uint64_t number = wire_id & (UINT64_MAX >> 1);
     return stream_is_peers_id(session, wire_id) &&
-           (session->opened == NULL || replay_is_new(session->opened, number));
+           (session->opened == NULL || opened_is_new(session->opened, number));
 }
 
 /* Whatever the other end said, it said it because one of us accepted. */
@@ -295,9 +310,13 @@ static void stream_probe_answered(struct session *session, uint32_t index, uint3
 }
 
 static void notice(struct streams *streams, struct stream_event *event) {
-    if (ring_push(&streams->notices, event) != WEFT_OK) {
+    size_t len = event->payload == NULL ? 0 : event->payload->len;
+    if (streams->notice_bytes + len > NOTICE_BYTES_MAX ||
+        ring_push(&streams->notices, event) != WEFT_OK) {
         frame_unref(event->payload); /* a message is delivered at most once */
+        return;
     }
+    streams->notice_bytes += len;
 }
 
 static bool handle_pong(struct arrival *arrival, uint64_t token) {
@@ -342,7 +361,7 @@ static bool handle_message(struct arrival *arrival, const struct wire_part_messa
         notice(arrival->session->streams, &again);
     }
     notice(arrival->session->streams, &event);
-    return true;
+    return message->payload.len > 0;
 }
 
 static bool handle_flow_end(struct session *session, const struct wire_part_flow_end *end) {

@@ -24,6 +24,7 @@
 #include "stream/datagrams.h"
 #include "stream/keys.h"
 #include "stream/list.h"
+#include "stream/opened.h"
 #include "stream/streams.h"
 
 /* Bytes of one DATA part: whole packets of this size fit a carrier, whose limit is 65,535. */
@@ -241,6 +242,7 @@ struct flows {
     struct list events;  /* flows that owe REFUSED or END */
     struct ring arrived; /* struct arrived_datagram */
     size_t arrived_bytes;
+    uint64_t turn;        /* how often all that arrived was taken */
     uint64_t number_next; /* of ids, on the wire too */
     size_t live_count;
     struct datagrams_counters counters;
@@ -279,8 +281,9 @@ struct session {
     bool is_wanted;   /* a handshake is to be made */
     bool is_init_due; /* ... now */
     bool is_confirm_due;
-    bool has_path_probe; /* PROBEs wait in control; a PING ends them */
-    bool is_path_probed; /* its PONG is awaited: each stream is looked through for it, once */
+    bool has_path_probe;  /* PROBEs wait in control; a PING ends them */
+    bool has_lost_resets; /* more than are kept: an unknown stream may be one of those */
+    bool is_path_probed;  /* its PONG is awaited: each stream is looked through for it, once */
     uint8_t init_tries;
     uint8_t reset_tries;
     weft_ns init_at;    /* when the last INIT left */
@@ -302,8 +305,8 @@ struct session {
     struct list data;
     struct list probes;
     struct map *by_wire_id;
-    struct replay_window *opened; /* ids that the peer opened: none opens twice */
-    size_t opened_count;          /* of those, streams that live */
+    struct opened_ids *opened; /* ids that the peer opened: none opens twice */
+    size_t opened_count;       /* of those, streams that live */
     uint64_t wire_id_next;
     struct ring farewells; /* struct farewell */
     struct ring resets;    /* struct pending_reset */
@@ -318,6 +321,9 @@ struct session {
     size_t flows_in_count;
     struct bucket flow_budget;
     bool is_datagrams_turn;
+    uint64_t arrived_turn; /* in which these arrived for flows, taken or not */
+    size_t arrived_count;
+    size_t arrived_bytes;
     uint64_t probe_heard; /* token of the newest probe answered; 0: none */
     size_t message_bytes;
     uint64_t order_next;
@@ -364,6 +370,7 @@ struct streams {
     struct list events;
     struct list starved; /* streams that wait for room in all send buffers together */
     struct ring notices; /* struct stream_event: messages and pongs */
+    size_t notice_bytes; /* of messages among them */
     struct ring strays;
     uint64_t epoch;           /* handshakes begun */
     uint64_t wire_ids_used;   /* by sessions that are gone: new ones begin above */

@@ -391,7 +391,9 @@ static void fill_event(struct stream *stream, struct stream_event *out) {
 bool streams_next_event(struct streams *streams, struct stream_event *out) {
     struct list *link = list_first(&streams->events);
     if (link == NULL) {
-        return ring_pop(&streams->notices, out);
+        bool is_one = ring_pop(&streams->notices, out);
+        streams->notice_bytes -= is_one && out->payload != NULL ? out->payload->len : 0;
+        return is_one;
     }
     struct stream *stream = LIST_OWNER(link, struct stream, event_link);
     fill_event(stream, out);

@@ -81,7 +81,8 @@ class RelayInside(HostileTest):
         self.a.wait(lambda: all(load.done.values()), "a stream of each size")
         before = self.refused()
         self.r.do(deed, every, count)
-        self.a.wait(lambda: self.r.done == count or load.wrong, f"{count} times {deed}")
+        for share in range(count // 10, count + 1, count // 10):  # it is progress that takes no longer
+            self.a.wait(lambda: self.r.done >= share or load.wrong, f"{share} times {deed}")
         load.end()
         self.assertEqual(load.wrong, [])
         return lambda: self.refused() - before
@@ -135,7 +136,9 @@ class RelayInside(HostileTest):
         """Hops, source, destination, flow, class and flags are a relay's to read and so to spoil; for
         a class that there is not the link is ended and the relay named."""
         self.scene()
-        self.spoil("head", 8, 100)
+        refused = self.spoil("head", 8, 100)
+        self.a.wait(lambda: refused() > 0, "a packet whose source was changed to be refused")
+        self.assertGreater(self.counted("spoilt"), 0)
         if self.link_losses() > 0:
             culprits = [node.get("status")["culprits"] for node in (self.a, self.b)]
             self.assertIn(self.r.id, [culprit["peer"] for culprit in sum(culprits, [])])

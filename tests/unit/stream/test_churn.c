@@ -102,3 +102,28 @@ Test(churn, only_the_first_stream_to_a_peer_waits_for_a_handshake) {
     cr_assert_eq(handshakes, 2, "a question and an answer");
     net_fini(&net);
 }
+
+/* Its OPEN is lost and comes again after a second, which is what 10,000 streams take. */
+Test(churn, an_open_that_is_lost_among_many_opens_all_the_same) {
+    net_init(&net, 3, 2);
+    net.nodes[1].echoes = true;
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net.channels[0][1].is_cut = true;
+    struct end *lost = net_open(&net, 0, 1, 100);
+    net_pump(&net);
+    net.channels[0][1].is_cut = false;
+    for (unsigned done = 0; done < 9000; done += 100) {
+        for (unsigned i = 0; i < 100; i++) {
+            cr_assert_not_null(net_open(&net, 0, 1, 100));
+        }
+        net_run(&net, net.now + 10 * NS_PER_MS);
+        for (size_t i = 0; i < net.end_count; i++) {
+            struct end *end = &net.ends[i];
+            end->is_used = end->is_used && !end->was_closed;
+        }
+    }
+    net_run(&net, net.now + 10 * NS_PER_S);
+    cr_expect(lost->was_closed, "refused %d, reason %d", lost->was_refused, (int)lost->reason);
+    net_fini(&net);
+}

@@ -525,3 +525,29 @@ Test(datagrams, an_end_by_the_opener_is_not_answered) {
     cr_assert_eq(net.channels[1][0].packets + net.channels[0][1].packets, packets);
     net_fini(&net);
 }
+
+/* One packet of one peer holds more than there was room for in a turn. */
+Test(datagrams, one_peer_leaves_room_to_the_others_of_a_turn) {
+    net_init(&net, 23, 3);
+    (void)answered_flow();
+    uint64_t wire_id = flow_by_id(net.nodes[1].streams, far_flow)->wire_id;
+    struct flow_id other = open_flow(2, 1);
+    send_bytes(2, other, 1, 10);
+    run(50 * NS_PER_MS);
+    (void)heard_by(1);
+    static struct wire_part parts[4200];
+    for (size_t i = 0; i < 4200; i++) {
+        parts[i] = datagram_part(wire_id, 0);
+    }
+    forge_send(&net, 0, 1, parts, 4200);
+    forge_send(&net, 0, 1, parts, 4200);
+    uint64_t before = datagrams_count(net.nodes[1].streams).received;
+    struct flow *flow = flow_by_id(net.nodes[2].streams, other);
+    struct wire_part part = datagram_part(flow->wire_id, 0);
+    forge_send(&net, 2, 1, &part, 1);
+    cr_expect_eq(datagrams_count(net.nodes[1].streams).received, before + 1);
+    cr_expect_eq(heard_by(1).data, 4097);
+    forge_send(&net, 0, 1, parts, 4000); /* in another turn there is as much again */
+    cr_expect_eq(heard_by(1).data, 4000);
+    net_fini(&net);
+}

@@ -362,3 +362,36 @@ Test(hostile, random_parts_do_no_harm) {
         net_fini(&net);
     }
 }
+
+/* Messages that nobody has taken yet: bytes beyond a bound are dropped, and those that bring none
+ * cost the budget of small parts. */
+Test(hostile, messages_that_wait_have_a_bound) {
+    static uint8_t bytes[48000];
+    (void)open_stream(31);
+    struct streams *streams = net.nodes[1].streams;
+    struct wire_part part = {
+        .type = WIRE_PART_MESSAGE,
+        .as.message = {.channel = span_of_text("x"), .payload = span_of(bytes, sizeof bytes)}};
+    for (unsigned i = 0; i < 1000; i++) {
+        forge_send(&net, 0, 1, &part, 1);
+    }
+    cr_expect_leq(streams->notice_bytes, (size_t)16 * 1024 * 1024);
+    cr_expect_geq(streams->notice_bytes, (size_t)16 * 1024 * 1024 - sizeof bytes);
+    net_run(&net, net.now + NS_PER_S);
+    cr_expect_eq(streams->notice_bytes, 0);
+
+    static struct wire_part empty[5000];
+    for (size_t i = 0; i < 5000; i++) {
+        empty[i] = part;
+        empty[i].as.message.payload.len = 0;
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        forge_send(&net, 0, 1, empty, 5000);
+        struct stream_event event;
+        while (streams_next_event(streams, &event)) {
+            frame_unref(event.payload);
+        }
+    }
+    cr_expect_gt(forge_session(&net, 1, 0)->deaf_until, net.now);
+    net_fini(&net);
+}

@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "stream/keys.h"
+#include "stream/opened.h"
 
 #define NUMBERS 100000
 
@@ -66,4 +67,26 @@ Test(replay, the_last_number_is_never_new) {
     cr_assert(!replay_is_new(&window, UINT64_MAX));
     cr_assert(!replay_is_new(&window, UINT64_MAX - 1));
     cr_assert(!replay_is_new(&window, 5));
+}
+
+Test(opened, an_id_opens_once_and_one_that_did_not_is_remembered) {
+    static struct opened_ids opened;
+    opened = (struct opened_ids){.missing_count = 0};
+    for (uint64_t id = 1; id <= 50000; id++) {
+        if (id % 1000 == 0 && id > 5000) {
+            continue; /* lost */
+        }
+        cr_assert(opened_is_new(&opened, id));
+        opened_mark(&opened, id);
+        cr_assert_not(opened_is_new(&opened, id));
+    }
+    for (uint64_t id = 6000; id <= 50000; id += 1000) {
+        cr_expect(opened_is_new(&opened, id), "%llu", (unsigned long long)id);
+        cr_expect_not(opened_is_new(&opened, id - 1));
+        opened_mark(&opened, id);
+        cr_expect_not(opened_is_new(&opened, id));
+    }
+    opened_mark(&opened, (uint64_t)1 << 40); /* a leap costs and keeps little */
+    cr_expect_leq(opened.missing_count, OPENED_MISSING_MAX);
+    cr_expect_not(opened_is_new(&opened, 49999));
 }

@@ -4,7 +4,9 @@
  */
 #include <criterion/criterion.h>
 
+#include "forge.h"
 #include "harness.h"
+#include "stream/farewell.h"
 
 static struct net net;
 
@@ -279,4 +281,35 @@ Test(streams, open_names_the_service_to_the_other_end) {
     cr_assert_eq(event.protocol, 1);
     cr_assert(weft_peer_id_equal(&event.peer, &net.nodes[0].identity.id));
     net_fini(&net);
+}
+
+/* Both have finished; one has yet to read all, and resets instead. Its reset is lost, and so are
+ * those of `others`; the other end asks before they are repeated. */
+static void lose_reset(unsigned others) {
+    net_init(&net, 21, 2);
+    struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    struct end *far = net_far_end(&net, end);
+    cr_assert(end->has_ended && !far->has_ended);
+    far->read_at_most = far->read;
+    net.channels[1][0].is_cut = true;
+    end->to_write = 1000;
+    end->finishes = true;
+    net_run(&net, net.now + 900 * NS_PER_MS);
+    streams_reset(net.nodes[1].streams, far->stream, WIRE_RESET_APPLICATION, net.now);
+    for (uint64_t i = 0; i < others; i++) {
+        session_say_reset(forge_session(&net, 1, 0), i + 1000, WIRE_RESET_APPLICATION, net.now);
+    }
+    net_pump(&net);
+    net.channels[1][0].is_cut = false;
+    net_run(&net, net.now + 20 * NS_PER_S);
+    cr_expect_not(end->was_closed, "beside %u", others);
+    cr_expect(end->was_reset, "beside %u", others);
+    net_fini(&net);
+}
+
+Test(streams, a_lost_reset_is_no_good_end) {
+    lose_reset(0);
+    lose_reset(300);
 }
