@@ -20,6 +20,8 @@ static const uint32_t BLOCK_BYTES[] = {WIRE_OPEN_CREDIT, DATA_BYTES_MAX, 4 * DAT
 #define APPETITE_MAX 2
 #define LENT_BYTES WIRE_OPEN_CREDIT /* of these one is kept for the next read */
 #define SHARE_DIVISOR 8
+#define RESERVE_DIVISOR                                                                            \
+    4 /* of the common memory, so much is for streams that their readers let go on */
 #define COPIED_MIN 4096 /* small writes that follow each other share a block */
 #define CUT_MIN                                                                                    \
     960 /* what a read left in a nearly empty block moves to one of this or its own size, which    \
@@ -33,36 +35,40 @@ static size_t tail_room(const struct send_side *send) {
     return send->tail == NULL ? 0 : send->tail->size - send->tail->len;
 }
 
-static size_t total_room(const struct streams *streams) {
-    uint64_t total = streams->config.send_bytes_total_max;
-    return streams->send_bytes >= total ? 0 : (size_t)(total - streams->send_bytes);
+static uint64_t left_of(const struct streams *streams, uint64_t total) {
+    return streams->send_bytes >= total ? 0 : total - streams->send_bytes;
 }
 
 /* What the blocks of one stream may take: less, the fuller the common memory is, so that there is
  * always some left for who comes later or writes less (dynamic thresholds, Choudhury and Hahne
  * 1998). It falls with the square of what is left: an eighth of that each would leave readers that
- * stall one after another 1/5000 of the memory at the 64th, this leaves 1/9. */
-static size_t own_max(const struct streams *streams) {
-    uint64_t left = total_room(streams);
-    uint64_t total = streams->config.send_bytes_total_max;
+ * stall one after another 1/5000 of the memory at the 64th, this leaves 1/9.
+ *
+ * What a stream may not send yet, for want of credit, fills all but a reserve: however many readers
+ * stall, streams whose readers do not go on (D7). One byte it may have in any case: a stream that
+ * holds nothing would not know that it waits, nor ask for credit that was lost. */
+static size_t own_max(const struct streams *streams, const struct send_side *send) {
+    uint64_t all = streams->config.send_bytes_total_max;
+    uint64_t total = send->end < send->credit ? all : all - all / RESERVE_DIVISOR;
+    uint64_t left = left_of(streams, total);
     size_t share = (size_t)(left / SHARE_DIVISOR * (left / 256) / (total / 256 + 1));
-    share = share == 0 ? smaller(1, (size_t)left) : share;
+    share = share == 0 ? smaller(1, (size_t)left_of(streams, all)) : share;
     return smaller(share, streams->config.send_bytes_max);
 }
 
 /* How large the stream's next block may be; 0 rather than a sliver. */
 static size_t block_room(const struct streams *streams, const struct send_side *send) {
-    size_t most = own_max(streams);
+    size_t most = own_max(streams, send);
     size_t room = send->held >= most ? 0 : most - send->held;
-    return room < buffer_worth_waking(streams) ? 0 : room;
+    return room < buffer_worth_waking(streams, send) ? 0 : room;
 }
 
 size_t buffer_room(const struct streams *streams, const struct send_side *send) {
     return block_room(streams, send) + tail_room(send);
 }
 
-size_t buffer_worth_waking(const struct streams *streams) {
-    size_t half = own_max(streams) / 2;
+size_t buffer_worth_waking(const struct streams *streams, const struct send_side *send) {
+    size_t half = own_max(streams, send) / 2;
     return half == 0 ? 1 : smaller(half, DATA_BYTES_MAX);
 }
 
@@ -106,7 +112,7 @@ static void chunk_append(struct send_side *send, struct send_chunk *chunk) {
 
 /* The block that the next bytes go to; NULL when there is no room, or no memory. */
 static struct send_chunk *chunk_for_space(struct streams *streams, struct send_side *send) {
-    size_t half = (own_max(streams) + 1) / 2; /* one is filled while the other travels */
+    size_t half = (own_max(streams, send) + 1) / 2; /* one is filled while the other travels */
     size_t wish = smaller(BLOCK_BYTES[send->appetite], half);
     if (tail_room(send) > 0 && tail_room(send) >= wish / 2) {
         return send->tail;

@@ -12,7 +12,7 @@ size_t buffer_room(const struct streams *streams, const struct send_side *send);
 
 /* The room that wakes a writer: a full packet, if there is that much for one. A stream that holds
  * nothing has more. */
-size_t buffer_worth_waking(const struct streams *streams);
+size_t buffer_worth_waking(const struct streams *streams, const struct send_side *send);
 
 /* Where the next bytes go, *len of them at most; NULL when there is no room, or no memory. The next
  * call of this module on this stream is buffer_written or buffer_fini. */

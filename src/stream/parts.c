@@ -187,6 +187,7 @@ static bool handle_accept(struct arrival *arrival, const struct wire_part_accept
     stream_accepted(stream);
     if (accept->credit > stream->send.credit) {
         stream->send.credit = accept->credit;
+        stream_offer_room(arrival->session->streams, stream);
     }
     stream_progress(stream, arrival->now);
     stream_queue(stream);

@@ -131,7 +131,8 @@ void stream_leave(struct stream *stream) {
 }
 
 void stream_offer_room(struct streams *streams, struct stream *stream) {
-    if (stream->send.wants_writable && send_room(streams, stream) >= buffer_worth_waking(streams)) {
+    if (stream->send.wants_writable &&
+        send_room(streams, stream) >= buffer_worth_waking(streams, &stream->send)) {
         stream->send.wants_writable = false;
         list_remove(&stream->starved_link);
         stream_raise(streams, stream, STREAM_EVENT_WRITABLE);
@@ -139,13 +140,15 @@ void stream_offer_room(struct streams *streams, struct stream *stream) {
 }
 
 void streams_feed_starved(struct streams *streams) {
-    struct list *link = list_first(&streams->starved);
-    while (link != NULL && streams->send_bytes + buffer_worth_waking(streams) <=
-                               streams->config.send_bytes_total_max) {
+    struct list *link;
+    while ((link = list_first(&streams->starved)) != NULL) {
         struct stream *stream = LIST_OWNER(link, struct stream, starved_link);
+        if (streams->send_bytes + buffer_worth_waking(streams, &stream->send) >
+            streams->config.send_bytes_total_max) {
+            return;
+        }
         stream_offer_room(streams, stream);
-        list_remove(link); /* one whose own buffer is full waits for its own acks */
-        link = list_first(&streams->starved);
+        list_remove(link); /* one whose own buffer is full waits for its own acks, or credit */
     }
 }
 

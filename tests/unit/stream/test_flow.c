@@ -384,10 +384,10 @@ Test(flow, stalled_readers_leave_room_in_the_common_buffers) {
     serve_beside(400, 50000);
 }
 
-/* D7: what one stream from node 2 to node 1 gets in two seconds, beside so many from node 0 to
- * there whose readers stand still. All bounds are a sixteenth of the default, and so are the paths:
+/* D7: what one stream to node 1 gets in two seconds, beside so many from node 0 to there whose
+ * readers stand still. All bounds are a sixteenth of the default, and so are the paths:
  * 6 Mbit/s. */
-static uint64_t moved_beside(unsigned stalled) {
+static uint64_t moved_beside(unsigned stalled, unsigned from) {
     net_init(&net, 14, 3);
     net.may_fall_short = true;
     for (unsigned i = 0; i < 3; i++) {
@@ -408,7 +408,7 @@ static uint64_t moved_beside(unsigned stalled) {
         }
         net_far_end(&net, opened)->read_at_most = 1;
     }
-    struct end *end = net_open(&net, 2, 1, 10000000);
+    struct end *end = net_open(&net, from, 1, 10000000);
     net_run(&net, net.now + NS_PER_S);
     uint64_t before = net_far_end(&net, end)->read;
     net_run(&net, net.now + 2 * NS_PER_S);
@@ -417,9 +417,48 @@ static uint64_t moved_beside(unsigned stalled) {
     return moved;
 }
 
-Test(flow, a_thousand_stalled_readers_cost_another_node_little) {
-    uint64_t alone = moved_beside(0);
-    uint64_t beside = moved_beside(1000);
+static void expect_little_cost(unsigned from) {
+    uint64_t alone = moved_beside(0, from);
+    uint64_t beside = moved_beside(1000, from);
     cr_assert_geq(beside, alone / 100 * 95, "%llu bytes, and alone %llu",
                   (unsigned long long)beside, (unsigned long long)alone);
+}
+
+Test(flow, a_thousand_stalled_readers_cost_another_node_little) {
+    expect_little_cost(2);
+}
+
+/* They once filled the common memory of their node, and left the next stream there 1.5 %. */
+Test(flow, a_thousand_stalled_readers_cost_their_own_node_little) {
+    expect_little_cost(0);
+}
+
+/* While the common memory holds nothing but what waits for readers: each of them is served as soon
+ * as its reader goes on, whatever was lost on the way. */
+Test(flow, who_waited_for_a_reader_goes_on_with_it_though_the_memory_is_full) {
+    struct end *ends[64];
+    net_init(&net, 15, 2);
+    net.may_fall_short = true;
+    net.nodes[0].config.send_bytes_total_max = 300000;
+    net_restart(&net, 0, 62);
+    net.channels[0][1].delay = net.channels[1][0].delay = NS_PER_MS;
+    for (unsigned i = 0; i < 64; i++) {
+        ends[i] = net_open(&net, 0, 1, 400000);
+        while (net_far_end(&net, ends[i]) == NULL) {
+            net_run(&net, net.now + NS_PER_MS);
+        }
+        net_far_end(&net, ends[i])->read_at_most = 1;
+    }
+    net_run(&net, net.now + NS_PER_S);
+    net.channels[0][1].loss_permille = net.channels[1][0].loss_permille = 50;
+    for (unsigned i = 0; i < 64; i++) {
+        net_far_end(&net, ends[i])->read_at_most = UINT64_MAX;
+    }
+    net_pump(&net);
+    net_drop_flying(&net, 0, 1); /* all the credit that they just gave */
+    cr_assert(net_settle(&net, 60 * NS_PER_S));
+    for (unsigned i = 0; i < 64; i++) {
+        cr_assert_eq(net_far_end(&net, ends[i])->read, 400000, "stream %u", i);
+    }
+    net_fini(&net);
 }
