@@ -83,7 +83,8 @@ struct gap {
     bool is_ordered;     /* no gap before them */
 };
 
-static bool append(struct receive_side *receive, const struct gap *gap) {
+/* Adds the bytes to the block before the gap, if they follow it and it has room. */
+static bool append(const struct gap *gap) {
     struct receive_chunk *chunk = gap->before;
     if (chunk == NULL || chunk->frame != NULL || chunk->start + chunk->len != gap->start ||
         chunk->size - chunk->len < gap->bytes.len) {
@@ -91,7 +92,6 @@ static bool append(struct receive_side *receive, const struct gap *gap) {
     }
     memcpy(chunk->bytes + chunk->len, gap->bytes.data, gap->bytes.len);
     chunk->len += (uint32_t)gap->bytes.len;
-    (void)receive;
     return true;
 }
 
@@ -134,9 +134,14 @@ static void link_chunk(struct receive_side *receive, struct receive_chunk *befor
     }
 }
 
+static struct receive_chunk *chunk_after(const struct receive_side *receive,
+                                         const struct receive_chunk *before) {
+    return before == NULL ? receive->head : before->next;
+}
+
 /* Puts bytes into a gap; false if they are dropped. */
 static bool fill(struct receive_side *receive, const struct gap *gap) {
-    if (append(receive, gap)) {
+    if (append(gap)) {
         return true;
     }
     if (!gap->is_ordered && !may_hold(receive, gap->bytes.len)) {
@@ -156,18 +161,56 @@ static bool fill(struct receive_side *receive, const struct gap *gap) {
     return true;
 }
 
+static void drop_chunk(struct receive_side *receive, struct receive_chunk *before,
+                       struct receive_chunk *chunk) {
+    *(before == NULL ? &receive->head : &before->next) = chunk->next;
+    receive->tail = receive->tail == chunk ? before : receive->tail;
+    chunk_free(chunk);
+}
+
+/* A small piece gets the room of a block in order, for those behind it; where memory is short it
+ * stays as it is. */
+static struct receive_chunk *with_room(struct receive_side *receive, struct receive_chunk *before,
+                                       struct receive_chunk *chunk) {
+    if (chunk->frame != NULL || chunk->size >= CHUNK_BYTES_MIN) {
+        return chunk;
+    }
+    struct receive_chunk *larger = realloc(chunk, sizeof *chunk + CHUNK_BYTES_MIN);
+    if (larger == NULL) {
+        return chunk;
+    }
+    *(before == NULL ? &receive->head : &before->next) = larger;
+    receive->tail = receive->tail == chunk ? larger : receive->tail;
+    larger->size = CHUNK_BYTES_MIN;
+    larger->data = larger->bytes;
+    return larger;
+}
+
+/* The first piece beyond a gap that is there no more; what is in order ends with it then. Small
+ * ones are gathered: else single bytes would hold 64 times their size, and no bound would count it.
+ */
+static void join_one(struct receive_side *receive, struct receive_chunk *next) {
+    const struct gap gap = {
+        .before = receive->ordered, .start = next->start, .bytes = span_of(next->data, next->len)};
+    receive->held_bytes -= cost_of(next);
+    receive->held_count--;
+    receive->arrived = next->start + next->len;
+    if (append(&gap)) {
+        drop_chunk(receive, receive->ordered, next);
+    } else {
+        receive->ordered = with_room(receive, receive->ordered, next);
+    }
+}
+
 /* Moves the border of what is in order over chunks that a filled gap has joined to it. */
 static void join(struct receive_side *receive) {
     if (receive->ordered != NULL) {
         receive->arrived = receive->ordered->start + receive->ordered->len;
     }
-    struct receive_chunk *next = receive->ordered == NULL ? receive->head : receive->ordered->next;
+    struct receive_chunk *next = chunk_after(receive, receive->ordered);
     while (next != NULL && next->start == receive->arrived) {
-        receive->held_bytes -= cost_of(next);
-        receive->held_count--;
-        receive->ordered = next;
-        receive->arrived = next->start + next->len;
-        next = next->next;
+        join_one(receive, next);
+        next = receive->ordered->next;
     }
 }
 
@@ -184,11 +227,6 @@ static struct receive_chunk *search_from(const struct receive_side *receive, uin
         next = next->next;
     }
     return before;
-}
-
-static struct receive_chunk *chunk_after(const struct receive_side *receive,
-                                         const struct receive_chunk *before) {
-    return before == NULL ? receive->head : before->next;
 }
 
 /* Puts what of [at, stop) is missing behind gap->before. False if it was dropped. */
@@ -214,6 +252,11 @@ static bool insert(struct receive_side *receive, struct gap gap, uint64_t end, b
             return false;
         }
         *is_new = *is_new || at < stop;
+        if (at < stop && gap.is_ordered) { /* chunks behind it may be gathered in one with it */
+            at = receive->arrived;
+            gap.before = receive->ordered;
+            continue;
+        }
         next = chunk_after(receive, gap.before);
         at = next == NULL ? end : next->start + next->len;
         gap.before = next;

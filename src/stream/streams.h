@@ -72,7 +72,8 @@ struct streams_config {
     size_t streams_max_per_peer; /* opened by one peer: 16,384 */
     size_t window_bytes;         /* first receive window: 256 KiB */
     size_t window_bytes_max;     /* 16 MiB */
-    size_t receive_bytes_max;    /* granted credit of all streams not yet consumed: 256 MiB */
+    size_t receive_bytes_max;    /* granted credit of all streams not yet consumed: 256 MiB; besides
+                                  that each may have WIRE_OPEN_CREDIT */
     size_t send_bytes_max;       /* one stream's send buffer: 4 MiB; write takes no more */
     size_t send_bytes_total_max; /* all streams' send buffers: 256 MiB */
     size_t flows_max;            /* of datagrams: 8,192 */

@@ -127,6 +127,52 @@ Test(receive, acks_name_what_lies_beyond_gaps) {
     net_fini(&net);
 }
 
+/* As many beyond a gap as are held, then what fills it: 65 bytes of memory a byte, once. */
+Test(receive, one_byte_pieces_are_gathered_when_the_gap_is_filled) {
+    struct stream stream = setup(3, LEN);
+    (void)receive_grant(&stream.receive, net.nodes[0].streams);
+    struct receive_result result;
+    for (uint64_t from = 0; from < LEN; from += 1000) {
+        for (uint64_t i = 1000; i > 0; i--) {
+            struct wire_part_data part = piece(from + i - 1, from + i, false);
+            cr_assert_eq(receive_data(&stream.receive, &part, NULL, &result), WEFT_OK);
+        }
+        check_list(&stream.receive);
+    }
+    uint64_t memory = 0;
+    for (const struct receive_chunk *chunk = stream.receive.head; chunk != NULL;
+         chunk = chunk->next) {
+        memory += sizeof *chunk + chunk->size;
+    }
+    cr_assert_eq(stream.receive.arrived, LEN);
+    cr_assert_leq(memory, 2 * LEN, "%llu", (unsigned long long)memory);
+    for (uint64_t read = 0; read < LEN;) {
+        read_some(&stream, &read, 7777);
+    }
+    receive_fini(&stream.receive, net.nodes[0].streams);
+    net_fini(&net);
+}
+
+/* One part that covers pieces that came before it, the first of which joins the block before. */
+Test(receive, a_part_over_gathered_pieces_fills_every_gap) {
+    struct stream stream = setup(4, 20000);
+    (void)receive_grant(&stream.receive, net.nodes[0].streams);
+    const struct wire_part_data parts[] = {piece(0, 5, false), piece(8, 9, false),
+                                           piece(12, 13, false), piece(5, 20, false)};
+    for (size_t i = 0; i < 4; i++) {
+        struct receive_result result;
+        cr_assert_eq(receive_data(&stream.receive, &parts[i], NULL, &result), WEFT_OK);
+        check_list(&stream.receive);
+    }
+    cr_assert_eq(stream.receive.arrived, 20);
+    uint64_t read = 0;
+    while (read < 20) {
+        read_some(&stream, &read, 20);
+    }
+    receive_fini(&stream.receive, net.nodes[0].streams);
+    net_fini(&net);
+}
+
 Test(receive, one_byte_pieces_stay_within_the_window) {
     struct stream stream = setup(2, 20000);
     (void)receive_grant(&stream.receive, net.nodes[0].streams);
