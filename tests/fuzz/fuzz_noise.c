@@ -205,6 +205,30 @@ static void try_identity(struct between *between) {
     ASSERT(strlen(name) > 0 && strlen(aead_cipher_name(aead_preferred())) > 8);
 }
 
+/* The key that two nodes share without a word: both make the same one, and so the same MAC. A key
+ * of small order, as the bytes of a script that has ended are, shares nothing. */
+static void try_shared_key(struct between *between) {
+    const struct identity *ends = between->identities;
+    uint8_t keys[2][32];
+    uint8_t macs[2][16];
+    uint8_t remote[WEFT_KEY_BYTES];
+    struct span message = fuzz_take(&between->script, 100);
+    for (size_t i = 0; i < 2; i++) {
+        ASSERT(identity_link_key(&ends[1 - i].key, remote) == WEFT_OK);
+        ASSERT(identity_shared_key(&ends[i], remote, "fuzz", keys[i]) == WEFT_OK);
+        noise_mac(keys[i], message, macs[i], sizeof macs[i]);
+    }
+    ASSERT(noise_equal(keys[0], keys[1], sizeof keys[0]));
+    ASSERT(noise_equal(macs[0], macs[1], sizeof macs[0]));
+    uint8_t any = 0;
+    for (size_t i = 0; i < sizeof remote; i++) {
+        remote[i] = wire_read_u8(&between->script);
+        any |= remote[i];
+    }
+    enum weft_err err = identity_shared_key(&ends[0], remote, "fuzz", keys[0]);
+    ASSERT(err == WEFT_ERR_AUTH || (err == WEFT_OK && any != 0));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct between between;
     char name[NAME_MAX_BYTES + 1];
@@ -230,6 +254,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     noise_handshake_free(between.ends[0]);
     noise_handshake_free(between.ends[1]);
     try_identity(&between);
+    try_shared_key(&between);
     identity_fini(&between.identities[0]);
     identity_fini(&between.identities[1]);
     return 0;
