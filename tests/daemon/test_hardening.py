@@ -15,7 +15,7 @@ import unittest
 
 import harness
 import real
-from harness import PATIENCE, WeftTest
+from harness import PATIENCE, Node, WeftTest
 
 ALL = "privileges,dumps,files,calls"
 UNIT = real.ROOT / "packaging/weft.service"
@@ -180,6 +180,18 @@ class Manager(WeftTest):
         a.signal(signal.SIGTERM)
         self.assertEqual(self.heard()["STOPPING"], "1")
         self.assertEqual(a.wait_exit(), 0)
+
+    def test_who_was_told_that_it_is_ready_is_let_in_at_once(self):
+        """Each listener is bound by then: for peers, of a forward, for the control socket and the pages."""
+        peers, forward, pages = (real.free_port() for _ in range(3))
+        a = Node(self, "a", "--forward", f"web={forward}", "--http", f"127.0.0.1:{pages}",
+                 listen=f"127.0.0.1:{peers}", env={"NOTIFY_SOCKET": str(self.folder / "notify")})  # fmt: skip
+        a.spawn()
+        self.assertEqual(self.heard()["READY"], "1")
+        for port in (peers, forward, pages):  # once each: nobody waits for them here
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+            control.connect(str(a.control))
 
     def test_a_reload_that_is_refused_ends_too(self):
         file = self.folder / "weft.yaml"
