@@ -11,7 +11,6 @@ import statistics
 import subprocess
 import threading
 import time
-import unittest
 
 import harness
 import real
@@ -21,6 +20,7 @@ PATIENCE = harness.PATIENCE
 CALM = "5M" if IS_SANITIZED else "10M"  # a rate at which stalls of a busy machine lose little
 RATES = [CALM] if IS_SANITIZED else [CALM, "100M", "400M"]
 PINGS = 50 if IS_SANITIZED else 200
+ROUNDS = 10
 
 
 class Udp(RealTest):
@@ -130,12 +130,14 @@ class Udp(RealTest):
         ):
             datagrams.connect(addresses["echo"])
             stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            quiet = pings(datagrams)
+            quiet = pings(datagrams, PINGS)
             far, _ = bulk.accept()
             threading.Thread(target=pour, args=(client,), daemon=True).start()
             threading.Thread(target=swallow, args=(far,), daemon=True).start()
-            streamed = pings(stream)
-            busy = pings(datagrams)
+            streamed, busy = [], []
+            for _ in range(ROUNDS):  # in turn, so that what else the machine does meets both
+                streamed += pings(stream, PINGS // ROUNDS)
+                busy += pings(datagrams, PINGS // ROUNDS)
             far.close()
         report(
             f"ping p50 {statistics.median(quiet):.2f} ms; beside bulk {statistics.median(busy):.2f} ms, "
@@ -143,7 +145,7 @@ class Udp(RealTest):
             f"by a stream {statistics.median(streamed):.2f} ms"
         )
         self.assertGreaterEqual(len(busy), PINGS * 0.97)
-        self.assertLess(statistics.median(busy), 3 * statistics.median(streamed) + 20)
+        self.assertLess(statistics.median(busy), 1.5 * statistics.median(streamed) + 5)
 
     def listener(self):
         listener = socket.create_server(("127.0.0.1", 0))
@@ -161,11 +163,11 @@ def split(address):
     return host, int(port)
 
 
-def pings(connected):
+def pings(connected, count):
     """Round trips in ms of those that came back."""
     times = []
     connected.settimeout(2)
-    for number in range(PINGS):
+    for number in range(count):
         data = b"%04d" % number
         begun = time.monotonic()
         connected.send(data)
@@ -222,4 +224,4 @@ def stop_echo(service):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    harness.main()
