@@ -4,6 +4,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,32 @@ class LeftOut(unittest.TestCase):
         status, _, told = self.run_suite("self.skipTest('nor this')")
         self.assertEqual(status, harness.LEFT_OUT)
         self.assertEqual(told.count("left out: "), 2)
+
+
+class Sweep(unittest.TestCase):
+    """tests/scenario/run.sh, with seeds that do not hold yet and a simulator that agrees to all."""
+
+    def run_sweep(self, scenario, seeds):
+        """(status, what it wrote into the file of those left out)."""
+        with tempfile.TemporaryDirectory() as folder:
+            script, told = pathlib.Path(folder, "run.sh"), pathlib.Path(folder, "told")
+            shutil.copy(pathlib.Path(harness.__file__).parents[1] / "scenario/run.sh", script)
+            script.with_name("unpinned.txt").write_text("# SEEDS REASON\ntree 3..5 too slow: 7 s\nring 2 lost\n")
+            done = subprocess.run(["sh", script, "frames", scenario, seeds], check=False,
+                                  env={**os.environ, "WEFT_LEFT_OUT": str(told), "WEFT_SIM": "true"})  # fmt: skip
+            return done.returncode, told.read_text() if told.exists() else ""
+
+    def test_a_part_is_told_with_its_reason_and_the_rest_counts(self):
+        self.assertEqual(self.run_sweep("tree", "1..4"),
+                         (0, "left out: tree (frames) seeds 3..4: too slow: 7 s\n"))  # fmt: skip
+
+    def test_where_nothing_is_left_it_did_not_pass(self):
+        self.assertEqual(self.run_sweep("ring", "2"),
+                         (harness.LEFT_OUT, "left out: ring (frames) seed 2: lost\n"))  # fmt: skip
+
+    def test_nothing_is_told_where_all_ran(self):
+        self.assertEqual(self.run_sweep("tree", "6..9"), (0, ""))
+        self.assertEqual(self.run_sweep("other", "1..9"), (0, ""))
 
 
 if __name__ == "__main__":

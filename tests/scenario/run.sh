@@ -7,9 +7,9 @@
 #   no-sharing   each node with records and graph of its own
 #   sanitized    frames, by the build under test (ASan and UBSan in the preset dev): slow
 #
-# SEEDS is A..B or one seed; those that unpinned.txt names are left out. All modes but the last use
-# the release build if there is one: speed buys seeds. Exit status 0 only when all held, 77 when
-# none was left.
+# SEEDS is A..B or one seed; those that unpinned.txt names are left out, and the file WEFT_LEFT_OUT is
+# told which and why. All modes but the last use the release build if there is one: speed buys seeds.
+# Exit status 0 only when all held, 77 when none was left.
 set -eu
 mode=$1
 scenario=$2
@@ -43,11 +43,27 @@ ranges() {
     }' "$folder/unpinned.txt"
 }
 
-left=$(ranges)
-if [ -z "$left" ]; then
-    echo "no seed of $scenario is pinned (unpinned.txt)"
-    exit 77
+# A line for each line of unpinned.txt that takes seeds from $seeds.
+tell_left_out() {
+    awk -v scenario="$scenario" -v seeds="$seeds" -v mode="$mode" '
+    function ends(text, out) { if (split(text, out, /\.\./) < 2) out[2] = out[1] }
+    /^[a-z]/ && $1 == scenario {
+        ends(seeds, all); ends($2, out)
+        low = out[1] + 0 > all[1] + 0 ? out[1] + 0 : all[1] + 0
+        high = out[2] + 0 < all[2] + 0 ? out[2] + 0 : all[2] + 0
+        reason = $0; sub(/^[^ ]+ +[^ ]+ +/, "", reason)
+        which = low == high ? "seed " low : "seeds " low ".." high
+        if (low <= high) print "left out: " scenario " (" mode ") " which ": " reason
+    }' "$folder/unpinned.txt"
+}
+
+told=$(tell_left_out)
+if [ -n "$told" ]; then
+    echo "$told"
+    [ -z "${WEFT_LEFT_OUT:-}" ] || echo "$told" >>"$WEFT_LEFT_OUT"
 fi
+left=$(ranges)
+[ -n "$left" ] || exit 77
 status=0
 for range in $left; do
     # shellcheck disable=SC2086

@@ -194,6 +194,9 @@ def main(argv):
     reason = why_not(options)
     if reason is not None:
         print(f"compare: skipped: {reason}", file=sys.stderr)
+        if "WEFT_LEFT_OUT" in os.environ:
+            with open(os.environ["WEFT_LEFT_OUT"], "a") as told:
+                print(f"left out: sim_compare: {reason}", file=told)
         return SKIPPED
     chosen = [case for case in (QUICK if options.quick else CASES) if options.only in case.title]
     load = os.getloadavg()[0]
