@@ -20,9 +20,8 @@ static const uint32_t BLOCK_BYTES[] = {WIRE_OPEN_CREDIT, DATA_BYTES_MAX, 4 * DAT
 #define APPETITE_MAX 2
 #define LENT_BYTES WIRE_OPEN_CREDIT /* of these one is kept for the next read */
 #define SHARE_DIVISOR 8
-#define RESERVE_DIVISOR                                                                            \
-    4 /* of the common memory, so much is for streams that their readers let go on */
-#define COPIED_MIN 4096 /* small writes that follow each other share a block */
+#define RESERVE_DIVISOR 2 /* so much of a peer's share is for streams that have credit */
+#define COPIED_MIN 4096   /* small writes that follow each other share a block */
 #define CUT_MIN                                                                                    \
     960 /* what a read left in a nearly empty block moves to one of this or its own size, which    \
            with its head is of those that the allocator keeps at hand */
@@ -39,20 +38,34 @@ static uint64_t left_of(const struct streams *streams, uint64_t total) {
     return streams->send_bytes >= total ? 0 : total - streams->send_bytes;
 }
 
-/* What the blocks of one stream may take: less, the fuller the common memory is, so that there is
+static uint64_t peer_held(const struct send_side *send) {
+    return send->peer_held == NULL ? 0 : *send->peer_held;
+}
+
+/* What the streams of one peer may take together: as much as it leaves to all others. Credit and
+ * acknowledgements are the peer's word, and one that gives the first and never the second would
+ * hold all there is. */
+static uint64_t peer_max(const struct streams *streams, const struct send_side *send) {
+    return (left_of(streams, streams->config.send_bytes_total_max) + peer_held(send)) / 2;
+}
+
+/* What the blocks of one stream may take: less, the fuller its peer's share is, so that there is
  * always some left for who comes later or writes less (dynamic thresholds, Choudhury and Hahne
  * 1998). It falls with the square of what is left: an eighth of that each would leave readers that
- * stall one after another 1/5000 of the memory at the 64th, this leaves 1/9.
+ * stall one after another 1/5000 of the share at the 64th, this leaves 1/9.
  *
- * What a stream may not send yet, for want of credit, fills all but a reserve: however many readers
- * stall, streams whose readers do not go on (D7). One byte it may have in any case: a stream that
- * holds nothing would not know that it waits, nor ask for credit that was lost. */
+ * A stream that may not send yet, for want of credit, finds the share smaller by a reserve: it is
+ * for those whose readers do read, however many others stand still (D7). One byte it may have in
+ * any case: a stream that holds nothing would not know that it waits, nor ask for credit that was
+ * lost. */
 static size_t own_max(const struct streams *streams, const struct send_side *send) {
-    uint64_t all = streams->config.send_bytes_total_max;
-    uint64_t total = send->end < send->credit ? all : all - all / RESERVE_DIVISOR;
-    uint64_t left = left_of(streams, total);
+    uint64_t total = peer_max(streams, send);
+    total -= send->end < send->credit ? 0 : total / RESERVE_DIVISOR;
+    uint64_t held = peer_held(send);
+    uint64_t left = held >= total ? 0 : total - held;
     size_t share = (size_t)(left / SHARE_DIVISOR * (left / 256) / (total / 256 + 1));
-    share = share == 0 ? smaller(1, (size_t)left_of(streams, all)) : share;
+    uint64_t free = left_of(streams, streams->config.send_bytes_total_max);
+    share = share == 0 ? smaller(1, (size_t)free) : share;
     return smaller(share, streams->config.send_bytes_max);
 }
 
@@ -72,6 +85,23 @@ size_t buffer_worth_waking(const struct streams *streams, const struct send_side
     return half == 0 ? 1 : smaller(half, DATA_BYTES_MAX);
 }
 
+static void take_memory(struct streams *streams, struct send_side *send, size_t size) {
+    streams->send_bytes += size;
+    send->held += size;
+    if (send->peer_held != NULL) {
+        *send->peer_held += size;
+    }
+}
+
+static void give_memory(struct streams *streams, struct send_side *send, size_t size) {
+    ASSERT(streams->send_bytes >= size && send->held >= size);
+    streams->send_bytes -= size;
+    send->held -= size;
+    if (send->peer_held != NULL) {
+        *send->peer_held -= size;
+    }
+}
+
 static struct send_chunk *chunk_new(struct streams *streams, struct send_side *send, size_t size) {
     struct send_chunk *chunk = size == LENT_BYTES ? streams->lent_block : NULL;
     if (chunk != NULL) {
@@ -81,17 +111,14 @@ static struct send_chunk *chunk_new(struct streams *streams, struct send_side *s
     }
     if (chunk != NULL) {
         *chunk = (struct send_chunk){.size = (uint32_t)size};
-        streams->send_bytes += size;
-        send->held += size;
+        take_memory(streams, send, size);
     }
     return chunk;
 }
 
 static void chunk_free(struct streams *streams, struct send_side *send, struct send_chunk *chunk) {
     if (chunk != NULL) {
-        ASSERT(streams->send_bytes >= chunk->size && send->held >= chunk->size);
-        streams->send_bytes -= chunk->size;
-        send->held -= chunk->size;
+        give_memory(streams, send, chunk->size);
         if (chunk->size == LENT_BYTES && streams->lent_block == NULL) {
             streams->lent_block = chunk;
         } else {

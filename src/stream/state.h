@@ -109,9 +109,10 @@ struct send_side {
     struct send_chunk *tail;
     struct send_chunk *cursor; /* the block of `next`, or NULL: look from the head */
     struct send_chunk *spare;  /* lent to be read into; not yet behind the tail */
-    size_t held;               /* what the blocks take, however little of them is left to send */
-    uint32_t offered;          /* how much of it, or of the tail, was lent; 0: nothing is */
-    uint8_t appetite;          /* how large the blocks are that reads fill */
+    uint64_t *peer_held; /* what those of all streams of its session take; NULL: it has none */
+    size_t held;         /* what the blocks take, however little of them is left to send */
+    uint32_t offered;    /* how much of it, or of the tail, was lent; 0: nothing is */
+    uint8_t appetite;    /* how large the blocks are that reads fill */
     struct ring segments;
     uint64_t acked;  /* all below arrived and was freed */
     uint64_t next;   /* all from here was never sent */
@@ -314,6 +315,7 @@ struct session {
     struct ring pings;     /* uint64_t */
     struct ring pongs;     /* uint64_t */
     struct map *flows;     /* wire id -> flow; NULL until there was one */
+    uint64_t send_held;    /* memory of its streams' send blocks */
     struct list flows_in;  /* opened by the peer, idle longest first */
     struct list flows_out;
     struct list flows_ready; /* with datagrams to send, in turn */

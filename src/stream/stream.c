@@ -95,6 +95,8 @@ enum weft_err stream_join(struct stream *stream, struct session *session, uint64
         return err;
     }
     stream->session = session;
+    stream->send.peer_held = &session->send_held;
+    session->send_held += stream->send.held;
     stream->peer = session->id;
     stream->wire_id = wire_id;
     session->opened_count += stream->is_opener ? 0 : 1;
@@ -119,6 +121,8 @@ void stream_leave(struct stream *stream) {
         return;
     }
     leave_ack(stream);
+    session->send_held -= stream->send.held;
+    stream->send.peer_held = NULL;
     (void)map_remove(session->by_wire_id, wire_key(&stream->wire_id));
     session->opened_count -= stream->is_opener ? 0 : 1;
     session->streams->counters.open--;

@@ -7,6 +7,7 @@
 #include "forge.h"
 #include "heap.h"
 #include "stream/receive.h"
+#include "stream/stream.h"
 #include "stream/window.h"
 
 static struct net net;
@@ -431,6 +432,28 @@ Test(flow, a_thousand_stalled_readers_cost_another_node_little) {
 /* They once filled the common memory of their node, and left the next stream there 1.5 %. */
 Test(flow, a_thousand_stalled_readers_cost_their_own_node_little) {
     expect_little_cost(0);
+}
+
+/* Credit and acknowledgements are the peer's word. */
+Test(flow, a_peer_that_acknowledges_nothing_leaves_half_of_the_memory_to_others) {
+    net_init(&net, 16, 3);
+    net.may_fall_short = true;
+    net.nodes[0].config.send_bytes_total_max = 4000000;
+    net_restart(&net, 0, 63);
+    net.channels[0][2].delay = net.channels[2][0].delay = 10 * NS_PER_MS;
+    net.channels[0][1].delay = net.channels[1][0].delay = 10 * NS_PER_MS;
+    for (unsigned i = 0; i < 40; i++) {
+        struct end *silent = net_open(&net, 0, 1, 100000000);
+        net_run(&net, net.now + 60 * NS_PER_MS);
+        stream_of(net.nodes[0].streams, silent->stream)->send.credit = UINT64_MAX / 2;
+    }
+    net.channels[1][0].is_cut = true;
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_leq(net.nodes[0].streams->send_bytes, 2000000 + 40);
+    struct end *end = net_open(&net, 0, 2, 2000000);
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert_eq(net_far_end(&net, end)->read, 2000000);
+    net_fini(&net);
 }
 
 /* While the common memory holds nothing but what waits for readers: each of them is served as soon
