@@ -3,6 +3,7 @@
  * The same numbers for Prometheus (text format 0.0.4).
  */
 #include <event2/buffer.h>
+#include <event2/event.h>
 
 #include "node/api.h"
 
@@ -75,13 +76,17 @@ static void add_datagrams(struct evbuffer *out, const struct datagrams_counters 
     ADD(out, metrics);
 }
 
-static void add_host(struct evbuffer *out, struct node *node) {
+static void add_host(struct evbuffer *out, struct node *node, uint64_t streams_timers) {
     struct store_counters store;
     store_get_counters(node->store, &store);
     const struct metric metrics[] = {
         {"weft_uptime_seconds", "gauge", "Seconds since the start.",
          time_since(node->started, node_clock()) / NS_PER_S},
         {"weft_resident_memory_bytes", "gauge", "Resident memory.", api_rss_bytes()},
+        {"weft_timers", "gauge", "Timers armed: of links, sessions and streams.",
+         node->timers.count + streams_timers},
+        {"weft_events", "gauge", "Events that the loop waits for: sockets and other timers.",
+         (uint64_t)event_base_get_num_events(node->base, EVENT_BASE_COUNT_ADDED)},
         {"weft_connections", "gauge", "Connections of applications.",
          proxy_connection_count(node->proxy)},
         {"weft_local_bytes_total", "counter",
@@ -124,7 +129,7 @@ void api_get_metrics(const struct api_request *request) {
     add_mesh(out, &status);
     add_streams(out, &status.streams);
     add_datagrams(out, &status.datagrams);
-    add_host(out, request->node);
+    add_host(out, request->node, status.streams.timers);
     add_drops(out, request->node, &status);
     (void)evhttp_add_header(evhttp_request_get_output_headers(request->http), "Content-Type",
                             "text/plain; version=0.0.4");

@@ -453,6 +453,7 @@ weft_ns streams_deadline(const struct streams *streams) {
 struct streams_counters streams_count(const struct streams *streams) {
     struct streams_counters counters = streams->counters;
     counters.sessions = 0;
+    counters.timers = streams->timers.count;
     for (struct map_entry *entry = map_first(streams->sessions); entry != NULL;
          entry = map_next(entry)) {
         const struct session *session = map_value(entry);

@@ -236,6 +236,7 @@ struct streams_counters {
     uint64_t opened;          /* ever */
     uint64_t resumed;         /* ever */
     uint64_t sessions;        /* now */
+    uint64_t timers;          /* armed now */
     uint64_t packets_refused; /* did not open: forged, flipped, repeated or of an unknown session */
     uint64_t packets_spoilt;  /* of those: somebody on the way altered, repeated or made them up */
     uint64_t bytes_resent;

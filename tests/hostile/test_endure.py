@@ -37,13 +37,14 @@ class Endure(HostileTest):
             self.skipTest("needs the daemon of the release preset")
 
     def standing(self, node):
-        """Memory, descriptors, and how often it wakes in two quiet seconds. The question for memory comes
-        last: its own connection is a descriptor."""
+        """Memory, descriptors, how often it wakes in two quiet seconds, and the timers and events it waits
+        for, the question's own among them. The questions come last: their connections are descriptors."""
         before = switches(node)
         time.sleep(2)
         woken = switches(node) - before
         descriptors = len(os.listdir(f"/proc/{node.process.pid}/fd"))
-        return node.get("status")["rss_bytes"], descriptors, woken
+        waits = tuple(self.metric(node, name) for name in ("weft_timers", "weft_events"))
+        return node.get("status")["rss_bytes"], descriptors, woken, waits
 
     def test_ten_thousand_reconnects_leave_nothing(self):
         a = self.node("a")
@@ -62,11 +63,12 @@ class Endure(HostileTest):
         took = time.monotonic() - started
         after = self.standing(a)
         real.report(f"{made} links in {took:.1f} s: RSS {before[0] >> 10} -> {after[0] >> 10} KiB, descriptors "
-                    f"{before[1]} -> {after[1]}, wakes {before[2]} -> {after[2]}")  # fmt: skip
+                    f"{before[1]} -> {after[1]}, wakes {before[2]} -> {after[2]}, timers and events {before[3]} -> {after[3]}")  # fmt: skip
         self.assertEqual(made, 9000)
         self.assertLessEqual(after[0] - before[0], MIB)
         self.assertEqual(after[1], before[1])
         self.assertLessEqual(after[2], 2 * before[2] + 10)
+        self.assertEqual(after[3], before[3])
         self.assertEqual(self.metric(a, "weft_handshakes"), 0)
 
     def set_clock(self, seconds):
