@@ -5,16 +5,21 @@
  * those packets, to which share of them and how often, is on a board: a file that the test maps
  * too.
  *
- *   flip     a bit of the packet
- *   cut      its last bytes are missing
- *   grow     bytes of ours behind it
- *   drop     it does not go out
- *   head     a bit of what the frame says of it: hops, source, destination, flow, class, flags
- *   repeat   it goes out once more, some packets later
- *   hold     it goes out some packets later
- *   invent   and a packet of ours in its name, which looks like it but for its number and bytes
- *   rename   and the same in another node's name
- *   shake    as flip, but of handshakes: the others are for sealed packets, head is for all
+ *   flip          a bit of the packet
+ *   cut           its last bytes are missing
+ *   grow          bytes of ours behind it
+ *   drop          it does not go out
+ *   travel        a bit of what the frame says of it: area, level, the lower five of its hops,
+ *   source        who it comes from,
+ *   destination   who it goes to,
+ *   flow          its flow,
+ *   class         its class,
+ *   flags         its flags
+ *   repeat        it goes out once more, some packets later
+ *   hold          it goes out some packets later
+ *   invent        and a packet of ours in its name, which looks like it but for number and bytes
+ *   rename        and the same in another node's name
+ *   shake         as flip, but of handshakes: the others are for sealed packets
  */
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -29,18 +34,50 @@
 
 #define DELAYED_MAX 8
 #define PIECE_MAX 64
-#define CARRIER_LENGTH_AT (WIRE_FRAME_HEADER_BYTES + 42)
-#define UNICAST_PACKET_AT (WIRE_FRAME_HEADER_BYTES + 4 + 16 + 16)
 #define TRAVEL_AT WIRE_FRAME_HEADER_BYTES
 #define SOURCE_AT (TRAVEL_AT + 4)
+#define DESTINATION_AT (SOURCE_AT + 16)
+#define UNICAST_PACKET_AT (DESTINATION_AT + 16)
+#define FLOW_AT (DESTINATION_AT + 16)
+#define CLASS_AT (FLOW_AT + 4)
+#define CARRIER_LENGTH_AT (CLASS_AT + 2)
+#define SMALL_BYTES 1024 /* what heads and acknowledgements may take of a packet, and more */
 
-enum deed { NOTHING, FLIP, CUT, GROW, DROP, HEAD, REPEAT, HOLD, INVENT, RENAME, SHAKE };
+enum deed {
+    NOTHING,
+    FLIP,
+    CUT,
+    GROW,
+    DROP,
+    TRAVEL,
+    SOURCE,
+    DESTINATION,
+    FLOW,
+    CLASS,
+    FLAGS,
+    REPEAT,
+    HOLD,
+    INVENT,
+    RENAME,
+    SHAKE,
+    DEED_COUNT
+};
+
+/* Of which bits of a frame these deeds flip one. */
+static const struct {
+    size_t at;
+    size_t bits; /* 0: another deed */
+} heads[DEED_COUNT] = {
+    [TRAVEL] = {TRAVEL_AT, 29}, [SOURCE] = {SOURCE_AT, 128}, [DESTINATION] = {DESTINATION_AT, 128},
+    [FLOW] = {FLOW_AT, 32},     [CLASS] = {CLASS_AT, 8},     [FLAGS] = {WIRE_CARRIER_FLAGS_AT, 8},
+};
 
 struct board {
     _Atomic uint64_t deed;
     _Atomic uint64_t every; /* one packet in so many, at random */
     _Atomic uint64_t left;  /* deeds still to do */
     _Atomic uint64_t done;
+    _Atomic uint64_t bytes; /* of the packets of these deeds, beyond SMALL_BYTES of each: payload */
 };
 
 /* What link_send was asked to send. */
@@ -133,8 +170,8 @@ static struct sending with_packet(const struct sending *what, size_t len, uint8_
 
 /* ---- deeds ---- */
 
-static void flip_bit(uint8_t *data, size_t len) {
-    uint64_t bit = below(8 * len);
+static void flip_bit(uint8_t *data, size_t bits) {
+    uint64_t bit = below(bits);
     data[bit / 8] ^= (uint8_t)(1U << bit % 8);
 }
 
@@ -150,10 +187,9 @@ static struct sending spoilt(const struct sending *what, enum deed deed) {
     if (deed == GROW) {
         draw(packet + old.len, len - old.len);
     } else if (deed == FLIP || deed == SHAKE) {
-        flip_bit(packet, len);
-    } else if (deed == HEAD) {
-        size_t end = made.payload != NULL ? CARRIER_LENGTH_AT : UNICAST_PACKET_AT;
-        flip_bit(made.frame->data + TRAVEL_AT, end - TRAVEL_AT);
+        flip_bit(packet, 8 * len);
+    } else if (heads[deed].bits > 0) {
+        flip_bit(made.frame->data + heads[deed].at, heads[deed].bits);
     } else if (deed == INVENT) { /* a number soon to come, which the true one must not lose to it */
         packet[WIRE_SEALED_HEADER_BYTES - 1] += (uint8_t)(1 + below(100));
         draw(packet + WIRE_SEALED_HEADER_BYTES, len - WIRE_SEALED_HEADER_BYTES);
@@ -223,8 +259,8 @@ static bool is_wanted(const struct sending *what, enum deed deed) {
     }
     struct span packet = packet_of(what);
     bool is_sealed = packet.data[0] == WIRE_PACKET_SEALED && packet.len > WIRE_SEALED_OVERHEAD;
-    bool is_meant = deed == HEAD || is_sealed != (deed == SHAKE);
-    return is_meant && below(board->every) == 0;
+    bool has_head = what->payload != NULL || heads[deed].at < UNICAST_PACKET_AT;
+    return has_head && is_sealed != (deed == SHAKE) && below(board->every) == 0;
 }
 
 enum weft_err __wrap_link_send(struct link *link, struct frame *frame, struct frame *payload,
@@ -238,8 +274,10 @@ enum weft_err __wrap_link_send(struct link *link, struct frame *frame, struct fr
     if (!is_wanted(&what, deed)) {
         return put(&what, now);
     }
+    size_t len = packet_of(&what).len;
     if (commit(&what, deed, &err, now)) {
         board->left--;
+        board->bytes += len > SMALL_BYTES ? len - SMALL_BYTES : 0;
         board->done++;
     }
     return err;
