@@ -268,8 +268,12 @@ static bool handle_reset(struct arrival *arrival, const struct wire_part_reset *
         stream_close_if_done(stream);
         return false;
     }
-    refuse(arrival->session, reset->stream, (enum wire_reset_reason)reset->reason);
-    stream_end(stream, (enum wire_reset_reason)reset->reason, arrival->now);
+    /* None is what a good end has, and must not be told so here. */
+    enum wire_reset_reason reason = reset->reason != WIRE_RESET_NONE
+                                        ? (enum wire_reset_reason)reset->reason
+                                        : WIRE_RESET_PROTOCOL;
+    refuse(arrival->session, reset->stream, reason);
+    stream_end(stream, reason, arrival->now);
     return false;
 }
 

@@ -61,6 +61,17 @@ Test(hostile, answers_to_path_probes_that_were_never_sent) {
     net_fini(&net);
 }
 
+Test(hostile, a_reset_without_a_reason_is_no_good_end) {
+    struct end *end = open_stream(31);
+    const struct wire_part part = {.type = WIRE_PART_RESET,
+                                   .as.reset = {.stream = forge_stream(end)->wire_id}};
+    forge_send(&net, 1, 0, &part, 1);
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert(end->was_reset);
+    cr_assert_eq(end->reason, WIRE_RESET_PROTOCOL);
+    net_fini(&net);
+}
+
 Test(hostile, an_ack_of_what_was_never_sent) {
     struct end *end = open_stream(1);
     struct wire_part part = ack_of(end, 101);
