@@ -17,17 +17,16 @@
 #define ASAN_UNPOISON_MEMORY_REGION(bytes, len) ((void)(bytes), (void)(len))
 #endif
 
-struct size {
-    uint32_t bytes;
-    uint32_t count_max; /* kept free */
-};
+/* Bytes in a frame of a shelf: powers of two from 64, so that what waits for long in a queue holds
+ * less than twice what it fills. Longer than the last are slices. */
+static size_t size_at(size_t shelf) {
+    return (size_t)64 << shelf;
+}
 
-/* What one turn of a loop may have of each: it reads 256 KiB of a link. 1.1 MB in all. */
-static const struct size SIZES[FRAME_POOL_SIZES] = {
-    {.bytes = 64, .count_max = 512}, /* headers, slices, small packets */
-    {.bytes = 2048, .count_max = 256},
-    {.bytes = LOAN_SLICE_MIN, .count_max = 32}, /* longer ones are slices */
-};
+_Static_assert(((size_t)64 << (FRAME_POOL_SIZES - 1)) == LOAN_SLICE_MIN, "what is no slice fits");
+
+/* Kept free, heads and all: what one turn of a loop may take, which reads 256 KiB of a link. */
+#define KEPT_BYTES_MAX ((size_t)1 << 20)
 
 struct shelf {
     struct frame *free;
@@ -37,7 +36,8 @@ struct shelf {
 
 struct frame_pool {
     struct shelf shelves[FRAME_POOL_SIZES];
-    size_t out; /* frames that somebody refers to */
+    size_t kept; /* bytes of all free frames */
+    size_t out;  /* frames that somebody refers to */
     bool is_closed;
 };
 
@@ -49,26 +49,33 @@ static uint8_t *room_of(struct frame *frame) {
     return (uint8_t *)(frame + 1);
 }
 
-static struct frame *shelf_take(struct shelf *shelf) {
+/* Bytes that a frame of a shelf takes. */
+static size_t whole_at(size_t shelf) {
+    return sizeof(struct frame) + size_at(shelf);
+}
+
+static struct frame *shelf_take(struct frame_pool *pool, size_t index) {
+    struct shelf *shelf = &pool->shelves[index];
     struct frame *frame = shelf->free;
     shelf->free = frame->whole;
     shelf->count--;
+    pool->kept -= whole_at(index);
     shelf->unused = shelf->count < shelf->unused ? shelf->count : shelf->unused;
     return frame;
 }
 
-static void shelf_drop(struct shelf *shelf, uint32_t count) {
+static void shelf_drop(struct frame_pool *pool, size_t index, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-        struct frame *frame = shelf_take(shelf);
-        ASAN_UNPOISON_MEMORY_REGION(room_of(frame), SIZES[frame->shelf].bytes);
+        struct frame *frame = shelf_take(pool, index);
+        ASAN_UNPOISON_MEMORY_REGION(room_of(frame), size_at(index));
         free(frame);
     }
-    shelf->unused = shelf->count;
+    pool->shelves[index].unused = pool->shelves[index].count;
 }
 
 void frame_pool_trim(struct frame_pool *pool) {
     for (size_t i = 0; i < FRAME_POOL_SIZES; i++) {
-        shelf_drop(&pool->shelves[i], pool->shelves[i].unused);
+        shelf_drop(pool, i, pool->shelves[i].unused);
     }
 }
 
@@ -77,7 +84,7 @@ void frame_pool_free(struct frame_pool *pool) {
         return;
     }
     for (size_t i = 0; i < FRAME_POOL_SIZES; i++) {
-        shelf_drop(&pool->shelves[i], pool->shelves[i].count);
+        shelf_drop(pool, i, pool->shelves[i].count);
     }
     pool->is_closed = true;
     if (pool->out == 0) {
@@ -88,7 +95,7 @@ void frame_pool_free(struct frame_pool *pool) {
 /* The smallest size that is enough; FRAME_POOL_SIZES if none is. */
 static size_t index_for(size_t size) {
     size_t index = 0;
-    while (index < FRAME_POOL_SIZES && SIZES[index].bytes < size) {
+    while (index < FRAME_POOL_SIZES && size_at(index) < size) {
         index++;
     }
     return index;
@@ -99,14 +106,13 @@ struct frame *frame_pool_take(struct frame_pool *pool, size_t size) {
     if (index == FRAME_POOL_SIZES) {
         return frame_new(size);
     }
-    struct shelf *shelf = &pool->shelves[index];
-    struct frame *frame =
-        shelf->free != NULL ? shelf_take(shelf) : malloc(sizeof *frame + SIZES[index].bytes);
+    struct frame *frame = pool->shelves[index].free != NULL ? shelf_take(pool, index)
+                                                            : malloc(whole_at(index));
     if (frame == NULL) {
         return NULL;
     }
     *frame = (struct frame){.reference_count = 1,
-                            .size = SIZES[index].bytes,
+                            .size = (uint32_t)size_at(index),
                             .shelf = (uint32_t)index,
                             .pool = pool,
                             .data = room_of(frame)};
@@ -140,13 +146,14 @@ void frame_pool_give(struct frame_pool *pool, struct frame *frame) {
     struct shelf *shelf = &pool->shelves[index];
     ASSERT(pool->out > 0);
     pool->out--;
-    if (pool->is_closed || shelf->count == SIZES[index].count_max) {
+    if (pool->is_closed || pool->kept + whole_at(index) > KEPT_BYTES_MAX) {
         free(frame);
     } else {
-        ASAN_POISON_MEMORY_REGION(room_of(frame), SIZES[index].bytes);
+        ASAN_POISON_MEMORY_REGION(room_of(frame), size_at(index));
         frame->whole = shelf->free;
         shelf->free = frame;
         shelf->count++;
+        pool->kept += whole_at(index);
     }
     if (pool->is_closed && pool->out == 0) {
         free(pool);

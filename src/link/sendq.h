@@ -27,7 +27,8 @@
  * would take more than half of the class.
  *
  * Bounds in bytes per class; every item is charged SENDQ_ITEM_BYTES more than its frames, so that
- * tiny frames are bounded in memory too. At the bound a push is refused. All storage is one pool
+ * tiny frames are bounded in memory too. Frames out of a pool have room for up to twice what is in
+ * them: a class at its bound holds at most twice that. At the bound a push is refused. All storage is one pool
  * of items and one of flows, both grown by doubling and given back by sendq_relax.
  */
 #ifndef LINK_SENDQ_H
@@ -42,7 +43,7 @@
 #define SENDQ_STREAM_BYTES_MAX ((size_t)4 << 20)  /* 30 ms at 1 Gbit/s; beyond, latency only */
 #define SENDQ_CONTROL_LEAD ((size_t)256 << 10)    /* the news of a thousand nodes */
 #define SENDQ_MESSAGE_LEAD ((size_t)64 << 10)     /* a packet of bulk, or a thousand acks */
-#define SENDQ_ITEM_BYTES 64  /* an item, its frame's header, the allocator's share */
+#define SENDQ_ITEM_BYTES 128 /* an item, the heads of two frames, the allocator's share */
 #define SENDQ_QUANTUM 16384  /* bytes a flow earns a round: a TLS record, a quarter of a packet */
 #define SENDQ_FLOWS_MAX 1024 /* beyond, flows share: bounds the pool at 48 KiB */
 #define SENDQ_TARGET ((weft_ns)5000000)                       /* CoDel's 5 ms */

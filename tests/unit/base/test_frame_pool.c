@@ -74,6 +74,14 @@ Test(frame_pool, a_copy_and_a_slice_are_kept_as_loans_are) {
     frame_unref(whole);
 }
 
+Test(frame_pool, has_less_than_twice_the_room_that_was_asked_for) {
+    for (size_t size = 33; size < 40000; size++) {
+        struct frame *frame = frame_pool_take(pool, size);
+        cr_assert_lt(frame->size, 2 * size);
+        frame_unref(frame);
+    }
+}
+
 Test(frame_pool, keeps_a_bounded_number) {
     use(1000);
     cr_expect(!allocates(32));

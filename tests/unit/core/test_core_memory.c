@@ -175,8 +175,9 @@ Test(core_memory, passing_packets_on_allocates_nothing) {
     victim_start(&victim);
     victim_join(&victim, 5, 0, 100);
     victim_join(&victim, 6, 1, 100);
-    packet(1, 16);
-    packet(1, 800);
+    for (size_t i = 1; i <= 100; i++) {
+        packet(1, 8 * i);
+    }
     size_t carriers = victim.sent[WIRE_CARRIER];
     size_t unicasts = victim.sent[WIRE_UNICAST];
     cr_assert(carriers > 0 && unicasts > 0);

@@ -4,8 +4,10 @@
  */
 #include <criterion/criterion.h>
 
+#include "base/frame_pool.h"
 #include "link/sendq.h"
 #include "unit/link/pair.h"
+#include "unit/stream/heap.h"
 
 #define NOW ((weft_ns)1000000000)
 
@@ -376,6 +378,45 @@ Test(link_sendq, bounds_empty_frames_too) {
         count++;
         cr_assert_leq(count, SENDQ_CONTROL_BYTES_MAX / SENDQ_ITEM_BYTES);
     }
+}
+
+/* Memory in use by a class full of what a relay makes of packets of `len` bytes. */
+static size_t heap_of_full(struct frame_pool *pool, uint16_t len, bool is_carrier) {
+    size_t before = heap_bytes();
+    enum weft_err err = WEFT_OK;
+    for (uint32_t i = 0; err == WEFT_OK; i++) {
+        struct frame *head = is_carrier ? carrier_of(i % 100, len) : frame_of(WIRE_UNICAST, len, i);
+        struct frame *payload = is_carrier ? payload_of(len, i) : NULL;
+        struct frame *frame = frame_pool_copy(pool, frame_view(head));
+        struct frame *kept = is_carrier ? frame_pool_copy(pool, frame_view(payload)) : NULL;
+        err = sendq_push(&queue, frame, kept, WIRE_CLASS_STREAM, i % 100, NOW);
+        frame_unref(head);
+        frame_unref(payload);
+        frame_unref(frame);
+        frame_unref(kept);
+    }
+    size_t used = heap_bytes() - before;
+    sendq_drop(&queue, WIRE_CLASS_STREAM);
+    sendq_relax(&queue);
+    frame_pool_trim(pool);
+    frame_pool_trim(pool);
+    return used;
+}
+
+/* Whatever the sizes of packets that a member sends to a link that stands still: its queue holds at
+ * most twice the bound, and what flows and the pool take. */
+Test(link_sendq, a_full_queue_holds_at_most_twice_its_bound) {
+    static const uint16_t lens[] = {1, 20, 65, 129, 513, 1025, 2000, 2100, 4097, 8193, 16383};
+    struct frame_pool *pool = frame_pool_new();
+    for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+        size_t of_carriers = heap_of_full(pool, lens[i], true);
+        size_t of_unicasts = heap_of_full(pool, lens[i], false);
+        cr_expect_leq(of_carriers, 2 * SENDQ_STREAM_BYTES_MAX, "carriers of %u bytes: %zu", lens[i],
+                      of_carriers);
+        cr_expect_leq(of_unicasts, 2 * SENDQ_STREAM_BYTES_MAX, "unicasts of %u bytes: %zu", lens[i],
+                      of_unicasts);
+    }
+    frame_pool_free(pool);
 }
 
 Test(link_sendq, gives_memory_back_once_it_is_empty) {
