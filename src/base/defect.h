@@ -43,6 +43,7 @@ struct defect {
     X(SILENCE_DOUBLED, "silence-doubled", "wait twice as long for a silent peer")                  \
     X(SILENCE_KEPT, "silence-kept", "keep the link to a silent peer for ever")                     \
     X(STALL_BLAMED, "stall-blamed", "blame peers for a stall of our own")                          \
+    X(BEAT_WAITS, "beat-waits", "let heartbeats wait behind messages")                             \
     X(LOSS_UNTOLD, "loss-untold", "not tell the mesh that a link was lost")                        \
     X(DEPARTED_KEPT, "departed-kept", "keep the routes and addresses of a faded peer")             \
     X(WITHDRAWAL_UNTOLD, "withdrawal-untold", "keep a withdrawn service announced")                \

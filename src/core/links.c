@@ -330,7 +330,8 @@ static void send_heartbeat(struct core *core, struct core_link *link) {
     size_t begin = wire_frame_begin(&writer, WIRE_HEARTBEAT, 0);
     wire_heartbeat_encode(&writer, &beat);
     wire_frame_end(&writer, begin);
-    core_send(core, link, frame_copy(wire_writer_view(&writer)), NULL, WIRE_CLASS_CONTROL, 0);
+    core_send(core, link, frame_copy(wire_writer_view(&writer)), NULL,
+              DEFECT(BEAT_WAITS) ? WIRE_CLASS_MESSAGE : WIRE_CLASS_CONTROL, 0);
 }
 
 void core_heartbeat_in(struct core *core, struct core_link *link, const struct wire_frame *frame) {
