@@ -106,8 +106,8 @@ struct frame *frame_pool_take(struct frame_pool *pool, size_t size) {
     if (index == FRAME_POOL_SIZES) {
         return frame_new(size);
     }
-    struct frame *frame = pool->shelves[index].free != NULL ? shelf_take(pool, index)
-                                                            : malloc(whole_at(index));
+    struct frame *frame =
+        pool->shelves[index].free != NULL ? shelf_take(pool, index) : malloc(whole_at(index));
     if (frame == NULL) {
         return NULL;
     }

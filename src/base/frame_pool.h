@@ -5,9 +5,9 @@
  *
  * Sizes are powers of two from 64 to 16,384 bytes: a frame has less than twice the room it was
  * taken for (64 bytes at least). What is larger comes from the heap and goes back there. Of all
- * sizes together 1 MiB is kept free: beyond, memory goes back to the heap too. frame_pool_trim gives
- * back what was not needed lately. Frames may outlive the pool: the last of them takes what is left
- * of it along.
+ * sizes together 1 MiB is kept free: beyond, memory goes back to the heap too. frame_pool_trim
+ * gives back what was not needed lately. Frames may outlive the pool: the last of them takes what
+ * is left of it along.
  */
 #ifndef BASE_FRAME_POOL_H
 #define BASE_FRAME_POOL_H

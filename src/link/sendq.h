@@ -28,8 +28,8 @@
  *
  * Bounds in bytes per class; every item is charged SENDQ_ITEM_BYTES more than its frames, so that
  * tiny frames are bounded in memory too. Frames out of a pool have room for up to twice what is in
- * them: a class at its bound holds at most twice that. At the bound a push is refused. All storage is one pool
- * of items and one of flows, both grown by doubling and given back by sendq_relax.
+ * them: a class at its bound holds at most twice that. At the bound a push is refused. All storage
+ * is one pool of items and one of flows, both grown by doubling and given back by sendq_relax.
  */
 #ifndef LINK_SENDQ_H
 #define LINK_SENDQ_H
@@ -82,7 +82,8 @@ struct sendq {
     struct sendq_list round;   /* flows that take turns; one that was fresh may be empty */
     size_t fresh_bytes;        /* sent by fresh flows since the round sent */
     size_t bytes[WIRE_CLASS_COUNT];
-    size_t lead[2];        /* bytes of control, message ahead of lower classes that wait */
+    size_t lead[2];        /* bytes of control, message ahead of lower classes that wait: each its
+                              own, since messages wait for control too; below streams is nobody */
     size_t datagram_bytes; /* of those among them that are datagrams */
     size_t frame_bytes;    /* of all items without payloads: what records must hold */
     size_t count;
