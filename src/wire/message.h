@@ -133,7 +133,8 @@ struct wire_carrier {
 };
 #define WIRE_PACKET_BYTES_MAX 65535
 
-/* Classes of sending, strict: a lower number goes first. */
+/* Classes of sending. A lower number goes first, but only by a bounded lead: beyond that those
+ * below it that wait get a byte for each of its own (link/sendq.h). */
 enum wire_class {
     WIRE_CLASS_CONTROL = 0, /* heartbeats, records, rekey, close */
     WIRE_CLASS_MESSAGE = 1, /* unicast, broadcast, gossip, acknowledgements */
