@@ -227,13 +227,14 @@ static int start(struct program *program, struct config *config) {
     return status;
 }
 
-/* A daemon that idles in a few megabytes: one heap, given back by on_heap_timer. */
-static void be_small(void) {
+/* A daemon that idles in a few megabytes: one heap, given back by on_heap_timer. False when
+ * OpenSSL cannot be used. */
+static bool be_small(void) {
     (void)mallopt(M_ARENA_MAX, 1);
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     /* No openssl.cnf: what it may load is half a megabyte, and the cipher is ours to choose. */
-    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+    return OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1;
 }
 
 /* libevent's own warnings are no events of ours: what matters of them we report ourselves. */
@@ -256,7 +257,10 @@ int main(int argc, char **argv) {
     struct config config;
     struct config_error error;
     hold_hangup(SIG_BLOCK);
-    be_small();
+    if (!be_small()) {
+        (void)fputs("weftd: libcrypto does not start\n", stderr);
+        return EXIT_FAILURE;
+    }
     raise_descriptors();
     event_set_log_callback(ignore_libevent);
     (void)signal(SIGPIPE, SIG_IGN);

@@ -27,6 +27,16 @@ class Link(WeftTest):
         self.assertEqual(a.get("status")["verdict"], "healthy")
         self.assertEqual(b.get("status")["verdict"], "healthy")
 
+    def test_no_openssl_configuration_is_read(self):
+        config = self.folder / "openssl.cnf"
+        config.write_text(
+            "openssl_conf = all\n[all]\nproviders = some\nalg_section = evp\n"
+            "[some]\nnull = on\n[on]\nactivate = 1\n[evp]\ndefault_properties = fips=yes\n"
+        )  # with it, libcrypto has no cipher at all
+        a = self.node("a", "--sandbox", "off", env={"OPENSSL_CONF": str(config)})  # may read it
+        b = self.join("b", a)
+        b.wait_reach("a")
+
     def test_a_third_is_found_without_being_told_of(self):
         a = self.node("a")
         b = self.join("b", a)
