@@ -189,14 +189,6 @@ static size_t print_numbers(FILE *out, const json_t *status) {
     return rows + print_dropped(out, status);
 }
 
-/* What does not fit is counted. One row is kept for saying so. */
-static size_t print_left_out(FILE *out, size_t left_out) {
-    if (left_out > 0) {
-        (void)fprintf(out, "  ... and %zu more: weft --json status\n", left_out);
-    }
-    return left_out > 0 ? 1 : 0;
-}
-
 static size_t print_problem(FILE *out, const json_t *problem, const struct status_space *space) {
     char line[TEXT_LINE_BYTES];
     size_t rows = text_wrapped(out, 2, space->columns, 2, field_text(problem, "what"));
@@ -221,8 +213,22 @@ typedef size_t print_row(FILE *out, const json_t *row, const struct status_space
 /* A list of which the answer may hold a part only: `count` in all. */
 struct listed {
     const json_t *rows;
-    size_t count;
+    size_t count; /* not below the rows */
 };
+
+/* What does not fit is counted. One row is kept for saying so. */
+static size_t print_left_out(FILE *out, const struct listed *list, size_t shown) {
+    size_t rows = json_array_size(list->rows);
+    if (shown == list->count) {
+        return 0;
+    }
+    (void)fprintf(out, "  ... and %zu more: weft --json status", list->count - shown);
+    if (rows < list->count) {
+        (void)fprintf(out, " lists %zu", rows);
+    }
+    (void)fputc('\n', out);
+    return 1;
+}
 
 static struct listed whole(const json_t *rows) {
     return (struct listed){.rows = rows, .count = json_array_size(rows)};
@@ -238,7 +244,7 @@ static size_t print_list(FILE *out, const struct listed *list, print_row *print,
         used += print(out, json_array_get(list->rows, index), space);
         index++;
     }
-    return used + print_left_out(out, list->count - index);
+    return used + print_left_out(out, list, index);
 }
 
 /* With whom data is sealed end to end, and by which cipher: a row each. */
@@ -261,7 +267,8 @@ static size_t print_sessions(FILE *out, const json_t *status, const struct statu
     struct status_space room = *space;
     (void)fprintf(out, "\nSealed end to end, %.0f:\n", count);
     room.rows -= 2;
-    struct listed list = {.rows = json_object_get(status, "sessions"), .count = (size_t)count};
+    struct listed list = whole(json_object_get(status, "sessions"));
+    list.count = (size_t)count > list.count ? (size_t)count : list.count;
     return 2 + print_list(out, &list, print_session, 2, &room);
 }
 

@@ -235,7 +235,12 @@ class WithDaemon(Case):
         self.assertLessEqual(len(lines), 24)
         shown = sum("chacha20" in line for line in lines)
         self.assertGreater(shown, 5)
-        self.assertIn(f"... and {4000 - shown} more: weft --json status", lines[-1])
+        self.assertEqual(f"  ... and {4000 - shown} more: weft --json status lists 64", lines[-1])
+        self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, **self.sessions(64)))
+        self.assertTrue(self.weft("status").stdout.endswith(f"  ... and {64 - shown} more: weft --json status\n"))
+        too_low = dict(self.sessions(64), session_count=1)
+        self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, **too_low))
+        self.assertIn(f"... and {64 - shown} more:", self.weft("status").stdout)
 
     def problems(self, count, size):
         return [{"what": f"no link with relay-{i}" + " word" * size,
