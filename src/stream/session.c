@@ -18,8 +18,10 @@
 
 #define INIT_DELAY_SHIFT_MAX 3 /* 1 s, 2 s, 4 s, then every 8 s */
 #define INIT_DELAY_MAX (NS_PER_S << INIT_DELAY_SHIFT_MAX)
-#define INIT_TRIES_MAX 6       /* without streams: then messages are lost */
-#define IN_USE (60 * NS_PER_S) /* since it was used last, against who asks for a new one */
+#define INIT_TRIES_MAX 6 /* without streams: then messages are lost */
+/* Since it was used last, against who asks for a new one: half the life of keys, after which an
+ * idle session's keys are not renewed either. */
+#define IN_USE (60 * NS_PER_S)
 #define SESSION_TIMERS 5
 #define FORGET_LIVES 2 /* in lives of keys: the peer's last packets under them come sooner */
 #define LABEL_FACTOR UINT64_C(0x9e3779b97f4a7c15) /* spreads counters over 32 bits (Knuth) */
@@ -197,14 +199,10 @@ static enum weft_err add(struct streams *streams, struct session *session) {
     return err;
 }
 
-/* What may be made of a peer's key: the session, its place and who asks for it. */
+/* The session of a peer, its place and who asks for it. */
 static enum weft_err make(struct streams *streams, const struct weft_peer_id *peer,
-                          const struct weft_public_key *key, weft_ns now, struct session **out) {
-    uint8_t link_key[WEFT_KEY_BYTES];
-    struct weft_peer_id id = peer_id_of_key(key);
-    if (!weft_peer_id_equal(&id, peer) || identity_link_key(key, link_key) != WEFT_OK) {
-        return WEFT_ERR_INVALID;
-    }
+                          const struct weft_public_key *key, const uint8_t link_key[WEFT_KEY_BYTES],
+                          weft_ns now, struct session **out) {
     struct caller *caller = caller_get(streams, peer, link_key);
     struct session *session = caller == NULL ? NULL : session_new(streams, peer, now);
     if (session == NULL) {
@@ -213,7 +211,7 @@ static enum weft_err make(struct streams *streams, const struct weft_peer_id *pe
     caller_hold(caller);
     session->caller = caller;
     session->key = *key;
-    memcpy(session->link_key, link_key, sizeof link_key);
+    memcpy(session->link_key, link_key, sizeof session->link_key);
     enum weft_err err = add(streams, session);
     if (err != WEFT_OK) {
         session_free(session);
@@ -231,11 +229,16 @@ static enum weft_err find_or_make(struct streams *streams, const struct weft_pee
         *out = session;
         return WEFT_OK;
     }
+    uint8_t link_key[WEFT_KEY_BYTES];
+    struct weft_peer_id id = peer_id_of_key(key);
+    if (!weft_peer_id_equal(&id, peer) || identity_link_key(key, link_key) != WEFT_OK) {
+        return WEFT_ERR_INVALID; /* before anybody has to go for it */
+    }
     if (map_count(streams->sessions) >= streams->config.peers_max &&
         !evict_one(streams, newcomer, now)) {
         return WEFT_ERR_FULL;
     }
-    return make(streams, peer, key, now, out);
+    return make(streams, peer, key, link_key, now, out);
 }
 
 enum weft_err session_get(struct streams *streams, const struct weft_peer_id *peer,

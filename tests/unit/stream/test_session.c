@@ -521,3 +521,19 @@ Test(session, the_table_has_a_bound) {
     cr_assert(other->was_closed);
     net_fini(&net);
 }
+
+Test(session, nobody_goes_for_a_peer_with_a_wrong_key) {
+    net_init(&net, 18, 3);
+    net.nodes[0].config.peers_max = 1;
+    net_restart(&net, 0, 400);
+    (void)net_open(&net, 0, 1, 10);
+    cr_assert(net_settle(&net, NS_PER_S));
+    struct wire_part_open service = {
+        .protocol = 1, .name_space = span_of_text("default"), .name = span_of_text("web")};
+    struct stream_id stream;
+    cr_assert_eq(streams_open(net.nodes[0].streams, &net.nodes[2].identity.id,
+                              &net.nodes[1].identity.key, &service, net.now, &stream),
+                 WEFT_ERR_INVALID);
+    cr_assert_not_null(forge_session(&net, 0, 1));
+    net_fini(&net);
+}
