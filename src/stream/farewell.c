@@ -5,6 +5,8 @@
  */
 #include "stream/farewell.h"
 
+#include <string.h>
+
 #include "base/check.h"
 #include "stream/session.h"
 
@@ -21,15 +23,29 @@ static void say_reset(struct session *session, const struct pending_reset *reset
     session_say(session, &farewell);
 }
 
+/* One count for each end that opens: its ids only grow, so what is newer was not forgotten. */
+static uint64_t number_of(uint64_t stream) {
+    return stream & (UINT64_MAX >> 1);
+}
+
+static void lose_reset(struct session *session, uint64_t stream) {
+    uint64_t *lost = &session->lost_resets[stream >> 63];
+    *lost = number_of(stream) >= *lost ? number_of(stream) + 1 : *lost;
+}
+
+bool session_may_have_lost_reset(const struct session *session, uint64_t stream) {
+    return number_of(stream) < session->lost_resets[stream >> 63];
+}
+
 void session_say_reset(struct session *session, uint64_t stream, enum wire_reset_reason reason,
                        weft_ns now) {
     struct pending_reset reset = {.stream = stream, .reason = (uint16_t)reason};
     struct pending_reset oldest;
-    if (session->resets.count == RESETS_MAX) { /* the peer's probe will find it gone */
-        session->has_lost_resets = ring_pop(&session->resets, &oldest);
+    if (session->resets.count == RESETS_MAX && ring_pop(&session->resets, &oldest)) {
+        lose_reset(session, oldest.stream); /* the peer's probe will find it gone */
     }
     if (ring_push(&session->resets, &reset) != WEFT_OK) { /* it is said once, and not again */
-        session->has_lost_resets = true;
+        lose_reset(session, stream);
     }
     say_reset(session, &reset);
     session->reset_tries = 0;
@@ -39,7 +55,7 @@ void session_say_reset(struct session *session, uint64_t stream, enum wire_reset
 }
 
 void session_unsay(struct session *session) {
-    session->has_lost_resets = false;
+    memset(session->lost_resets, 0, sizeof session->lost_resets);
     ring_clear(&session->farewells);
     ring_clear(&session->resets);
     ring_clear(&session->flow_ends);
@@ -70,10 +86,16 @@ void session_say_resets_again(struct session *session) {
     }
 }
 
+static void lose_all_resets(struct session *session) {
+    struct pending_reset reset;
+    while (ring_pop(&session->resets, &reset)) {
+        lose_reset(session, reset.stream);
+    }
+}
+
 void session_resets_timer(struct session *session, weft_ns now) {
     if (session->reset_tries >= RESET_TRIES_MAX) {
-        session->has_lost_resets = session->has_lost_resets || session->resets.count > 0;
-        ring_clear(&session->resets);
+        lose_all_resets(session);
     }
     if (session->resets.count == 0) {
         return;

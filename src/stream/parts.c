@@ -33,7 +33,7 @@ struct arrival {
 };
 
 /* UNKNOWN_STREAM is for one that closed: the peer takes it for the last ack. One that was reset is
- * told so, and once resets were forgotten unanswered none can be told from it. */
+ * told so; if resets were forgotten unanswered, none as old as those can be told from it. */
 static enum wire_reset_reason why_unknown(const struct session *session, uint64_t wire_id) {
     const struct pending_reset *reset;
     for (size_t i = 0; (reset = ring_at(&session->resets, i)) != NULL; i++) {
@@ -41,7 +41,8 @@ static enum wire_reset_reason why_unknown(const struct session *session, uint64_
             return (enum wire_reset_reason)reset->reason;
         }
     }
-    return session->has_lost_resets ? WIRE_RESET_APPLICATION : WIRE_RESET_UNKNOWN_STREAM;
+    return session_may_have_lost_reset(session, wire_id) ? WIRE_RESET_APPLICATION
+                                                         : WIRE_RESET_UNKNOWN_STREAM;
 }
 
 static void say_unknown(struct session *session, uint64_t wire_id) {

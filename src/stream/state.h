@@ -282,9 +282,8 @@ struct session {
     bool is_wanted;   /* a handshake is to be made */
     bool is_init_due; /* ... now */
     bool is_confirm_due;
-    bool has_path_probe;  /* PROBEs wait in control; a PING ends them */
-    bool has_lost_resets; /* more than are kept: an unknown stream may be one of those */
-    bool is_path_probed;  /* its PONG is awaited: each stream is looked through for it, once */
+    bool has_path_probe; /* PROBEs wait in control; a PING ends them */
+    bool is_path_probed; /* its PONG is awaited: each stream is looked through for it, once */
     uint8_t init_tries;
     uint8_t reset_tries;
     weft_ns init_at;    /* when the last INIT left */
@@ -309,14 +308,15 @@ struct session {
     struct opened_ids *opened; /* ids that the peer opened: none opens twice */
     size_t opened_count;       /* of those, streams that live */
     uint64_t wire_id_next;
-    struct ring farewells; /* struct farewell */
-    struct ring resets;    /* struct pending_reset */
-    struct ring messages;  /* struct frame *: encoded parts */
-    struct ring pings;     /* uint64_t */
-    struct ring pongs;     /* uint64_t */
-    struct map *flows;     /* wire id -> flow; NULL until there was one */
-    uint64_t send_held;    /* memory of its streams' send blocks */
-    struct list flows_in;  /* opened by the peer, idle longest first */
+    struct ring farewells;   /* struct farewell */
+    struct ring resets;      /* struct pending_reset */
+    uint64_t lost_resets[2]; /* by who opened: past the highest number whose reset was forgotten */
+    struct ring messages;    /* struct frame *: encoded parts */
+    struct ring pings;       /* uint64_t */
+    struct ring pongs;       /* uint64_t */
+    struct map *flows;       /* wire id -> flow; NULL until there was one */
+    uint64_t send_held;      /* memory of its streams' send blocks */
+    struct list flows_in;    /* opened by the peer, idle longest first */
     struct list flows_out;
     struct list flows_ready; /* with datagrams to send, in turn */
     struct ring flow_ends;   /* struct flow_farewell */

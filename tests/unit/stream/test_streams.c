@@ -313,3 +313,35 @@ Test(streams, a_lost_reset_is_no_good_end) {
     lose_reset(0);
     lose_reset(300);
 }
+
+/* What was forgotten of old streams is no reason to take a newer one's good end for a reset: of
+ * more resets than are kept some go at once, the rest after five tries. */
+static void end_well_after_resets(unsigned count) {
+    net_init(&net, 22, 2);
+    struct end *first = net_open(&net, 0, 1, 100);
+    net_run(&net, net.now + NS_PER_S);
+    cr_assert(first->was_closed);
+    struct session *session = forge_session(&net, 0, 1);
+    uint64_t number = session->wire_id_next;
+    session->wire_id_next += count;
+    for (uint64_t i = 0; i < count; i++) {
+        session_say_reset(forge_session(&net, 1, 0), number + i, WIRE_RESET_APPLICATION, net.now);
+    }
+    net_run(&net, net.now + 100 * NS_PER_S);
+    struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    net.channels[1][0].is_cut = true;
+    end->to_write = 1000;
+    end->finishes = true;
+    net_run(&net, net.now + 900 * NS_PER_MS);
+    net.channels[1][0].is_cut = false;
+    net_run(&net, net.now + 20 * NS_PER_S);
+    cr_expect(end->was_closed && !end->was_reset, "after %u", count);
+    net_fini(&net);
+}
+
+Test(streams, forgotten_resets_spoil_no_good_end_of_a_newer_stream) {
+    end_well_after_resets(1);
+    end_well_after_resets(300);
+}
