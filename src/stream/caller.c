@@ -12,10 +12,12 @@
 
 #define INITS_PER_S 500 /* about 200 us of Diffie-Hellman each: a tenth of a core */
 #define INITS_BURST 1000
-#define CALLER_INITS_PER_S                                                                         \
-    2 /* an honest peer asks once a second at most, but for news of routes                         \
-       */
+/* An honest peer asks once a second at most, but for news of routes and of restarts, each of which
+ * may make it ask once more: 16 such in a row are room enough, and cost 3 ms. */
+#define CALLER_INITS_PER_S 2
 #define CALLER_INITS_BURST 16
+/* A path is commonly known before its peer asks; the rest make up a tenth of what peers with a path
+ * may cost: a hundredth of a core, and 50 of 16,384 keys a second pushed out. */
 #define STRANGERS_PER_S 50
 #define STRANGERS_BURST 50
 
@@ -47,18 +49,20 @@ static struct caller *caller_new(struct streams *streams, const struct weft_peer
     return caller;
 }
 
-struct caller *caller_get(struct streams *streams, const struct weft_peer_id *peer,
+static struct caller *add(struct streams *streams, const struct weft_peer_id *peer,
                           const uint8_t link_key[WEFT_KEY_BYTES]) {
-    struct caller *caller = map_find(streams->callers, peer_key(peer));
-    if (caller != NULL) {
-        return caller;
-    }
     if (map_count(streams->callers) >= CALLERS_MAX + streams->config.peers_max) {
         struct list *oldest = list_first(&streams->callers_idle);
         ASSERT(oldest != NULL); /* there are no more than peers_max sessions */
         caller_free(streams, LIST_OWNER(oldest, struct caller, idle_link));
     }
     return caller_new(streams, peer, link_key);
+}
+
+struct caller *caller_get(struct streams *streams, const struct weft_peer_id *peer,
+                          const uint8_t link_key[WEFT_KEY_BYTES]) {
+    struct caller *caller = map_find(streams->callers, peer_key(peer));
+    return caller != NULL ? caller : add(streams, peer, link_key);
 }
 
 void caller_hold(struct caller *caller) {
@@ -116,7 +120,17 @@ static struct caller *find_or_make(struct streams *streams, const struct weft_pe
     struct weft_peer_id id = peer_id_of_key(key);
     bool is_made = weft_peer_id_equal(&id, source) && may_make(streams, source, now) &&
                    identity_link_key(key, link_key) == WEFT_OK;
-    return is_made ? caller_get(streams, source, link_key) : NULL;
+    return is_made ? add(streams, source, link_key) : NULL;
+}
+
+/* What a peer without a session asked last is kept as long as its records: had it come back with an
+ * older incarnation before, these would tell it which one to say. */
+static void forget_if_old(struct caller *caller, weft_ns now) {
+    if (list_is_linked(&caller->idle_link) && time_since(caller->asked_at, now) >= CALLER_LIFE) {
+        caller->incarnation = 0;
+        caller->instance = 0;
+        caller->epoch = 0;
+    }
 }
 
 /* A repeated INIT is of an epoch that the instance is past, or of a former life. */
@@ -137,7 +151,9 @@ static bool take_budget(struct streams *streams, struct caller *caller, bool has
            bucket_take(common, 1, INITS_PER_S, INITS_BURST, now);
 }
 
-static void note(struct streams *streams, struct caller *caller, const struct wire_init *init) {
+static void note(struct streams *streams, struct caller *caller, const struct wire_init *init,
+                 weft_ns now) {
+    caller->asked_at = now;
     caller->instance = init->instance;
     caller->epoch = init->epoch;
     if (init->incarnation > caller->incarnation) {
@@ -163,10 +179,11 @@ bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
     uint8_t mac[WIRE_INIT_MAC_BYTES];
     caller_mac(caller, source, self, packet, mac);
     const struct session *session = session_find(streams, source);
+    forget_if_old(caller, now);
     if (!noise_equal(mac, init->mac, sizeof mac) || !is_new(caller, session, init) ||
         !take_budget(streams, caller, session != NULL && session->current != NULL, now)) {
         return false;
     }
-    note(streams, caller, init);
+    note(streams, caller, init, now);
     return true;
 }

@@ -15,15 +15,17 @@
  *   a key to be made        500 a second with a path to the peer,   refused
  *                           50 without: who made up its name
  *
- * 16,384 keys of peers without a session are kept, of those who asked last.
+ * 16,384 keys of peers without a session are kept, of those who asked last. What such a peer asked
+ * last counts for 24 h.
  */
 #ifndef STREAM_CALLER_H
 #define STREAM_CALLER_H
 
 #include "stream/state.h"
 
-#define CALLERS_MAX 16384       /* without a session; about 200 bytes each */
-#define HANDSHAKE_BYTES_MAX 512 /* a message: 96 bytes of Noise and a hello */
+#define CALLERS_MAX 16384              /* without a session; about 200 bytes each */
+#define CALLER_LIFE (86400 * NS_PER_S) /* 24 h, as records fade: see docs/streams.md */
+#define HANDSHAKE_BYTES_MAX 512        /* a message: 96 bytes of Noise and a hello */
 
 struct caller {
     struct weft_peer_id id;
@@ -31,6 +33,7 @@ struct caller {
     uint64_t incarnation; /* of the newest INIT taken; of all, the highest */
     uint64_t instance;
     uint64_t epoch;
+    weft_ns asked_at; /* when that INIT was taken */
     struct bucket budget;
     struct list idle_link; /* in none while a session has it */
 };

@@ -282,6 +282,41 @@ Test(handshake, who_comes_from_an_old_copy_is_taken_once_it_knows) {
     net_fini(&net);
 }
 
+/* Once its records faded nothing tells it of the life it forgot. What was recorded of that one may
+ * be repeated once, which costs a handshake that nobody confirms. */
+Test(handshake, who_comes_from_an_old_copy_after_its_records_faded_is_taken) {
+    net_init(&net, 21, 2);
+    net_restart(&net, 0, 800);
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net.nodes[0].config.incarnation = 0;
+    net_restart(&net, 0, 900);
+    struct end *early = net_open(&net, 0, 1, 100);
+    net_run(&net, net.now + 3600 * NS_PER_S);
+    cr_assert(early->was_refused || early->was_reset || !early->was_accepted);
+    streams_reset(net.nodes[0].streams, early->stream, WIRE_RESET_APPLICATION, net.now);
+    net_run(&net, net.now + CALLER_LIFE);
+    struct end *end = net_open(&net, 0, 1, 100);
+    net_run(&net, net.now + 8 * NS_PER_S);
+    cr_assert(end->was_accepted);
+    net_fini(&net);
+}
+
+Test(handshake, an_init_of_long_ago_is_taken_once) {
+    net_init(&net, 22, 2);
+    open_and_record();
+    net_run(&net, net.now + CALLER_LIFE + NS_PER_S);
+    cr_assert_null(forge_session(&net, 1, 0));
+    uint64_t refused = streams_count(net.nodes[1].streams).packets_refused;
+    for (unsigned i = 0; i < 10; i++) {
+        repeat();
+    }
+    cr_assert_eq(streams_count(net.nodes[1].streams).packets_refused, refused + 9);
+    cr_assert_null(forge_session(&net, 1, 0)->current);
+    frame_unref(recorded);
+    net_fini(&net);
+}
+
 Test(handshake, who_asks_without_end_uses_up_its_own_budget) {
     net_init(&net, 17, 3);
     net.channels[2][1].is_cut = true;
