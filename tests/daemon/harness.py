@@ -33,6 +33,13 @@ LEFT_OUT = 77  # the status of a suite of which nothing was run: ctest calls it 
 SANITIZER = re.compile(r"ERROR: [A-Za-z]+Sanitizer|runtime error:|assertion|claim")
 
 
+def can_read(stream, seconds):
+    """Whether there is something within that time. Descriptors beyond 1,023 are none of select's."""
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout=PATIENCE):
         super().__init__("weft", timeout=timeout)
@@ -112,7 +119,7 @@ class Node:
         line = b""
         while not line.endswith(b"\n"):
             left = deadline - time.monotonic()
-            ready, _, _ = select.select([self.process.stdout], [], [], max(left, 0))
+            ready = can_read(self.process.stdout, max(left, 0))
             if not ready:
                 raise AssertionError(f"{self.name} said nothing: {self.log()}")
             byte = os.read(self.process.stdout.fileno(), 1)
@@ -170,8 +177,7 @@ class Node:
                     return result
                 if time.monotonic() > deadline:
                     raise AssertionError(f"{self.name}: waited in vain for {what}\n{self.log()}")
-                ready, _, _ = select.select([stream], [], [], POLL)
-                if ready and not stream.recv(65536):
+                if can_read(stream, POLL) and not stream.recv(65536):
                     raise AssertionError(f"{self.name} ended the event stream\n{self.log()}")
 
     def event_lines(self):
