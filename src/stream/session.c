@@ -419,19 +419,28 @@ void session_keys_timer(struct session *session, weft_ns now) {
     handshake_arm_keys_timer(session, now);
 }
 
+/* A hold timer that fires so late did not wait: we slept, or were stopped, and a way or keys that
+ * came meanwhile we have not heard of. */
+#define HOLD_LATE NS_PER_S
+
 void session_mind_hold(struct session *session, weft_ns now) {
     bool is_held = !list_is_empty(&session->streams_all) &&
                    (session->route == STREAM_ROUTE_NONE || session->current == NULL);
     if (!is_held) {
         timers_disarm(&session->streams->timers, &session->hold_timer);
     } else if (!timer_is_armed(&session->hold_timer)) {
-        timers_arm(&session->streams->timers, &session->hold_timer,
-                   time_after(now, DEFECT(HOLD_SKIPPED) ? 0 : session->streams->config.hold));
+        session->hold_until =
+            time_after(now, DEFECT(HOLD_SKIPPED) ? 0 : session->streams->config.hold);
+        timers_arm(&session->streams->timers, &session->hold_timer, session->hold_until);
     }
 }
 
 void session_hold_timer(struct session *session, weft_ns now) {
     struct list *link;
+    if (time_since(session->hold_until, now) > HOLD_LATE) {
+        session_mind_hold(session, now);
+        return;
+    }
     while ((link = list_first(&session->streams_all)) != NULL) {
         struct stream *stream = LIST_OWNER(link, struct stream, session_link);
         session_say_reset(session, stream->wire_id, WIRE_RESET_TIMEOUT, now);

@@ -291,6 +291,7 @@ struct session {
     weft_ns hint_at;    /* when UNKNOWN was last heeded */
     weft_ns begun_at;
     weft_ns used_at;
+    weft_ns hold_until; /* while its timer is armed: then its streams end */
     struct timer ack_timer;
     struct timer handshake_timer;
     struct timer keys_timer;

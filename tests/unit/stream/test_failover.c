@@ -240,6 +240,26 @@ Test(failover, gives_up_after_the_hold_time) {
     net_fini(&net);
 }
 
+/* As after a sleep of the machine: who was away has not waited. */
+Test(failover, a_clock_that_skips_the_hold_time_ends_no_stream) {
+    net_init(&net, 7, 2);
+    struct end *early = net_open(&net, 0, 1, 100000); /* no keys yet */
+    net.now += 241 * NS_PER_S;
+    cr_assert(net_settle(&net, 10 * NS_PER_S));
+    cr_assert(early->was_closed && !early->was_reset && !early->was_refused);
+    struct end *end = net_open(&net, 0, 1, 40000000);
+    net_run(&net, net.now + 10 * NS_PER_MS);
+    net_drop_flying(&net, 0, 1);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_NONE);
+    net_run(&net, net.now + NS_PER_S);
+    net.now += 100 * NS_PER_S;
+    net_run(&net, net.now + 59 * NS_PER_S);
+    cr_assert(!end->was_reset);
+    net_run(&net, net.now + 2 * NS_PER_S);
+    cr_assert(end->was_reset, "the whole time from then on is enough");
+    net_fini(&net);
+}
+
 Test(failover, an_open_to_nobody_is_refused_after_the_hold_time) {
     net_init(&net, 8, 2);
     net.channels[0][1].is_cut = true;
