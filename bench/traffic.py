@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from places import Missed, cpu_s, rss_kb
+from report import busy_s
 from tunnels import which
 
 COLD_PATIENCE_S = 20
@@ -78,12 +79,17 @@ def iperf(places, tunnel, seconds, streams):
 
 
 def bulk(places, tunnel, seconds, streams, relays=()):
-    before = cpu_s(tunnel.pids()), cpu_s(tunnel.pids(relays))
+    """`end` and `all`: how many cores the busiest of the tunnel's nodes and the whole machine took."""
+    begun, busy = time.monotonic(), busy_s()
+    before = {place: cpu_s(tunnel.pids([place])) for place in tunnel.processes}
     received = iperf(places, tunnel, seconds, streams)
+    spent = {place: cpu_s(tunnel.pids([place])) - before[place] for place in before}
+    took = time.monotonic() - begun
     gigabytes = received["bytes"] / 1e9
     return {"gbit": received["bits_per_second"] / 1e9,
-            "cpu": (cpu_s(tunnel.pids()) - before[0]) / gigabytes,
-            "relay_cpu": (cpu_s(tunnel.pids(relays)) - before[1]) / gigabytes}
+            "cpu": sum(spent.values()) / gigabytes,
+            "relay_cpu": sum(spent[place] for place in relays if place in spent) / gigabytes,
+            "end": max(spent.values(), default=0) / took, "all": (busy_s() - busy) / took}
 
 
 def requests(places, tunnel, seconds, connections):

@@ -7,7 +7,7 @@ reaches as a share of raw TCP in the same run, and against the best of the other
 believe CPU seconds and ratios, not Gbit/s. `work of others` says how busy it was.
 
   P1, P2   direct, one iperf3 stream: Gbit/s; CPU seconds of both ends' tunnel processes per GB
-  P3       direct, 32 streams
+  P3       direct, 32 streams; how many cores the busier of the two nodes took, and the machine
   P4, P5   over a relay, one stream: Gbit/s; the relay's own CPU seconds per GB
   P6, P7   one request of 200 bytes after the other over one connection, direct and relayed
   P8, P9   wrk against nginx, 64 connections: requests a second, CPU us of the tunnel for each
@@ -76,6 +76,8 @@ ROWS = {
     "p2": Row("P2", "direct, 1 stream", "CPU s/GB", DOWN, 1.4),
     "p3": Row("P3", "direct, 32 streams", "Gbit/s", UP, 8),
     "p3.cpu": Row("P3", "direct, 32 streams", "CPU s/GB", DOWN),
+    "p3.end": Row("P3", "  its busiest node", "cores", DOWN),
+    "p3.all": Row("P3", "  the whole machine", "cores", DOWN),
     "p4": Row("P4", "relayed, 1 stream", "Gbit/s", UP, 6.5),
     "p5": Row("P5", "relay, 1 stream", "CPU s/GB", DOWN, 0.5),
     "p6": Row("P6", "request p50, direct", "ms", DOWN, 0.110),
@@ -156,8 +158,8 @@ class Bench:
             self.attempt(name, {"gbit": "p1", "cpu": "p2"}, traffic.bulk, places, tunnel,
                          options.seconds, 1)
         if self.wants("P3"):
-            self.attempt(name, {"gbit": "p3", "cpu": "p3.cpu"}, traffic.bulk, places, tunnel,
-                         options.seconds, 32)
+            self.attempt(name, {"gbit": "p3", "cpu": "p3.cpu", "end": "p3.end", "all": "p3.all"},
+                         traffic.bulk, places, tunnel, options.seconds, 32)
         if self.wants("P8", "P9"):
             self.attempt(name, {"rate": "p8", "us": "p9"}, traffic.requests, places, tunnel,
                          options.seconds, 64)
