@@ -195,6 +195,24 @@ Test(failover, waits_without_a_path_and_goes_on) {
     net_fini(&net);
 }
 
+/* One second less than the hold time, which gives_up_after_the_hold_time exceeds by one. */
+Test(failover, survives_until_just_before_the_hold_time) {
+    net_init(&net, 7, 2);
+    struct end *end = net_open(&net, 0, 1, 4000000);
+    net.channels[0][1].bytes_per_s = 12500000;
+    net_run(&net, net.now + 100 * NS_PER_MS);
+    cr_assert_gt(net_far_end(&net, end)->read, 0);
+    net_drop_flying(&net, 0, 1);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_NONE);
+    net_run(&net, net.now + 59 * NS_PER_S);
+    cr_assert(!end->was_reset && !net_far_end(&net, end)->was_reset);
+    net_set_routes(&net, 0, 1, STREAM_ROUTE_CHANGED);
+    cr_assert(net_settle(&net, 10 * NS_PER_S));
+    cr_assert(end->was_closed);
+    cr_assert_eq(net_far_end(&net, end)->read, 4000000);
+    net_fini(&net);
+}
+
 /* A path that dies silently is probed more and more seldom. What is asked over the next one, which
  * its relays may not know of yet, starts anew. */
 Test(failover, a_probe_lost_while_relays_learn_is_repeated_soon) {
@@ -236,6 +254,7 @@ Test(failover, gives_up_after_the_hold_time) {
     struct end *far = net_far_end(&net, end);
     cr_assert(end->was_reset && far->was_reset);
     cr_assert_eq(end->reason, WIRE_RESET_TIMEOUT);
+    cr_assert_eq(far->reason, WIRE_RESET_TIMEOUT);
     cr_assert_eq(streams_count(net.nodes[0].streams).open, 0);
     net_fini(&net);
 }
