@@ -153,6 +153,12 @@ static uint8_t *on_write_space(void *ctx, uint64_t id, size_t *len) {
 static void on_written(void *ctx, uint64_t id, size_t len) {
     struct mesh_node *node = ctx;
     cr_expect(node->is_lent);
+    struct mesh *mesh = node->mesh;
+    mesh->turn_bytes += len;
+    mesh->read_bytes += len;
+    if (mesh->turn_bytes > mesh->turn_bytes_max) {
+        mesh->turn_bytes_max = mesh->turn_bytes;
+    }
     node->is_lent = false;
     cr_assert_eq(mesh_write(ctx, id, span_of(node->space, len)), len);
 }
@@ -340,6 +346,7 @@ static void deliver(struct mesh *mesh, const struct mesh_event *event) {
 static void on_pump(void *ctx) {
     struct mesh *mesh = ((struct mesh_node *)ctx)->mesh;
     mesh->pump_count++;
+    mesh->turn_bytes = 0;
     cr_assert_not(mesh->is_draining, "the proxy pumped while the host was draining");
     mesh->is_draining = true;
     while (mesh->event_count > 0) {
@@ -354,6 +361,7 @@ static void on_pump(void *ctx) {
         frame_unref(datagram.bytes);
     }
     mesh->is_draining = false;
+    mesh->turn_bytes = 0;
 }
 
 struct proxy_backend mesh_backend(struct mesh *mesh, int side) {

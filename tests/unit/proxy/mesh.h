@@ -79,7 +79,10 @@ struct mesh {
     enum weft_err open_error; /* what open answers */
     size_t misuse_count;      /* calls on streams that are over, and other breaches */
     size_t pump_count;
-    size_t peeked_max; /* longest that lay unread in a direction */
+    size_t turn_bytes;     /* read from sockets into streams since the last pump */
+    size_t turn_bytes_max; /* and the most of any turn of a connection, each of which ends in one */
+    uint64_t read_bytes;   /* in all */
+    size_t peeked_max;     /* longest that lay unread in a direction */
     bool is_draining;
     size_t warning_count;
     char warning[64]; /* the last one's name */

@@ -4,8 +4,11 @@
  * read. Each runs through a stream and through the local shortcut.
  */
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "app.h"
+#include "proxy/internal.h"
 
 struct scene {
     struct mesh *mesh;
@@ -263,4 +266,65 @@ Test(proxy_carry, carries_ipv6) {
     app_free(client);
     server_free(server);
     mesh_free(mesh);
+}
+
+/* A client that is always ahead of the proxy, which no real one is reliably: reads from its
+ * connection are filled at once, whatever their size, and leave the byte that it did send. */
+static in_port_t endless_port;
+
+ssize_t __real_recv(int fd, void *bytes, size_t len, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t len, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t len, int flags) {
+    struct sockaddr_in peer = {0};
+    socklen_t peer_len = sizeof peer;
+    bool is_endless = endless_port != 0 && flags == 0 &&
+                      getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+                      peer.sin_port == endless_port;
+    return is_endless ? (ssize_t)len : __real_recv(fd, bytes, len, flags);
+}
+
+/* How many turns of the loop a request of 100 bytes and its echo take. */
+static size_t exchange(struct mesh *mesh, struct app *client) {
+    struct event *guard = mesh_guard_new(mesh);
+    uint64_t expected = client->received + 100;
+    size_t turns = 0;
+    app_send(client, 100);
+    while (client->received < expected) {
+        cr_assert(mesh_turn(mesh, guard));
+        turns++;
+    }
+    event_free(guard);
+    return turns;
+}
+
+/* What a client asks beside another one that never ends is answered within the turns of the loop
+ * that it takes at most, and in none of them the endless one moves more than the budget. */
+Test(proxy_carry, an_endless_connection_leaves_others_their_turn) {
+    struct scene scene = scene_new(1);
+    struct mesh *mesh = scene.mesh;
+    struct sockaddr_in own;
+    socklen_t own_len = sizeof own;
+    mesh->buffer_bytes = 256 * PROXY_TURN_BYTES;
+    scene.server->pattern = (struct app){.is_echo = true};
+    struct app *asking = app_connect(mesh, scene.address);
+    (void)exchange(mesh, asking);
+    scene.server->pattern.is_paused = true;
+    struct app *endless = app_connect(mesh, scene.address);
+    RUN_UNTIL(mesh, scene.server->served_count == 2);
+    cr_assert_eq(getsockname(endless->fd, (struct sockaddr *)&own, &own_len), 0);
+    endless_port = own.sin_port;
+    app_send(endless, 1);
+    RUN_UNTIL(mesh, mesh->turn_bytes_max > 100);
+    for (unsigned i = 0; i < 5; i++) {
+        uint64_t before = mesh->read_bytes;
+        size_t turns = exchange(mesh, asking);
+        cr_expect_leq(turns, 10);
+        cr_expect_geq(mesh->read_bytes, before + PROXY_TURN_BYTES, "the endless one goes on");
+        cr_expect_leq(mesh->read_bytes, before + turns * PROXY_TURN_BYTES + 200);
+    }
+    cr_expect_eq(mesh->turn_bytes_max, PROXY_TURN_BYTES);
+    endless_port = 0;
+    app_free(asking);
+    app_free(endless);
+    scene_free(&scene);
 }
