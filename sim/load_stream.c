@@ -267,21 +267,29 @@ static void report_fairness(struct load *load) {
     }
 }
 
-static void report_resent(struct load *load) {
+/* Of nodes that are there at the end, since they started: what was sent again, how often an end of
+ * a stream went on after its path was lost, and what honest nodes found spoilt. */
+static void report_packets(struct load *load) {
     struct core_status status;
     uint64_t sent = 0;
     uint64_t resent = 0;
+    uint64_t resumed = 0;
+    uint64_t spoilt = 0;
     for (uint32_t i = 0; i < load->node_count; i++) {
         const struct core *core = world_core(load->world, i);
         if (core != NULL) {
             core_get_status(core, &status);
             sent += status.streams.bytes_sent;
             resent += status.streams.bytes_resent;
+            resumed += status.streams.resumed;
+            spoilt += load_has_lied(load, i) ? 0 : status.streams.packets_spoilt;
         }
     }
     uint64_t part = sent / 1000000U;
     metric_set(metrics_counter(load->metrics, "stream.resent_share", UNIT_PPM),
                part > 0 ? (int64_t)(resent / part) : (int64_t)(resent > 0 ? 1000000U : 0));
+    metric_set(metrics_counter(load->metrics, "stream.resumed", UNIT_COUNT), (int64_t)resumed);
+    metric_set(metrics_counter(load->metrics, "packets.spoilt", UNIT_COUNT), (int64_t)spoilt);
 }
 
 /* Streams that never ended have stalled for as long as nothing came. */
@@ -301,7 +309,7 @@ static void report_unfinished(struct load *load) {
 void flows_report(struct load *load) {
     report_fairness(load);
     report_unfinished(load);
-    report_resent(load);
+    report_packets(load);
     metric_set(metrics_counter(load->metrics, "stream.unfinished", UNIT_COUNT),
                (int64_t)load_unfinished(load));
 }
