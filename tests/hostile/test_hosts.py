@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Strangers in numbers against a daemon on a host of its own, and readers that stall behind a relay: what
 they may cost (C3, C4, T9, T14). The daemons are those of the release preset, for what is compared are bytes and CPU
-seconds. WEFT_HOSTILE_LONG=1 floods for the full minute."""
+seconds. WEFT_HOSTILE_LONG=1 (scripts/test --long) floods for the full minute."""
 
 import contextlib
 import os
@@ -20,6 +20,7 @@ from hosts import PORT, HostTest, harness, measured
 FLOOD = os.environ.get("HOSTILE_FLOOD", "hostile_flood")
 IS_LONG = bool(os.environ.get("WEFT_HOSTILE_LONG"))
 SECONDS = 60 if IS_LONG else 8
+RATE_MIN = 9000 if IS_LONG else 3000  # of 10,000 connections a second, the flood's own share of two cores permitting
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET_S = 1  # so long without a byte taken, and all that may be kept of a stream is
 
@@ -98,13 +99,14 @@ class Strangers(HostTest, HostileTest):
         measured(f"{rate:.0f} connections/s for {SECONDS} s: RSS + {grown >> 10} KiB, {share:.2f} of a core, "
                  f"newcomers in after {', '.join(f'{s:.2f}' for s in joined)} s")  # fmt: skip
         self.assertEqual(flood["in"], 0, "not one byte of answer")
-        self.assertGreater(rate, 3000, "a flood, even where two cores are shared")
+        self.assertGreater(rate, RATE_MIN, "a flood, even where two cores are shared")
         self.assertLessEqual(grown, 16 * MIB)
         self.assertLessEqual(share, 0.5)
         self.assertLess(max(joined), 1)
         self.assertNotIn("link-down", self.victim.node.log())
         lines = [line for line in self.victim.node.log().splitlines() if "refused" in line]
-        self.assertLessEqual(len(lines), 300, "one line an address, and few more")
+        minutes = 1 + SECONDS // 60  # begun
+        self.assertLessEqual(len(lines), 250 * minutes + 50, "one line an address and minute, and few more")
 
     def half_open(self, mode):
         """Ten thousand who stay, from 16 networks: how many at once, for how long, and at what cost."""
