@@ -70,17 +70,16 @@ static void print_who(FILE *out, const json_t *status, const struct status_space
     free(how);
 }
 
-/* Version, age, memory, where it listens, and the cipher of its sessions, where the far end has it
- * too. */
+/* Version, age, memory, and where it listens. */
 static void print_what(FILE *out, const json_t *status, const struct status_space *space) {
     char line[TEXT_LINE_BYTES];
     const json_t *listen = json_object_get(status, "listen");
     const char *first = json_string_value(json_array_get(listen, 0));
-    (void)snprintf(
-        line, sizeof(line), "weft %.20s, up %s, %s%s%.120s, prefers %.20s",
-        field_text(status, "version"), format_duration(field_number(status, "uptime_s")).text,
-        format_bytes(field_number(status, "rss_bytes")).text, first != NULL ? ", listens on " : "",
-        first != NULL ? first : "", field_text(status, "cipher"));
+    (void)snprintf(line, sizeof(line), "weft %.20s, up %s, %s%s%.120s",
+                   field_text(status, "version"),
+                   format_duration(field_number(status, "uptime_s")).text,
+                   format_bytes(field_number(status, "rss_bytes")).text,
+                   first != NULL ? ", listens on " : "", first != NULL ? first : "");
     (void)text_wrapped(out, 0, space->columns, 1, line);
 }
 
@@ -181,11 +180,15 @@ static size_t print_numbers(FILE *out, const json_t *status) {
                                                {"dropped", "dropped", false},
                                                {NULL, NULL, false}};
     print_counts(out, status, "streams", "streams", streams);
-    size_t rows = 4;
+    size_t rows = 5;
     if (field_number(json_object_get(status, "datagrams"), "opened") != 0) {
         print_counts(out, status, "datagrams", "datagrams", datagrams);
         rows++;
     }
+    char line[TEXT_LINE_BYTES];
+    (void)snprintf(line, sizeof(line), "%-10s%.20s preferred, by %.40s", "sealing",
+                   field_text(status, "cipher"), field_text(status, "provider"));
+    (void)text_wrapped(out, 0, COLUMNS_DEFAULT, 1, line);
     return rows + print_dropped(out, status);
 }
 

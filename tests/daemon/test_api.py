@@ -14,13 +14,14 @@ class Api(WeftTest):
     def test_status_has_what_scripts_depend_on(self):
         status = self.node("a").get("status")
         for key in ("id", "name", "version", "incarnation", "uptime_s", "verdict", "links",
-                    "peers", "services", "streams", "rss_bytes", "cipher", "listen", "control",
+                    "peers", "services", "streams", "rss_bytes", "cipher", "provider", "listen", "control",
                     "state", "degree", "problems", "culprits", "forwarded", "dropped",
                     "sessions", "session_count"):  # fmt: skip
             self.assertIn(key, status)
         self.assertEqual(set(status["links"]), {"established", "connecting", "failed"})
         self.assertLessEqual({"open", "resumed"}, set(status["streams"]))
         self.assertGreater(status["rss_bytes"], 1_000_000)
+        self.assertRegex(status["provider"], r"^libcrypto 3\.\d+\.\d+")
 
     def test_each_session_has_its_cipher_and_age(self):
         a = self.node("a")
