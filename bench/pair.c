@@ -36,6 +36,9 @@ static uint64_t events_take(struct peer *peer) {
         ASSERT(event.kind != LINK_EVENT_DOWN);
         if (event.kind == LINK_EVENT_FRAME) {
             bytes += event.payload.bytes.len > 0 ? event.payload.bytes.len : event.frame.body.len;
+            if (peer->on_frame != NULL) {
+                peer->on_frame(peer->ctx, &event);
+            }
         }
     }
     return bytes;

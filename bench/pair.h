@@ -14,6 +14,8 @@ struct peer {
     struct rng rng;
     struct link_shared shared;
     struct link *link;
+    void (*on_frame)(void *ctx, const struct link_event *event); /* NULL: frames are dropped */
+    void *ctx;
 };
 
 /* Of a host: random bytes of a struct rng, its ctx. */
