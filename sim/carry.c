@@ -250,6 +250,11 @@ static void send_now(struct node *node, struct carry *carry, const struct action
     }
 }
 
+static bool is_news(const struct action *action) {
+    uint8_t kind = action->frame->data[0];
+    return kind == WIRE_RECORDS || kind == WIRE_DELTAS || kind == WIRE_NOTES || kind == WIRE_SYNC;
+}
+
 void carry_send(struct node *node, struct action *action) {
     struct carry *carry = carry_find(node, action->link);
     struct world *world = node->world;
@@ -261,7 +266,9 @@ void carry_send(struct node *node, struct action *action) {
         return;
     }
     OBSERVE(world, sent, node_index(node), carry->other, action);
-    send_now(node, carry, action);
+    if (!world->is_withholding || !is_news(action)) {
+        send_now(node, carry, action);
+    }
 }
 
 void world_inject(struct world *world, uint32_t index, struct link_id link, struct frame *frame,

@@ -27,6 +27,7 @@
 static const struct flag bench_flags[] = {
     {"--nodes", "N", "so many nodes (1000 and 10000)"},
     {"--seed", "N", "the number that everything is drawn from (1)"},
+    {"--warm", NULL, "do not form from cold: give all nodes all records (docs/simulation.md)"},
     {"--no-sharing", NULL, "let each node keep records and graph of its own"},
     {"--bytes", NULL, "carry encrypted bytes over real links, not frames"},
     {"--help", NULL, "print this"},
@@ -37,6 +38,7 @@ struct bench {
     uint32_t nodes;
     uint64_t seed;
     unsigned run_flags;
+    bool is_warm;
 };
 
 struct measured {
@@ -110,6 +112,7 @@ static void measure(struct run *run, uint32_t nodes, struct measured *out) {
 static size_t bench_task(void *ctx, uint8_t answer[JOBS_ANSWER_BYTES]) {
     const struct bench *bench = ctx;
     struct scenario scenario = bench_scenario(bench->nodes);
+    scenario.is_warm = bench->is_warm;
     struct run_options options = {
         .scenario = &scenario, .seed = bench->seed, .flags = bench->run_flags};
     struct scenario_error error = {0};
@@ -199,6 +202,7 @@ static int command_bench(const struct flags *flags) {
     int status = SIM_GOOD;
     bench.run_flags = flags_have(flags, "--bytes") ? RUN_BYTES : 0U;
     bench.run_flags |= flags_have(flags, "--no-sharing") ? RUN_NO_SHARING : 0U;
+    bench.is_warm = flags_have(flags, "--warm");
     if (!sim_number(flags, "--seed", 0, 1, &bench.seed)) {
         return SIM_USAGE;
     }
@@ -224,7 +228,7 @@ static int command_bench(const struct flags *flags) {
 
 const struct command cmd_bench = {
     .name = "bench",
-    .usage = "bench [--nodes N]... [--seed N] [--no-sharing] [--bytes]",
+    .usage = "bench [--nodes N]... [--seed N] [--warm] [--no-sharing] [--bytes]",
     .summary = "measure the simulator's own speed and memory",
     .help = "A mesh of degree 8 with links of 10 to 50 ms is formed from cold and then kept, with\n"
             "nothing to do but its own upkeep. Speed is virtual time over processor time. Exit\n"

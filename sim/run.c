@@ -10,10 +10,13 @@
 #include "sim/must.h"
 #include "sim/series.h"
 #include "sim/trace.h"
+#include "sim/warm.h"
 
 /* How often it is asked whether the mesh is settled: what formed.time is known to. Fine enough for
  * goals of seconds, rare enough to cost nothing. */
 #define FORM_STEP (50 * NS_PER_MS)
+/* A warm start: how often it is asked whether all links were told. Costs a look at all of them. */
+#define WARM_STEP (500 * NS_PER_MS)
 /* How often it is asked whether an invariant broke, and somebody who waits is told. */
 #define ADVANCE_STEP (100 * NS_PER_MS)
 /* Whatever a mesh at rest tells has been heard everywhere by then. */
@@ -122,9 +125,19 @@ static void fail_forming(struct run *run) {
                    "not every node reaches every other after %s", limit);
 }
 
+/* Until the links of a warm start are made, or time is up. False when an invariant broke. */
+static bool warm_up(struct run *run) {
+    bool is_good = true;
+    while (is_good && !warm_try(run->world) &&
+           run_now(run) < run->options.scenario->form_within_ns) {
+        is_good = go_on(run, WARM_STEP, WARM_STEP);
+    }
+    return is_good;
+}
+
 bool run_form(struct run *run) {
     const struct scenario *scenario = run->options.scenario;
-    bool is_good = true;
+    bool is_good = !scenario->is_warm || warm_up(run);
     bool is_settled = false;
     run->forming.checked = 1;
     while (is_good && !is_settled && run_now(run) < scenario->form_within_ns) {

@@ -221,6 +221,7 @@ struct scenario {
     struct scenario_quality uplink; /* SITES: between a site and a hub; as `link` unless given */
     uint64_t cpu_ns;                /* what one input costs a node that is not slow: 0 .. */
     uint64_t start_within_ns;       /* nodes start spread over this */
+    bool is_warm;                   /* news of records are withheld until all links are made */
     uint64_t form_within_ns;        /* the mesh must be settled by then, else the run has failed */
     uint64_t quiet_ns;              /* then this long until t=0 */
     uint64_t run_ns;

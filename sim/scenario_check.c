@@ -230,8 +230,11 @@ static enum weft_err check_required(const struct check *check) {
     if (!spot_child(&root, "topology", &topology)) {
         return fail(check, "", "expected 'topology', such as {kind: random-regular, degree: 8}");
     }
-    return scenario->start_within_ns > scenario->form_within_ns
-               ? fail(check, "form.start-within", "expected less than 'within'")
+    if (scenario->start_within_ns > scenario->form_within_ns) {
+        return fail(check, "form.start-within", "expected less than 'within'");
+    }
+    return scenario->is_warm && scenario->topology.kind == TOPOLOGY_SEED
+               ? fail(check, "form.warm", "expected a topology whose links are its seeds")
                : WEFT_OK;
 }
 

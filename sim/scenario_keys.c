@@ -176,6 +176,7 @@ static const struct field FORM_FIELDS[] = {
     {.key = "within", TIME(NS_PER_MS), IN(scenario, form_within_ns)},
     {.key = "quiet", TIME(0), IN(scenario, quiet_ns)},
     {.key = "start-within", TIME(0), IN(scenario, start_within_ns)},
+    {.key = "warm", .kind = FIELD_SWITCH, IN(scenario, is_warm)},
     {.key = NULL},
 };
 

@@ -75,6 +75,7 @@ static struct world *world_alloc(const struct world_options *options) {
     world->options = *options;
     world->scenario = options->scenario;
     world->now = BEGIN;
+    world->is_withholding = options->scenario->is_warm;
     world->hash = options->seed;
     world->metrics = must(metrics_new());
     for (size_t i = 0; i < 3; i++) {
@@ -234,6 +235,10 @@ void world_run(struct world *world, weft_ns until) {
 
 void world_stop(struct world *world) {
     world->is_stopped = true;
+}
+
+void world_withhold_news(struct world *world, bool is_withholding) {
+    world->is_withholding = is_withholding;
 }
 
 weft_ns world_now(const struct world *world) {

@@ -77,6 +77,9 @@ void world_run(struct world *world, weft_ns until);
 void world_stop(struct world *world);
 /* Calls `call` at a time; before or among other things of that time in the order asked. */
 void world_at(struct world *world, weft_ns at, void (*call)(void *ctx), void *ctx);
+/* Whether frames that carry news of records get lost, once observers saw them sent: from the start
+ * on if the scenario wants a warm start (warm.h). */
+void world_withhold_news(struct world *world, bool is_withholding);
 weft_ns world_now(const struct world *world); /* begins at 1 s */
 uint64_t world_step_count(const struct world *world);
 /* A hash over everything that was delivered, and when. */

@@ -103,6 +103,7 @@ struct world {
     uint64_t steps;
     uint64_t hash;
     bool is_stopped;
+    bool is_withholding; /* frames that carry news of records are not sent */
     struct node *nodes;
     struct peer_table by_id; /* a node's number is its index */
     struct record_pool *records;

@@ -92,6 +92,84 @@ Test(sim_run, takes_the_same_course_whether_nodes_share_or_not) {
     scenario_free(scenario);
 }
 
+#define WARM                                                                                       \
+    "name: warm\n"                                                                                 \
+    "nodes: 12\n"                                                                                  \
+    "topology: {kind: ring}\n"                                                                     \
+    "link: {delay: 2ms..9ms}\n"                                                                    \
+    "form: {start-within: 4s, warm: on}\n"                                                         \
+    "load:\n"                                                                                      \
+    "  - services: {of: all, count: 2, before-form: true}\n"                                       \
+    "run: 4s\n"
+
+/* How many others a node reaches at most, and how many records it has at least. */
+struct knowledge {
+    size_t reached_max;
+    size_t records_min;
+};
+
+static struct knowledge knowledge_of(const struct run *run) {
+    struct world *world = run_world(run);
+    struct knowledge knowledge = {.records_min = SIZE_MAX};
+    for (uint32_t i = 0; i < world_node_count(world); i++) {
+        const struct core *core = world_core(world, i);
+        size_t reached = core != NULL ? core_reachable_count(core) : 0;
+        size_t records = core != NULL ? recordset_count(core_records(core)) : 0;
+        knowledge.reached_max = reached > knowledge.reached_max ? reached : knowledge.reached_max;
+        knowledge.records_min = records < knowledge.records_min ? records : knowledge.records_min;
+    }
+    return knowledge;
+}
+
+/* While links are made: nobody knows more than it says itself. */
+static void expect_ignorance(void *ctx, const struct run *run) {
+    struct world *world = run_world(run);
+    for (uint32_t i = 0; i < world_node_count(world) && world_now(world) < 5 * NS_PER_S; i++) {
+        const struct core *core = world_core(world, i);
+        cr_expect_leq(core != NULL ? recordset_count(core_records(core)) : 0, 3);
+        ++*(size_t *)ctx;
+    }
+}
+
+Test(sim_run, withholds_news_until_the_links_of_a_warm_start_are_made) {
+    struct scenario *scenario = scenario_of(WARM);
+    size_t looked = 0;
+    struct run_options options = {
+        .scenario = scenario, .seed = 2, .watch = expect_ignorance, .watch_ctx = &looked};
+    struct scenario_error error = {0};
+    struct run *run = run_new(&options, &error);
+    cr_assert_not_null(run);
+    cr_assert(run_form(run));
+    cr_assert_gt(looked, 12);
+    struct knowledge knowledge = knowledge_of(run);
+    cr_expect_eq(knowledge.reached_max, 11);
+    cr_expect_eq(knowledge.records_min, 12 * 3);
+    run_advance(run, scenario->run_ns);
+    run_finish(run);
+    cr_expect(run_is_held(run));
+    run_free(run);
+    scenario_free(scenario);
+}
+
+Test(sim_run, takes_the_same_course_from_a_warm_start_whether_nodes_share_or_not) {
+    struct scenario *scenario = scenario_of(WARM CRASH);
+    struct run_options options = {.scenario = scenario, .seed = 5};
+    uint64_t hash = hash_of(&options);
+    options.flags = RUN_NO_SHARING;
+    cr_assert_eq(hash_of(&options), hash);
+    scenario_free(scenario);
+}
+
+Test(sim_run, starts_warm_over_bytes_too) {
+    struct scenario *scenario = scenario_of(WARM CRASH);
+    struct run_options options = {.scenario = scenario, .seed = 3, .flags = RUN_BYTES};
+    struct run *run = run_of(&options);
+    struct run_failure failure;
+    cr_assert_not(run_failure(run, &failure), "%s: %s", failure.what, failure.detail);
+    run_free(run);
+    scenario_free(scenario);
+}
+
 Test(sim_run, goes_through_its_phases_at_the_times_of_the_scenario) {
     struct scenario *scenario = scenario_of(SMALL);
     struct run_options options = {.scenario = scenario, .seed = 1};

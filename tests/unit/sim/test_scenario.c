@@ -59,7 +59,7 @@ Test(scenario, reads_every_key_at_the_top) {
         "discovery: off\ndegree: 5\nheartbeat: 200ms\nhold: 30s\nfade: 10min\n"
         "uplink: {rate: 10Mbit}\n" /* before link, and yet after it */
         "link: {delay: 1..50ms, jitter: 2ms, rate: 1Gbit, loss: 0.5%, buffer: 64KiB}\n"
-        "cpu: 20us\nform: {within: 2min, quiet: 1s, start-within: 10s}\n"
+        "cpu: 20us\nform: {within: 2min, quiet: 1s, start-within: 10s, warm: on}\n"
         "run: 70s\nrest: 0\n"
         "chaos: {mode: liveness, every: 500ms, until: 60s, kinds: [crash, cut], core: 50%}\n");
     cr_expect_eq(scenario->suite_seeds, 3);
@@ -78,6 +78,7 @@ Test(scenario, reads_every_key_at_the_top) {
     cr_expect_eq(scenario->cpu_ns, 20 * NS_PER_US);
     cr_expect_eq(scenario->quiet_ns, NS_PER_S);
     cr_expect_eq(scenario->start_within_ns, 10 * NS_PER_S);
+    cr_expect(scenario->is_warm);
     cr_expect_eq(scenario->rest_ns, 0);
     cr_expect_eq(scenario->chaos.mode, CHAOS_LIVENESS);
     cr_expect_eq(scenario->chaos.kinds, (1U << FAULT_CRASH) | (1U << FAULT_CUT));
@@ -293,6 +294,8 @@ Test(scenario, checks_what_several_keys_say_together) {
     refused(MESH "chaos: {until: 1s}", "expected 'mode'");
     refused(MESH "chaos: {mode: safety, until: 61s}", "chaos.until: expected 'until' within");
     refused(MESH "form: {within: 5s, start-within: 6s}", "form.start-within: expected less");
+    refused("name: x\nnodes: 10\ntopology: {kind: seed}\nform: {warm: on}",
+            "form.warm: expected a topology whose links are its seeds");
 }
 
 Test(scenario, reads_expectations) {
