@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fifty daemons, each on a host of its own, release build, as a mesh is found: most in one network, some
 with both families of addresses or IPv6 alone, some behind NAT, some far away. How fast all of them know
-that one was killed (a socket closed) and that one stands still (it says nothing more): B9."""
+that one was killed (a socket closed) and that one stands still (it says nothing more): B9. And how fast they
+are a mesh again after all lost their power at once."""
 
 import calendar
 import contextlib
@@ -22,6 +23,7 @@ FARS = 4  # whose only way leads through a relay that holds all up
 FAR_MS = 10  # each way
 KILLED_S = 0.3
 SILENT_S = 3.8
+POWER_S = 20  # from nothing to all processes and all paths, on two cores
 REST_S = 1.0  # without a link or a peer that comes or goes
 CHANGE = re.compile(
     rb'"time":"([^".]+)\.(\d{3})Z","level":"\w+","event":"(peer|link)-(up|down)",'
@@ -178,6 +180,29 @@ class Fifty(HostTest):
         self.wait_all(rest, len(rest))
         self.assertLess(max(took), KILLED_S)
         self.assertLess(silence, SILENT_S)
+
+    def test_all_power_is_lost_and_comes_back(self):
+        """What a node knew it knows again, whoever starts first; all know all."""
+        self.wait_all(self.hosts, COUNT - 1)
+        for host in self.hosts:
+            self.selector.unregister(host.follower.socket)
+            host.node.process.kill()
+        for host in self.hosts:
+            host.node.wait_exit()
+        began = time.time()
+        for host in reversed(self.hosts):  # so that the seed of all comes last
+            host.node.spawn()
+        for host in self.hosts:
+            host.node.ready_line = host.node.read_line()
+            self.assertTrue(host.node.ready_line.startswith("ready "), host.node.log())
+            host.follower = Follower(self, host.node)
+            self.selector.register(host.follower.socket, selectors.EVENT_READ, host.follower)
+        formed = self.wait_all(self.hosts, COUNT - 1)
+        measured(f"all know all {formed - began:.1f} s after power came back")
+        self.check_kinds()
+        for host in self.hosts:
+            self.assertEqual(host.node.get("status")["incarnation"], 2)
+        self.assertLess(formed - began, POWER_S)
 
 
 if __name__ == "__main__":
