@@ -230,7 +230,8 @@ static bool hello_event(struct link *link, struct link_event *out) {
     return down_give(link, out);
 }
 
-/* Whether the frame is for the host. What is ours is done; what is wrong ends the link. */
+/* Whether the frame is for the host. What is ours is done; what is wrong ends the link. Of an
+ * unknown kind it is the host's to skip, so that it counts as work like any other. */
 static bool frame_sort(struct link *link, const struct wire_frame *frame) {
     struct link_fault fault;
     link->counters.frames_in++;
@@ -246,13 +247,11 @@ static bool frame_sort(struct link *link, const struct wire_frame *frame) {
         close_take(link, frame->body);
         return false;
     }
-    if (wire_type_of(frame->kind) != NULL) {
-        return true;
-    }
-    if ((frame->flags & WIRE_FLAG_ESSENTIAL) != 0) {
+    if (wire_type_of(frame->kind) == NULL && (frame->flags & WIRE_FLAG_ESSENTIAL) != 0) {
         fail_text(link, WEFT_ERR_MALFORMED, "an essential frame of an unknown kind");
+        return false;
     }
-    return false;
+    return true;
 }
 
 /* Only the dialler begins; nothing happens while one is under way. */

@@ -69,7 +69,7 @@ void link_read_done(struct link *link, size_t len, weft_ns now);
 
 enum link_event_kind {
     LINK_EVENT_UP,    /* authenticated; `hello` is the peer's */
-    LINK_EVENT_FRAME, /* one frame; a carrier's payload with it */
+    LINK_EVENT_FRAME, /* one frame, maybe of an unknown kind; a carrier's payload with it */
     LINK_EVENT_DOWN, /* the last event: nothing more will come; if link_wants_write, our CLOSE goes:
                       * as after link_close */
 };

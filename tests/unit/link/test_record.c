@@ -341,12 +341,12 @@ Test(link_record, refuses_a_carrier_of_nothing_and_a_carrier_cut_short) {
 }
 
 /* T20. */
-Test(link_record, skips_unknown_kinds_unless_they_are_essential) {
+Test(link_record, hands_unknown_kinds_on_unless_they_are_essential) {
     insider_up(&insider, &b, NOW);
     insider_frame(&insider, &b, 200, 0, span_of_text("from the future"), NOW);
-    cr_assert(!b.is_down && b.frame_count == 0);
+    cr_assert(!b.is_down && b.frame_count == 1);
     insider_frame(&insider, &b, WIRE_UNICAST, 0, span_of_text("x"), NOW);
-    cr_assert_eq(b.frame_count, 1);
+    cr_assert_eq(b.frame_count, 2);
     insider_frame(&insider, &b, 200, WIRE_FLAG_ESSENTIAL, span_of_text("y"), NOW);
     expect_fault(&b, WEFT_ERR_MALFORMED);
 }
