@@ -290,6 +290,22 @@ static size_t print_trouble(FILE *out, const json_t *status, const struct status
     return used + print_list(out, &culprits, print_culprit, 2, &room);
 }
 
+/* The last who came from outside and was not let in: anybody may try, so it is no trouble, and
+ * shown only where trouble leaves room. */
+static size_t print_strangers(FILE *out, const json_t *status, const struct status_space *space) {
+    const json_t *stranger = json_array_get(json_object_get(status, "strangers"), 0);
+    if (stranger == NULL || space->rows < 6) {
+        return 0;
+    }
+    char line[TEXT_LINE_BYTES];
+    (void)snprintf(line, sizeof(line), "%.80s not let in, %s ago: %.90s (%.0f times)",
+                   field_text(stranger, "remote"),
+                   format_duration(field_number(stranger, "age_s")).text,
+                   field_text(stranger, "why"), field_number(stranger, "count"));
+    (void)fputc('\n', out);
+    return 1 + text_wrapped(out, 2, space->columns, 3, line);
+}
+
 size_t status_print(FILE *out, const json_t *status, const struct status_space *space) {
     struct status_space room = *space;
     print_who(out, status, space);
@@ -300,5 +316,7 @@ size_t status_print(FILE *out, const json_t *status, const struct status_space *
     room.rows -= used;
     size_t trouble = print_trouble(out, status, &room);
     room.rows -= trouble < room.rows ? trouble : room.rows;
-    return used + trouble + print_sessions(out, status, &room);
+    size_t strangers = print_strangers(out, status, &room);
+    room.rows -= strangers;
+    return used + trouble + strangers + print_sessions(out, status, &room);
 }

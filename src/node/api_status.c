@@ -83,6 +83,19 @@ static json_t *culprits_of(const struct node *node) {
     return list;
 }
 
+/* Who came from outside and was not let in. */
+static json_t *strangers_of(const struct node *node) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < node->stranger_count; i++) {
+        const struct stranger *stranger = &node->strangers[i];
+        (void)json_array_append_new(
+            list, json_pack("{s:s,s:s,s:I,s:o}", "remote", stranger->remote, "why", stranger->why,
+                            "count", (json_int_t)stranger->count, "age_s",
+                            api_seconds(time_since(stranger->at, node_clock()))));
+    }
+    return list;
+}
+
 struct sessions {
     const struct node *node;
     json_t *list;
@@ -155,14 +168,15 @@ void api_get_status(const struct api_request *request) {
                   (json_int_t)status.peers_known, "services", (json_int_t)status.services, "listen",
                   listen_of(node), "rss_bytes", (json_int_t)api_rss_bytes());
     json_t *more = json_pack(
-        "{s:s,s:o,s:o,s:s?,s:s?,s:s?,s:I,s:o,s:o,s:I,s:o,s:I}", "cipher",
+        "{s:s,s:o,s:o,s:s?,s:s?,s:s?,s:I,s:o,s:o,s:o,s:I,s:o,s:I}", "cipher",
         aead_cipher_name(aead_preferred()), "provider",
         json_sprintf("libcrypto %s", aead_provider_version()), "addresses", advertised_of(node),
         "control", request->control->path, "state", node->is_ephemeral ? NULL : node->config.state,
         "sandbox", node->sandbox[0] != '\0' ? node->sandbox : NULL, "degree",
         (json_int_t)node->config.degree, "problems", problems_of(node), "culprits",
-        culprits_of(node), "forwarded", (json_int_t)status.frames_forwarded, "dropped",
-        dropped_of(node, &status), "connections", (json_int_t)proxy_connection_count(node->proxy));
+        culprits_of(node), "strangers", strangers_of(node), "forwarded",
+        (json_int_t)status.frames_forwarded, "dropped", dropped_of(node, &status), "connections",
+        (json_int_t)proxy_connection_count(node->proxy));
     if (json_object_update(answer, rest) != 0 || json_object_update(answer, more) != 0) {
         json_decref(answer);
         answer = NULL;

@@ -8,7 +8,7 @@
  *   addresses.c what we advertise            backend.c   streams for the proxy
  *   services.c, forwards.c   own services and local ports, from flags, file and store
  *   events.c    log lines, the event ring    control.c, api_*.c, metrics.c   the control API
- *   problems.c  the verdict
+ *   problems.c  the verdict                  strangers.c who was not let in
  *
  * The pump: whoever feeds the core asks for one with node_touch. It runs once at the end of the
  * same turn of the loop, drains the core's actions, writes what they queued, tells the core the
@@ -149,6 +149,17 @@ struct node_keys {
     struct link_shared shared;           /* holds another */
 };
 
+/* An address from which somebody came who was not let in. */
+struct stranger {
+    uint8_t address[16];
+    size_t address_len;
+    char remote[WEFT_ENDPOINT_MAX + 1]; /* of the last time */
+    char why[96];
+    uint64_t count;
+    weft_ns at;
+};
+#define STRANGERS_MAX 4 /* that are shown; the one longest quiet goes */
+
 struct node {
     struct config config;
     struct log *log;
@@ -190,6 +201,8 @@ struct node {
     struct timers timers;    /* of struct tcp */
     uint64_t frames_refused; /* by links whose queues were full for them */
     uint64_t datagrams_late; /* ours or others', by links where they would have waited too long */
+    struct stranger strangers[STRANGERS_MAX]; /* the last first */
+    size_t stranger_count;
     size_t tcp_count;
     struct tcp *dirty;
     struct tcp *dead;
@@ -333,5 +346,11 @@ struct problem {
 const char *node_verdict(struct node *node);
 /* What is unhealthy, worst first; returns how many of at most `max`. */
 size_t node_problems(struct node *node, struct problem *out, size_t max);
+
+/* strangers.c */
+/* Notes that somebody from that address (4 or 16 bytes) was not let in; whether it is to be logged,
+ * and how often that happened. */
+bool node_stranger(struct node *node, struct span address, const char *remote, const char *why,
+                   uint64_t *count);
 
 #endif

@@ -35,11 +35,11 @@ static void on_resume(evutil_socket_t fd, short what, void *arg) {
 
 static void report_refused(struct node *node, const struct sockaddr *remote, const char *why) {
     uint8_t address[16];
+    char text[WEFT_ENDPOINT_MAX + 1];
     uint64_t count = 0;
     size_t len = tcp_address_bytes(remote, address);
-    if (guard_fault(node->guard, span_of(address, len), node_clock(), &count)) {
-        char text[WEFT_ENDPOINT_MAX + 1];
-        tcp_address_text(remote, text);
+    tcp_address_text(remote, text);
+    if (node_stranger(node, span_of(address, len), text, why, &count)) {
         trace(&node->host, TRACE_WARN, "connection-refused", "remote=%s count=%llu why=\"%s\"",
               text, (unsigned long long)count, why);
     }

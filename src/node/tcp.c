@@ -104,8 +104,11 @@ void tcp_kill(struct tcp *tcp, const char *why) {
 /* A stranger or a peer that did not get through: logged once per address with a count. */
 static void report_fault(struct tcp *tcp, const char *why) {
     uint64_t count = 0;
-    if (guard_fault(tcp->node->guard, span_of(tcp->address, tcp->address_len), node_clock(),
-                    &count)) {
+    struct span address = span_of(tcp->address, tcp->address_len);
+    bool is_due = tcp->role == LINK_DIALLED
+                      ? guard_fault(tcp->node->guard, address, node_clock(), &count)
+                      : node_stranger(tcp->node, address, tcp->remote, why, &count);
+    if (is_due) {
         trace(&tcp->node->host, TRACE_WARN, "handshake-failed",
               "remote=%s direction=%s count=%llu why=\"%s\"", tcp->remote,
               tcp->role == LINK_DIALLED ? "out" : "in", (unsigned long long)count, why);

@@ -15,7 +15,7 @@ class Api(WeftTest):
         status = self.node("a").get("status")
         for key in ("id", "name", "version", "incarnation", "uptime_s", "verdict", "links",
                     "peers", "services", "streams", "rss_bytes", "cipher", "provider", "listen", "control",
-                    "state", "degree", "problems", "culprits", "forwarded", "dropped",
+                    "state", "degree", "problems", "culprits", "strangers", "forwarded", "dropped",
                     "sessions", "session_count"):  # fmt: skip
             self.assertIn(key, status)
         self.assertEqual(set(status["links"]), {"established", "connecting", "failed"})

@@ -162,6 +162,9 @@ class Outsider(HostileTest):
         said = a.log().count("event=handshake-failed") or a.log().count("handshake-failed")
         self.assertLessEqual(said, 3, "logged once per address, with a count")
         self.assertGreaterEqual(said, 1)
+        strangers = a.get("status")["strangers"]
+        self.assertEqual([row["remote"].rsplit(":", 1)[0] for row in strangers[:1]], ["127.0.0.1"])
+        self.assertGreaterEqual(strangers[0]["count"], len(cases) // 2)
 
     def test_a_replay_gets_no_answer(self):
         """T1: on the same node, on another one, and the node's own bytes in return."""
@@ -350,6 +353,9 @@ class Outsider(HostileTest):
         self.assertGreater(sent, 2500)
         refused = [line for line in a.log().splitlines() if "connection-refused" in line]
         self.assertLessEqual(len(refused), 260, "one line per address at most")
+        strangers = a.get("status")["strangers"]
+        self.assertEqual({row["remote"].rsplit(".", 1)[0] for row in strangers}, {"127.66.6"})
+        self.assertEqual({row["why"] for row in strangers}, {"too many connections from this network"})
 
 
 class Excluded(HostileTest):

@@ -24,7 +24,7 @@ STATUS = {
     "streams": {"open": 1, "opened": 12, "resumed": 2}, "rss_bytes": 5100000,
     "cipher": "aes-256-gcm", "provider": "libcrypto 3.0.15",
     "listen": ["[::]:9338"], "control": "/x/control.sock",
-    "state": "/x", "degree": 8, "problems": [], "culprits": [], "forwarded": 0,
+    "state": "/x", "degree": 8, "problems": [], "culprits": [], "strangers": [], "forwarded": 0,
     "dropped": {"no_route": 0, "no_hops": 0, "no_room": 0, "late": 0, "memory": 0},
     "sessions": [], "session_count": 0,
 }  # fmt: skip

@@ -255,6 +255,7 @@ class WithDaemon(Case):
                         fake_daemon.STATUS, name="n" * 63, verdict="quarantined", sandbox="privileges,dumps",
                         problems=self.problems(count, size), listen=["h" * 200],
                         dropped=dict.fromkeys(("late", "no_room", "no_route"), 1234567),
+                        strangers=[{"remote": "[fd09::1234]:61234", "why": "w" * 95, "count": 7, "age_s": 3}],
                         culprits=[{"peer": "p" * 26, "name": "m" * 63, "detail": "d" * size,
                                    "count": 3}] * culprits)
                     self.answer("GET", "/v1/status", 200, status)
@@ -270,6 +271,13 @@ class WithDaemon(Case):
                     left_out = [int(n) for line in lines for n in re.findall(r"and (\d+) more", line)]
                     shown += sum("misbehaves" in line for line in lines)
                     self.assertEqual(shown + sum(left_out), count + culprits, where)
+
+    def test_status_shows_who_was_not_let_in_last(self):
+        strangers = [{"remote": f"192.0.2.{n}:4000", "why": "a wrong secret", "count": 12 - n, "age_s": 3}
+                     for n in range(4)]  # fmt: skip
+        self.answer("GET", "/v1/status", 200, dict(fake_daemon.STATUS, strangers=strangers))
+        self.assertIn("\n\n  192.0.2.0:4000 not let in, 3 s ago: a wrong secret (12 times)\n",
+                      self.weft("status").stdout)
 
     def test_status_shows_cause_and_next_step(self):
         self.answer("GET", "/v1/status", 200,
