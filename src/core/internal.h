@@ -115,6 +115,17 @@
 /* The share of all flows that one peer may open. */
 #define FLOWS_SHARE 4
 
+/* What is said on a link beside data and records, which have bounds of their own, costs a unit a
+ * frame and a unit for 16 bytes; so does each packet for somebody unknown, one unit. A unit is some
+ * 5 us of work at most: who says more a second than this for long takes a tenth of a core, 320 KB/s
+ * where an honest neighbour says 20 at its worst. It is named. Nothing is refused for it, as a host
+ * reads no more than a turn's work from a link at a time. The burst, 3.2 MB, is more than two
+ * halves of 5,000 nodes each say on a link when they meet. */
+#define TALK_UNIT_BYTES 16
+#define TALK_HEARTBEAT 100 /* units: a few a second are enough, and a young link answers each */
+#define TALK_PER_S 20000
+#define TALK_BURST 200000
+
 #define CULPRITS_MAX 16
 #define OWNER_RECORDS_MAX 1024 /* of one node: its services, and a few of its own */
 #define ACTIONS_MAX                                                                                \
@@ -143,6 +154,7 @@ struct core_link {
     size_t room[WIRE_CLASS_COUNT];
     uint64_t frames_in;
     uint64_t frames_out;
+    struct bucket talk;
     uint32_t spread_us; /* how far samples lie from the smoothed round trip, smoothed alike */
     uint32_t cost_us;   /* as told to the mesh, or about to be */
 

@@ -118,8 +118,48 @@ static void packet_in(struct core *core, const struct core_link *link,
     if (streams_spoilt_count(core->streams) != spoilt) {
         core_packet_spoilt(core, source, &link->peer);
     }
+    struct weft_peer_id peer;
+    const char *excess = streams_take_excess(core->streams, &peer);
+    if (excess != NULL) {
+        core_culprit(core, &peer, excess);
+    }
     if (streams_notice_count(core->streams) >= NOTICES_HELD) {
         core_stream_events(core);
+    }
+}
+
+/* Units of talk that a frame costs (TALK_PER_S). */
+static uint64_t talk_of(const struct wire_frame *frame) {
+    switch (frame->kind) {
+    case WIRE_UNICAST:
+    case WIRE_CARRIER:
+    case WIRE_BROADCAST:
+    case WIRE_GOSSIP:
+        return 0;
+    case WIRE_RECORDS:
+        return 1;
+    case WIRE_HEARTBEAT:
+        return TALK_HEARTBEAT;
+    default:
+        return 1 + frame->body.len / TALK_UNIT_BYTES;
+    }
+}
+
+/* Names who talks too much. */
+static void note_talk(struct core *core, struct core_link *link, uint64_t units, const char *what) {
+    if (units > 0 && !bucket_take(&link->talk, units, TALK_PER_S, TALK_BURST, core->now)) {
+        link->talk = (struct bucket){0};
+        core_culprit(core, &link->peer, what);
+    }
+}
+
+/* One that was dropped. Of somebody who is known the path may be lost for a moment; who was never
+ * heard of was made up. */
+static void note_astray(struct core *core, struct core_link *link,
+                        const struct weft_peer_id *destination) {
+    const struct recordset *records = gossip_records(core->gossip);
+    if (recordset_find(records, WIRE_RECORD_PEER, destination, (struct span){0}) == NULL) {
+        note_talk(core, link, 1, "floods its link with packets for nobody");
     }
 }
 
@@ -139,11 +179,12 @@ static void unicast_in(struct core *core, struct core_link *link, const struct w
         .class = WIRE_CLASS_MESSAGE,
         .flags = frame->flags};
     struct core_link *next = link_onward(core, &onward);
-    if (next != NULL) {
-        unicast.travel.hops = (uint8_t)(unicast.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
-        core_send(core, next, unicast_frame(core, &unicast, onward.flags), NULL, WIRE_CLASS_MESSAGE,
-                  0);
+    if (next == NULL) {
+        note_astray(core, link, &unicast.destination);
+        return;
     }
+    unicast.travel.hops = (uint8_t)(unicast.travel.hops - (DEFECT(HOPS_KEPT) ? 0 : 1));
+    core_send(core, next, unicast_frame(core, &unicast, onward.flags), NULL, WIRE_CLASS_MESSAGE, 0);
 }
 
 static void carrier_in(struct core *core, struct core_link *link, const struct wire_frame *frame,
@@ -167,6 +208,7 @@ static void carrier_in(struct core *core, struct core_link *link, const struct w
         .flags = frame->flags};
     struct core_link *next = link_onward(core, &onward);
     if (next == NULL) {
+        note_astray(core, link, &carrier.destination);
         return;
     }
     struct frame *kept = frame_pool_keep(core->frames, &payload);
@@ -248,6 +290,7 @@ void core_link_frame(struct core *core, struct link_id id, const struct wire_fra
     core_trial_heard(core, link);
     link->last_heard = now;
     link->frames_in++;
+    note_talk(core, link, talk_of(frame), "floods its link with control frames");
     dispatch(core, link, frame, payload);
 }
 

@@ -144,11 +144,14 @@ static bool is_new(const struct caller *caller, const struct session *session,
 }
 
 /* One that repeats or makes up never comes here, so what a peer has no more of it used itself. */
-static bool take_budget(struct streams *streams, struct caller *caller, bool has_session,
-                        weft_ns now) {
+static bool take_budget(struct streams *streams, struct caller *caller,
+                        const struct weft_peer_id *peer, bool has_session, weft_ns now) {
     struct bucket *common = has_session ? &streams->rekey_budget : &streams->init_budget;
-    return bucket_take(&caller->budget, 1, CALLER_INITS_PER_S, CALLER_INITS_BURST, now) &&
-           bucket_take(common, 1, INITS_PER_S, INITS_BURST, now);
+    if (!bucket_take(&caller->budget, 1, CALLER_INITS_PER_S, CALLER_INITS_BURST, now)) {
+        session_exceeded(streams, peer, "asked for sessions more often than it may");
+        return false;
+    }
+    return bucket_take(common, 1, INITS_PER_S, INITS_BURST, now);
 }
 
 static void note(struct streams *streams, struct caller *caller, const struct wire_init *init,
@@ -181,7 +184,7 @@ bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
     const struct session *session = session_find(streams, source);
     forget_if_old(caller, now);
     if (!noise_equal(mac, init->mac, sizeof mac) || !is_new(caller, session, init) ||
-        !take_budget(streams, caller, session != NULL && session->current != NULL, now)) {
+        !take_budget(streams, caller, source, session != NULL && session->current != NULL, now)) {
         return false;
     }
     note(streams, caller, init, now);

@@ -375,6 +375,7 @@ static struct flow *take_in(struct session *session, const struct wire_part_data
     }
     if (!bucket_take(&session->flow_budget, 1, FLOWS_PER_S, FLOWS_BURST, now)) {
         streams->flows.counters.dropped++;
+        session_exceeded(streams, &session->id, "opened flows faster than it may");
         return NULL;
     }
     bound_peer(session);

@@ -118,8 +118,10 @@ static bool handle_open(struct arrival *arrival, const struct wire_part_open *op
         refuse(session, open->stream, WIRE_RESET_PROTOCOL);
     } else if (!is_first_open(session, open->stream)) {
         say_unknown(session, open->stream);
-    } else if (session->opened_count >= session->streams->config.streams_max_per_peer ||
-               take_open(session, open) != WEFT_OK) {
+    } else if (session->opened_count >= session->streams->config.streams_max_per_peer) {
+        session_exceeded(session->streams, &session->id, "opened more streams than it may");
+        refuse(session, open->stream, WIRE_RESET_REFUSED);
+    } else if (take_open(session, open) != WEFT_OK) {
         refuse(session, open->stream, WIRE_RESET_REFUSED);
     }
     return false;
@@ -414,6 +416,7 @@ static bool charge(const struct arrival *arrival) {
         return true;
     }
     session->deaf_until = time_after(arrival->now, DEAF_FOR);
+    session_exceeded(session->streams, &session->id, "sent more small parts than it may");
     return false;
 }
 

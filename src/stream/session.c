@@ -31,6 +31,10 @@ struct session *session_find(const struct streams *streams, const struct weft_pe
     return map_find(streams->sessions, span_of(peer->bytes, sizeof peer->bytes));
 }
 
+void session_exceeded(struct streams *streams, const struct weft_peer_id *peer, const char *what) {
+    streams->excess = (struct streams_excess){.peer = *peer, .what = what};
+}
+
 static void init_lists(struct session *session) {
     list_init(&session->streams_all);
     list_init(&session->control);

@@ -11,6 +11,9 @@
 /* The session with a peer, or NULL. */
 struct session *session_find(const struct streams *streams, const struct weft_peer_id *peer);
 
+/* Notes that a peer was refused something beyond its share: a literal for the log. */
+void session_exceeded(struct streams *streams, const struct weft_peer_id *peer, const char *what);
+
 /* The same, made for our own application if there is none. In a full table the session that was
  * idle longest goes. WEFT_ERR_INVALID: not this peer's key, or no key at all. WEFT_ERR_FULL: every
  * session has streams, flows or messages. WEFT_ERR_MEMORY. */

@@ -359,6 +359,12 @@ struct stray {
     struct frame *frame;
 };
 
+/* A peer that used up what it may cost us, since core asked last. */
+struct streams_excess {
+    struct weft_peer_id peer;
+    const char *what; /* a literal; NULL: nobody */
+};
+
 struct streams {
     struct streams_config config;
     struct map *sessions;
@@ -387,6 +393,7 @@ struct streams {
     uint64_t send_bytes;    /* memory of all send blocks */
     uint64_t granted_bytes; /* credit granted, not consumed */
     struct streams_counters counters;
+    struct streams_excess excess;
     struct flows flows;
     struct send_chunk *lent_block; /* one that is not in use, for the next read; or NULL */
     uint8_t *scratch; /* SCRATCH_BYTES; made with the first session: most nodes relay only */

@@ -466,6 +466,13 @@ uint64_t streams_spoilt_count(const struct streams *streams) {
     return streams->counters.packets_spoilt;
 }
 
+const char *streams_take_excess(struct streams *streams, struct weft_peer_id *peer) {
+    struct streams_excess excess = streams->excess;
+    streams->excess.what = NULL;
+    *peer = excess.peer;
+    return excess.what;
+}
+
 bool streams_has_session(const struct streams *streams, const struct weft_peer_id *peer) {
     return session_find(streams, peer) != NULL;
 }

@@ -246,6 +246,11 @@ struct streams_counters streams_count(const struct streams *streams);
 /* packets_spoilt alone: asked at each packet. */
 uint64_t streams_spoilt_count(const struct streams *streams);
 
+/* What a peer was refused because it had used up its own share of our work, and who: a literal for
+ * the log, NULL if nobody was since the last call. It is proven that it was this peer: made-up and
+ * repeated packets cost nobody's share. One is kept, so ask after each packet. */
+const char *streams_take_excess(struct streams *streams, struct weft_peer_id *peer);
+
 /* Whether there is a session with a peer, established or not: then it must hear of routes. */
 bool streams_has_session(const struct streams *streams, const struct weft_peer_id *peer);
 

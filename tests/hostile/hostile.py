@@ -278,6 +278,8 @@ class HostileTest(WeftTest):
             self.assertIsNone(node.process.poll(), f"{node.name} died: {node.log()}")
             size = node.get("status")["rss_bytes"]
             self.assertLessEqual(size - sizes[node.name], grows, f"{node.name} grew")
+            blamed = {culprit["peer"] for culprit in node.get("status")["culprits"]}
+            self.assertEqual(blamed & names, set(), f"{node.name} blames the honest")
             for event in node.event_lines():
                 if event["seq"] > starts[node.name]:
                     is_loss = event["event"] in ("peer-down", "link-down", "link-silent")
@@ -295,6 +297,12 @@ class HostileTest(WeftTest):
 
     def is_blamed(self, node, attacker):
         return any(culprit["peer"] == attacker.id for culprit in node.get("status")["culprits"])
+
+    def until_blamed(self, node, attacker, flood):
+        """Floods again until the node names the attacker, which may take long on a slow machine."""
+        deadline = time.monotonic() + harness.PATIENCE
+        while not self.is_blamed(node, attacker) and time.monotonic() < deadline:
+            flood()
 
     def assert_blamed_once(self, node, attacker):
         """One log line names the attacker, and so does the status."""

@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "base/time.h"
+#include "core/internal.h"
 #include "support/mesh.h"
 
 static const uint8_t session_psk[WEFT_KEY_BYTES] = {7};
@@ -144,6 +145,91 @@ Test(core_hostile, a_link_that_broke_names_its_peer_and_is_not_used_any_more) {
     cr_assert_eq(culprit.count, 1);
     core_link_down(bench.core, LINK, bench.now);
     core_link_broken(bench.core, LINK, WEFT_ERR_MALFORMED, bench.now); /* unknown: ignored */
+    core_free(bench.core);
+}
+
+static bool is_named(const struct bench *bench, const char *detail) {
+    struct core_culprit culprit;
+    return core_culprits(bench->core, &culprit, 1) == 1 &&
+           weft_peer_id_equal(&culprit.peer, &bench->peer.id) &&
+           strcmp(culprit.detail, detail) == 0;
+}
+
+/* T15: it keeps its link, for it costs the others no more than their turn. */
+Test(core_hostile, who_floods_its_link_is_named) {
+    static const uint8_t kinds[] = {WIRE_RECORDS, WIRE_HEADS,
+                                    200}; /* of which an empty one means nothing */
+    for (size_t i = 0; i < sizeof kinds; i++) {
+        struct bench bench;
+        bench_init(&bench);
+        for (unsigned count = 0; count < TALK_BURST; count++) {
+            give(&bench, kinds[i], 0, (struct span){0}, (struct span){0});
+        }
+        cr_assert_not(is_named(&bench, "floods its link with control frames"), "%u", kinds[i]);
+        for (unsigned s = 0; s < 10; s++) { /* as much as it may */
+            bench.now += NS_PER_S;
+            for (unsigned count = 0; count < TALK_PER_S; count++) {
+                give(&bench, kinds[i], 0, (struct span){0}, (struct span){0});
+            }
+        }
+        cr_assert_not(is_named(&bench, "floods its link with control frames"), "%u", kinds[i]);
+        give(&bench, kinds[i], 0, (struct span){0}, (struct span){0});
+        cr_assert(is_named(&bench, "floods its link with control frames"), "%u", kinds[i]);
+        cr_assert_not(bench.is_closed);
+        core_free(bench.core);
+    }
+}
+
+Test(core_hostile, who_sends_heartbeats_without_end_is_named) {
+    static const uint8_t beat[21];
+    struct bench bench;
+    bench_init(&bench);
+    for (unsigned count = 0; count < TALK_BURST / TALK_HEARTBEAT; count++) {
+        give(&bench, WIRE_HEARTBEAT, 0, span_of(beat, sizeof beat), (struct span){0});
+    }
+    cr_assert_not(is_named(&bench, "floods its link with control frames"));
+    give(&bench, WIRE_HEARTBEAT, 0, span_of(beat, sizeof beat), (struct span){0});
+    cr_assert(is_named(&bench, "floods its link with control frames"));
+    cr_assert_not(bench.is_closed);
+    core_free(bench.core);
+}
+
+Test(core_hostile, large_control_frames_count_by_their_size) {
+    static uint8_t body[60 * 1024];
+    struct bench bench;
+    bench_init(&bench);
+    for (unsigned count = 0; count < TALK_BURST / (1 + sizeof body / TALK_UNIT_BYTES); count++) {
+        give(&bench, 200, 0, span_of(body, sizeof body), (struct span){0});
+    }
+    cr_assert_not(is_named(&bench, "floods its link with control frames"));
+    give(&bench, 200, 0, span_of(body, sizeof body), (struct span){0});
+    cr_assert(is_named(&bench, "floods its link with control frames"));
+    core_free(bench.core);
+}
+
+static void give_stray(struct bench *bench, const struct weft_peer_id *destination) {
+    uint8_t bytes[256];
+    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
+    const struct wire_unicast unicast = {.travel = {.hops = WIRE_HOPS_MAX},
+                                         .source = bench->peer.id,
+                                         .destination = *destination,
+                                         .packet = span_of("lost", 4)};
+    wire_unicast_encode(&writer, &unicast);
+    give(bench, WIRE_UNICAST, 0, wire_writer_view(&writer), (struct span){0});
+}
+
+Test(core_hostile, who_sends_packets_to_nobody_is_named) {
+    const struct weft_peer_id nobody = {{9}};
+    struct bench bench;
+    struct core_culprit culprit;
+    bench_init(&bench);
+    for (unsigned count = 0; count < TALK_BURST; count++) {
+        give_stray(&bench, &nobody);
+    }
+    cr_assert_eq(core_culprits(bench.core, &culprit, 1), 0);
+    give_stray(&bench, &nobody);
+    cr_assert(is_named(&bench, "floods its link with packets for nobody"));
+    cr_assert_not(bench.is_closed);
     core_free(bench.core);
 }
 

@@ -35,3 +35,10 @@ void forge_send(struct net *net, unsigned from, unsigned to, const struct wire_p
     streams_packet(net->nodes[to].streams, &net->nodes[from].identity.id,
                    loan_of(span_of(bytes, writer.len + AEAD_TAG_BYTES)), false, net->now);
 }
+
+bool forge_was_excess(struct net *net, unsigned by, unsigned peer, const char *what) {
+    struct weft_peer_id id;
+    const char *said = streams_take_excess(net->nodes[by].streams, &id);
+    return said != NULL && strcmp(said, what) == 0 &&
+           weft_peer_id_equal(&id, &net->nodes[peer].identity.id);
+}

@@ -19,4 +19,7 @@ struct stream *forge_stream(const struct end *end);
 /* The session of one node with another. */
 struct session *forge_session(struct net *net, unsigned from, unsigned to);
 
+/* Whether one node said, since it was asked last, that another exceeded its share, and what. */
+bool forge_was_excess(struct net *net, unsigned by, unsigned peer, const char *what);
+
 #endif

@@ -508,6 +508,7 @@ Test(datagrams, a_flood_of_flows_is_bounded) {
     }
     cr_assert_eq(flows(1), net.nodes[1].config.flows_max_per_peer);
     cr_assert_leq(datagrams_count(net.nodes[1].streams).opened, 4200);
+    cr_assert(forge_was_excess(&net, 1, 0, "opened flows faster than it may"));
     run(50 * NS_PER_MS);
     (void)heard_by(1);
     cr_assert_leq(forge_session(&net, 1, 0)->flow_ends.count, FLOW_ENDS_MAX);

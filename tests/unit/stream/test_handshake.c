@@ -183,6 +183,8 @@ Test(handshake, junk_in_any_name_keeps_no_session_out) {
         net_run(&net, net.now + NS_PER_MS);
     }
     cr_assert(end->was_accepted);
+    struct weft_peer_id peer;
+    cr_assert_null(streams_take_excess(net.nodes[1].streams, &peer), "no name proves anything");
     net_fini(&net);
 }
 
@@ -331,6 +333,7 @@ Test(handshake, who_asks_without_end_uses_up_its_own_budget) {
     }
     uint64_t refused = streams_count(net.nodes[1].streams).packets_refused;
     cr_assert_geq(refused, 180);
+    cr_assert(forge_was_excess(&net, 1, 2, "asked for sessions more often than it may"));
     struct end *end = net_open(&net, 0, 1, 100);
     end->finishes = false;
     net_run(&net, net.now + 100 * NS_PER_MS);

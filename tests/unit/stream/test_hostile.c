@@ -203,6 +203,7 @@ Test(hostile, a_flood_of_opens_is_bounded) {
         forge_send(&net, 0, 1, &part, 1);
     }
     cr_assert_leq(streams_count(net.nodes[1].streams).open, 1000);
+    cr_assert(forge_was_excess(&net, 1, 0, "opened more streams than it may"));
     (void)end;
     net_fini(&net);
 }
@@ -220,12 +221,15 @@ Test(hostile, a_budget_bounds_the_work_of_small_parts) {
         net_pump(&net);
     }
     cr_assert_leq(net.channels[1][0].packets - before, 1000, "100,000 parts in one moment");
+    cr_assert(forge_was_excess(&net, 1, 0, "sent more small parts than it may"));
     net_run(&net, net.now + 3 * NS_PER_S);
     end->to_write = 100;
     end->finishes = true;
     net_far_end(&net, end)->finishes = true;
     cr_assert(net_settle(&net, 10 * NS_PER_S));
     cr_assert(end->was_closed);
+    struct weft_peer_id peer;
+    cr_assert_null(streams_take_excess(net.nodes[1].streams, &peer), "told once, and then well");
     net_fini(&net);
 }
 
