@@ -12,7 +12,6 @@
 #include "stream/stream.h"
 
 #define ARRIVED_MAX 8192 /* not yet taken; the host takes all at least once a turn of its loop */
-#define ARRIVED_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define PACKET_BYTES_MAX                                                                           \
     16384                /* of several datagrams: loses few at a time, and saves most seals        \
                           */
@@ -324,8 +323,10 @@ uint32_t flow_label(const struct flow *flow) {
 
 /* Of the room for what arrived a peer gets no more than it leaves to others, until all was taken: a
  * packet holds 4,200 datagrams. */
-static bool has_share(struct flows *flows, struct session *session, size_t len) {
-    if (flows->arrived_bytes + len > ARRIVED_BYTES_MAX) {
+static bool has_share(struct streams *streams, struct session *session, size_t len) {
+    struct flows *flows = &streams->flows;
+    size_t bytes_max = untaken_bytes_max(streams);
+    if (flows->arrived_bytes + len > bytes_max) {
         return false;
     }
     if (session == NULL) {
@@ -339,13 +340,13 @@ static bool has_share(struct flows *flows, struct session *session, size_t len) 
     session->arrived_count++;
     session->arrived_bytes += len;
     return session->arrived_count <= ARRIVED_MAX - flows->arrived.count &&
-           session->arrived_bytes <= ARRIVED_BYTES_MAX - flows->arrived_bytes;
+           session->arrived_bytes <= bytes_max - flows->arrived_bytes;
 }
 
 void flow_deliver(struct flow *flow, struct span bytes) {
     struct flows *flows = &flow->streams->flows;
     struct arrived_datagram arrived = {.flow = flow->id};
-    if (has_share(flows, flow->session, bytes.len)) {
+    if (has_share(flow->streams, flow->session, bytes.len)) {
         arrived.bytes = frame_copy(bytes);
     }
     if (arrived.bytes == NULL || ring_push(&flows->arrived, &arrived) != WEFT_OK) {

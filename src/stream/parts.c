@@ -21,8 +21,6 @@
 #define PARTS_PER_S 20000
 #define PARTS_BURST 40000
 #define DEAF_FOR (10 * NS_PER_MS)
-#define NOTICE_BYTES_MAX                                                                           \
-    ((size_t)16 * 1024 * 1024) /* of messages not yet taken; the host takes all once a turn */
 
 /* A packet being taken in. */
 struct arrival {
@@ -319,7 +317,7 @@ static void stream_probe_answered(struct session *session, uint32_t index, uint3
 
 static void notice(struct streams *streams, struct stream_event *event) {
     size_t len = event->payload == NULL ? 0 : event->payload->len;
-    if (streams->notice_bytes + len > NOTICE_BYTES_MAX ||
+    if (streams->notice_bytes + len > untaken_bytes_max(streams) ||
         ring_push(&streams->notices, event) != WEFT_OK) {
         frame_unref(event->payload); /* a message is delivered at most once */
         return;

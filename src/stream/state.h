@@ -399,4 +399,13 @@ struct streams {
     uint8_t *scratch; /* SCRATCH_BYTES; made with the first session: most nodes relay only */
 };
 
+/* Of messages, and as much of datagrams, that wait for the host, which takes all once a turn: what
+ * a link brings in 10 ms at 10 Gbit/s. A node told to keep little keeps little of these too. */
+#define UNTAKEN_BYTES_MAX ((size_t)16 * 1024 * 1024)
+
+static inline size_t untaken_bytes_max(const struct streams *streams) {
+    size_t share = streams->config.receive_bytes_max / 4;
+    return share < UNTAKEN_BYTES_MAX ? share : UNTAKEN_BYTES_MAX;
+}
+
 #endif

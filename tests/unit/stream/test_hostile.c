@@ -410,3 +410,35 @@ Test(hostile, messages_that_wait_have_a_bound) {
     cr_expect_gt(forge_session(&net, 1, 0)->deaf_until, net.now);
     net_fini(&net);
 }
+
+/* A node with little memory for its streams has little for these too: a quarter of what it has for
+ * all that comes. */
+Test(hostile, messages_and_datagrams_that_wait_are_bounded_by_the_memory_there_is) {
+    static uint8_t bytes[48000];
+    enum { RECEIVE_MAX = 2 << 20 };
+    net_init(&net, 33, 2);
+    net.nodes[1].config.receive_bytes_max = RECEIVE_MAX;
+    net_restart(&net, 1, 77);
+    struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_S);
+    struct streams *streams = net.nodes[1].streams;
+    const struct wire_part parts[] = {
+        {.type = WIRE_PART_MESSAGE,
+         .as.message = {.channel = span_of_text("x"), .payload = span_of(bytes, sizeof bytes)}},
+        {.type = WIRE_PART_DATAGRAM,
+         .as.datagram = {.flow = forge_stream(end)->wire_id,
+                         .flags = WIRE_DATAGRAM_NAMED,
+                         .name_space = span_of_text("default"),
+                         .name = span_of_text("web"),
+                         .bytes = span_of(bytes, sizeof bytes)}}};
+    for (unsigned i = 0; i < 100; i++) {
+        forge_send(&net, 0, 1, &parts[0], 1);
+        forge_send(&net, 0, 1, &parts[1], 1);
+    }
+    cr_expect_leq(streams->notice_bytes, RECEIVE_MAX / 4);
+    cr_expect_geq(streams->notice_bytes, RECEIVE_MAX / 4 - sizeof bytes);
+    cr_expect_leq(streams->flows.arrived_bytes, RECEIVE_MAX / 4);
+    cr_expect_geq(streams->flows.arrived_bytes, RECEIVE_MAX / 8 - sizeof bytes);
+    net_fini(&net);
+}
