@@ -114,7 +114,7 @@ static void packet_in(struct core *core, const struct core_link *link,
                       const struct weft_peer_id *source, struct loan packet, bool is_congested) {
     core_watch(core, source);
     uint64_t spoilt = streams_spoilt_count(core->streams);
-    streams_packet(core->streams, source, packet, is_congested, core->now);
+    streams_packet(core->streams, source, &link->peer, packet, is_congested, core->now);
     if (streams_spoilt_count(core->streams) != spoilt) {
         core_packet_spoilt(core, source, &link->peer);
     }

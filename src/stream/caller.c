@@ -101,24 +101,30 @@ void caller_mac(const struct caller *caller, const struct weft_peer_id *initiato
     noise_mac(caller->mac_key, wire_writer_view(&writer), out, WIRE_INIT_MAC_BYTES);
 }
 
+static bool has_path(const struct streams *streams, const struct weft_peer_id *peer) {
+    return map_find(streams->routes, peer_key(peer)) != NULL;
+}
+
 /* A key costs a Diffie-Hellman, and one more of the peers that were heard of last goes for it. So
  * names that nobody knows a path to share a budget of their own: of them any number can be made. */
-static bool may_make(struct streams *streams, const struct weft_peer_id *source, weft_ns now) {
-    if (map_find(streams->routes, peer_key(source)) != NULL) {
-        return bucket_take(&streams->caller_budget, 1, INITS_PER_S, INITS_BURST, now);
+static bool may_make(struct streams *streams, const struct weft_peer_id *source,
+                     const struct weft_peer_id *neighbour, weft_ns now) {
+    if (has_path(streams, source)) {
+        return budget_take(&streams->caller_budget, neighbour, INITS_PER_S, INITS_BURST, now);
     }
     return bucket_take(&streams->stranger_budget, 1, STRANGERS_PER_S, STRANGERS_BURST, now);
 }
 
 static struct caller *find_or_make(struct streams *streams, const struct weft_peer_id *source,
-                                   const struct weft_public_key *key, weft_ns now) {
+                                   const struct weft_public_key *key,
+                                   const struct weft_peer_id *neighbour, weft_ns now) {
     struct caller *caller = map_find(streams->callers, peer_key(source));
     if (caller != NULL) {
         return caller;
     }
     uint8_t link_key[WEFT_KEY_BYTES];
     struct weft_peer_id id = peer_id_of_key(key);
-    bool is_made = weft_peer_id_equal(&id, source) && may_make(streams, source, now) &&
+    bool is_made = weft_peer_id_equal(&id, source) && may_make(streams, source, neighbour, now) &&
                    identity_link_key(key, link_key) == WEFT_OK;
     return is_made ? add(streams, source, link_key) : NULL;
 }
@@ -143,15 +149,21 @@ static bool is_new(const struct caller *caller, const struct session *session,
            (session == NULL || init->incarnation >= session->incarnation);
 }
 
-/* One that repeats or makes up never comes here, so what a peer has no more of it used itself. */
+/* One that repeats or makes up never comes here, so what a peer has no more of it used itself. Keys
+ * that a member minted prove as much; those that no path leads to get what strangers get. */
 static bool take_budget(struct streams *streams, struct caller *caller,
-                        const struct weft_peer_id *peer, bool has_session, weft_ns now) {
-    struct bucket *common = has_session ? &streams->rekey_budget : &streams->init_budget;
+                        const struct session *session, const struct weft_peer_id *neighbour,
+                        weft_ns now) {
+    bool has_session = session != NULL && session->current != NULL;
     if (!bucket_take(&caller->budget, 1, CALLER_INITS_PER_S, CALLER_INITS_BURST, now)) {
-        session_exceeded(streams, peer, "asked for sessions more often than it may");
+        session_exceeded(streams, &caller->id, "asked for sessions more often than it may");
         return false;
     }
-    return bucket_take(common, 1, INITS_PER_S, INITS_BURST, now);
+    if (!has_session && !has_path(streams, &caller->id)) {
+        return bucket_take(&streams->pathless_budget, 1, STRANGERS_PER_S, STRANGERS_BURST, now);
+    }
+    struct budget *common = has_session ? &streams->rekey_budget : &streams->init_budget;
+    return budget_take(common, neighbour, INITS_PER_S, INITS_BURST, now);
 }
 
 static void note(struct streams *streams, struct caller *caller, const struct wire_init *init,
@@ -169,13 +181,14 @@ static void note(struct streams *streams, struct caller *caller, const struct wi
 }
 
 bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
-                    const struct wire_packet *packet, weft_ns now) {
+                    const struct weft_peer_id *neighbour, const struct wire_packet *packet,
+                    weft_ns now) {
     const struct weft_peer_id *self = &streams->config.identity->id;
     const struct wire_init *init = &packet->init;
     if (weft_peer_id_equal(source, self) || packet->rest.len > HANDSHAKE_BYTES_MAX) {
         return false;
     }
-    struct caller *caller = find_or_make(streams, source, &init->key, now);
+    struct caller *caller = find_or_make(streams, source, &init->key, neighbour, now);
     if (caller == NULL) {
         return false;
     }
@@ -184,7 +197,7 @@ bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
     const struct session *session = session_find(streams, source);
     forget_if_old(caller, now);
     if (!noise_equal(mac, init->mac, sizeof mac) || !is_new(caller, session, init) ||
-        !take_budget(streams, caller, source, session != NULL && session->current != NULL, now)) {
+        !take_budget(streams, caller, session, neighbour, now)) {
         return false;
     }
     note(streams, caller, init, now);

@@ -11,9 +11,12 @@
  *   asked by                budget                                  beyond
  *   each peer               2 a second, 16 at once                  refused
  *   peers with a session    500 a second together, 1,000 at once    refused
- *   peers without one       likewise                                refused
- *   a key to be made        500 a second with a path to the peer,   refused
+ *   peers without one       likewise with a path to the peer,       refused
  *                           50 without: who made up its name
+ *   a key to be made        likewise                                refused
+ *
+ * Of each 500 no neighbour gets more, for what comes over it, than it leaves to others (budget.h):
+ * a member can make as many peers as it likes, each with a path that leads over that member.
  *
  * 16,384 keys of peers without a session are kept, of those who asked last. What such a peer asked
  * last counts for 24 h.
@@ -52,10 +55,11 @@ void caller_mac(const struct caller *caller, const struct weft_peer_id *initiato
                 const struct weft_peer_id *responder, const struct wire_packet *packet,
                 uint8_t out[WIRE_INIT_MAC_BYTES]);
 
-/* Whether an INIT is worth the work of opening it: proven to be the source's, new, and within the
- * budgets. It counts as the newest of its peer from now on. */
+/* Whether an INIT that came over this neighbour is worth the work of opening it: proven to be the
+ * source's, new, and within the budgets. It counts as the newest of its peer from now on. */
 bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
-                    const struct wire_packet *packet, weft_ns now);
+                    const struct weft_peer_id *neighbour, const struct wire_packet *packet,
+                    weft_ns now);
 
 /* Frees all; no session has any. Takes zeroed memory. */
 void callers_fini(struct streams *streams);

@@ -319,9 +319,10 @@ static void take_init(struct streams *streams, const struct weft_peer_id *source
 }
 
 static void handle_init(struct streams *streams, const struct weft_peer_id *source,
-                        const struct wire_packet *packet, weft_ns now) {
+                        const struct weft_peer_id *neighbour, const struct wire_packet *packet,
+                        weft_ns now) {
     struct init init = {.handshake = NULL};
-    if (!caller_may_ask(streams, source, packet, now) ||
+    if (!caller_may_ask(streams, source, neighbour, packet, now) ||
         !read_init(streams, source, packet, &init)) {
         noise_handshake_free(init.handshake);
         streams->counters.packets_refused++;
@@ -417,10 +418,11 @@ void streams_peer_life(struct streams *streams, const struct weft_peer_id *peer,
 }
 
 void session_handshake_packet(struct streams *streams, const struct weft_peer_id *source,
+                              const struct weft_peer_id *neighbour,
                               const struct wire_packet *packet, weft_ns now) {
     switch ((enum wire_packet_type)packet->type) {
     case WIRE_PACKET_INIT:
-        handle_init(streams, source, packet, now);
+        handle_init(streams, source, neighbour, packet, now);
         return;
     case WIRE_PACKET_RESPONSE:
         handle_response(streams, source, packet, now);

@@ -468,15 +468,16 @@ static void take(struct streams *streams, struct session_keys *keys, uint64_t nu
     handle_all(arrival, span_of(data + WIRE_SEALED_HEADER_BYTES, len - WIRE_SEALED_OVERHEAD));
 }
 
-void parts_packet(struct streams *streams, const struct weft_peer_id *source, struct loan bytes,
-                  bool is_congested, weft_ns now) {
+void parts_packet(struct streams *streams, const struct weft_peer_id *source,
+                  const struct weft_peer_id *neighbour, struct loan bytes, bool is_congested,
+                  weft_ns now) {
     struct wire_packet packet;
     if (wire_packet_decode(bytes.bytes, &packet) != WEFT_OK) {
         streams->counters.packets_refused++;
         return;
     }
     if (packet.type != WIRE_PACKET_SEALED) {
-        session_handshake_packet(streams, source, &packet, now);
+        session_handshake_packet(streams, source, neighbour, &packet, now);
         return;
     }
     struct session_keys *keys = session_keys_for(streams, source, &packet, now);

@@ -8,7 +8,8 @@
 #include "stream/state.h"
 
 /* A sealed packet: opened, checked for repeats, its parts handled. */
-void parts_packet(struct streams *streams, const struct weft_peer_id *source, struct loan bytes,
-                  bool is_congested, weft_ns now);
+void parts_packet(struct streams *streams, const struct weft_peer_id *source,
+                  const struct weft_peer_id *neighbour, struct loan bytes, bool is_congested,
+                  weft_ns now);
 
 #endif

@@ -51,6 +51,7 @@ struct frame *session_take_answer(struct session *session);
 
 /* INIT, RESPONSE or UNKNOWN from a peer, or what claims to be. */
 void session_handshake_packet(struct streams *streams, const struct weft_peer_id *source,
+                              const struct weft_peer_id *neighbour,
                               const struct wire_packet *packet, weft_ns now);
 
 /* The keys that a sealed packet names, if they are this peer's and may still receive; else NULL,

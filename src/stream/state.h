@@ -21,6 +21,7 @@
 #include "base/map.h"
 #include "base/ring.h"
 #include "base/timers.h"
+#include "stream/budget.h"
 #include "stream/datagrams.h"
 #include "stream/keys.h"
 #include "stream/list.h"
@@ -385,10 +386,11 @@ struct streams {
     uint64_t wire_ids_used;   /* by sessions that are gone: new ones begin above */
     struct map *callers;      /* peer id -> caller */
     struct list callers_idle; /* those of no session, heard of longest ago first */
-    struct bucket caller_budget;
+    struct budget caller_budget;
+    struct budget rekey_budget;
+    struct budget init_budget;
     struct bucket stranger_budget;
-    struct bucket rekey_budget;
-    struct bucket init_budget;
+    struct bucket pathless_budget;
     struct bucket unknown_budget;
     uint64_t send_bytes;    /* memory of all send blocks */
     uint64_t granted_bytes; /* credit granted, not consumed */

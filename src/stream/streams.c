@@ -128,9 +128,10 @@ void streams_free(struct streams *streams) {
     free(streams);
 }
 
-void streams_packet(struct streams *streams, const struct weft_peer_id *source, struct loan packet,
-                    bool is_congested, weft_ns now) {
-    parts_packet(streams, source, packet, is_congested, now);
+void streams_packet(struct streams *streams, const struct weft_peer_id *source,
+                    const struct weft_peer_id *neighbour, struct loan packet, bool is_congested,
+                    weft_ns now) {
+    parts_packet(streams, source, neighbour, packet, is_congested, now);
 }
 
 void streams_raise_incarnation(struct streams *streams, uint64_t incarnation) {

@@ -92,11 +92,12 @@ WEFT_MUST_CHECK enum weft_err streams_new(const struct streams_config *config,
                                           struct streams **out);
 void streams_free(struct streams *streams);
 
-/* A session packet from `source` (the relay's word; proven by the session or dropped and counted),
- * opened where it lies if the loan allows that.
+/* A session packet from `source` (the relay's word; proven by the session or dropped and counted)
+ * that came over a link with `neighbour`, opened where it lies if the loan allows that.
  * Peers cannot cause errors here: what they send wrong is answered or counted. */
-void streams_packet(struct streams *streams, const struct weft_peer_id *source, struct loan packet,
-                    bool is_congested, weft_ns now);
+void streams_packet(struct streams *streams, const struct weft_peer_id *source,
+                    const struct weft_peer_id *neighbour, struct loan packet, bool is_congested,
+                    weft_ns now);
 
 enum stream_route {
     STREAM_ROUTE_NONE,    /* no path: wait */

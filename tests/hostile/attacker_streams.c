@@ -19,10 +19,12 @@ static void hear_packet(void *ctx, const struct wire_frame *frame, struct span p
     struct wire_carrier carrier;
     weft_ns now = insider_now();
     if (frame->kind == WIRE_UNICAST && wire_unicast_decode(frame->body, &unicast) == WEFT_OK) {
-        streams_packet(attacker->streams, &unicast.source, loan_of(unicast.packet), false, now);
+        streams_packet(attacker->streams, &unicast.source, &unicast.source, loan_of(unicast.packet),
+                       false, now);
     } else if (frame->kind == WIRE_CARRIER &&
                wire_carrier_decode(frame->body, &carrier) == WEFT_OK) {
-        streams_packet(attacker->streams, &carrier.source, loan_of(payload), false, now);
+        streams_packet(attacker->streams, &carrier.source, &carrier.source, loan_of(payload), false,
+                       now);
     }
 }
 

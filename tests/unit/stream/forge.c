@@ -33,6 +33,7 @@ void forge_send(struct net *net, unsigned from, unsigned to, const struct wire_p
     aead_seal(keys->send, keys->number++, span_of(bytes, WIRE_SEALED_HEADER_BYTES),
               bytes + WIRE_SEALED_HEADER_BYTES, writer.len - WIRE_SEALED_HEADER_BYTES);
     streams_packet(net->nodes[to].streams, &net->nodes[from].identity.id,
+                   &net->nodes[from].identity.id,
                    loan_of(span_of(bytes, writer.len + AEAD_TAG_BYTES)), false, net->now);
 }
 

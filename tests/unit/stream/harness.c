@@ -469,7 +469,8 @@ static void step(struct net *net) {
     while (net->flying_count > 0 && net->flying[0].at <= net->now) {
         struct flying item = flight_pop(net);
         streams_packet(net->nodes[item.to].streams, &net->nodes[item.from].identity.id,
-                       loan_of(frame_view(item.frame)), item.is_marked, net->now);
+                       &net->nodes[item.from].identity.id, loan_of(frame_view(item.frame)),
+                       item.is_marked, net->now);
         frame_unref(item.frame);
     }
     net_pump(net);

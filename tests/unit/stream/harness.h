@@ -12,7 +12,7 @@
 #include "base/time.h"
 #include "stream/streams.h"
 
-#define NODES_MAX 3
+#define NODES_MAX 5
 #define ENDS_MAX 4096
 
 struct end;

@@ -156,8 +156,8 @@ static void send_junk(unsigned to, const struct weft_public_key *claimed, uint64
     memcpy(packet.init.mac, &number, sizeof number);
     struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
     wire_packet_encode(&writer, &packet);
-    streams_packet(net.nodes[to].streams, &source, loan_of(wire_writer_view(&writer)), false,
-                   net.now);
+    streams_packet(net.nodes[to].streams, &source, &source, loan_of(wire_writer_view(&writer)),
+                   false, net.now);
 }
 
 /* In the name of both other nodes, and of one that does not exist. */
@@ -233,8 +233,8 @@ static void open_and_record(void) {
 }
 
 static void repeat(void) {
-    streams_packet(net.nodes[1].streams, &net.nodes[0].identity.id, loan_of(frame_view(recorded)),
-                   false, net.now);
+    streams_packet(net.nodes[1].streams, &net.nodes[0].identity.id, &net.nodes[0].identity.id,
+                   loan_of(frame_view(recorded)), false, net.now);
 }
 
 Test(handshake, an_init_of_a_former_life_that_is_repeated_keeps_no_session_out) {
@@ -327,8 +327,8 @@ Test(handshake, who_asks_without_end_uses_up_its_own_budget) {
     struct session *session = forge_session(&net, 2, 1);
     for (unsigned i = 0; i < 200; i++) {
         struct frame *init = session_build_init(session, net.now);
-        streams_packet(net.nodes[1].streams, &net.nodes[2].identity.id, loan_of(frame_view(init)),
-                       false, net.now);
+        streams_packet(net.nodes[1].streams, &net.nodes[2].identity.id, &net.nodes[2].identity.id,
+                       loan_of(frame_view(init)), false, net.now);
         frame_unref(init);
     }
     uint64_t refused = streams_count(net.nodes[1].streams).packets_refused;
@@ -339,6 +339,91 @@ Test(handshake, who_asks_without_end_uses_up_its_own_budget) {
     net_run(&net, net.now + 100 * NS_PER_MS);
     cr_assert(end->was_accepted);
     cr_assert_eq(streams_count(net.nodes[1].streams).packets_refused, refused);
+    net_fini(&net);
+}
+
+/* Keys that a member minted: what an INIT proves, theirs prove too. */
+#define MINTED 3000
+
+struct minted {
+    struct identity identity;
+    struct caller caller;
+    uint64_t epoch;
+};
+
+static struct minted minted[MINTED];
+
+static void mint(unsigned victim) {
+    uint8_t link_key[WEFT_KEY_BYTES];
+    cr_assert_eq(identity_link_key(&net.nodes[victim].identity.key, link_key), WEFT_OK);
+    for (uint32_t i = 0; i < MINTED; i++) {
+        uint8_t seed[32] = {9};
+        memcpy(seed + 1, &i, sizeof i);
+        identity_from_seed(&minted[i].identity, seed);
+        cr_assert_eq(identity_shared_key(&minted[i].identity, link_key, "weft session init",
+                                         minted[i].caller.mac_key),
+                     WEFT_OK);
+        minted[i].epoch = 0;
+    }
+}
+
+/* Its MAC is true, what is behind it is junk. */
+static void ask_as(struct minted *who, unsigned victim, unsigned neighbour) {
+    static const uint8_t noise[150] = {1};
+    uint8_t bytes[WIRE_INIT_HEADER_BYTES + 200];
+    struct wire_packet packet = {
+        .type = WIRE_PACKET_INIT,
+        .sender_index = 1,
+        .init = {.key = who->identity.key, .incarnation = 1, .instance = 5, .epoch = ++who->epoch},
+        .rest = span_of(noise, sizeof noise)};
+    caller_mac(&who->caller, &who->identity.id, &net.nodes[victim].identity.id, &packet,
+               packet.init.mac);
+    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
+    wire_packet_encode(&writer, &packet);
+    streams_packet(net.nodes[victim].streams, &who->identity.id, &net.nodes[neighbour].identity.id,
+                   loan_of(wire_writer_view(&writer)), false, net.now);
+}
+
+/* Node 1 knows all of them: a minute of 49 new ones a second. Then they ask 6,000 times a second
+ * over one link, each no more often than it may. Returns how many of three newcomers node 1 took
+ * within half a second each. */
+static unsigned newcomers_beside_minted(unsigned neighbour, bool has_paths) {
+    unsigned at = 0;
+    unsigned taken = 0;
+    mint(1);
+    for (unsigned i = 0; i < MINTED; i++) {
+        if (has_paths) {
+            streams_route(net.nodes[1].streams, &minted[i].identity.id, STREAM_ROUTE_SAME, net.now);
+        }
+        ask_as(&minted[i], 1, neighbour);
+        net.now += NS_PER_S / 49;
+    }
+    cr_assert_eq(map_count(net.nodes[1].streams->callers), MINTED);
+    struct end *end = NULL;
+    for (unsigned ms = 0; ms < 4500; ms++) {
+        if (ms >= 3000 && ms % 500 == 0) {
+            taken += end != NULL && end->was_accepted ? 1 : 0;
+            end = net_open(&net, ms == 3000 ? 0 : ms / 500 - 4, 1, 100);
+            end->finishes = false;
+        }
+        for (unsigned i = 0; i < 6; i++) {
+            ask_as(&minted[at++ % MINTED], 1, neighbour);
+        }
+        net_run(&net, net.now + NS_PER_MS);
+    }
+    return taken + (end->was_accepted ? 1 : 0);
+}
+
+Test(handshake, keys_that_a_member_minted_keep_no_newcomer_out) {
+    net_init(&net, 23, 5);
+    cr_assert_eq(newcomers_beside_minted(0, false), 3, "though they come over its own link");
+    net_fini(&net);
+}
+
+/* A member may also say that it has a link with each of them, and they with it. */
+Test(handshake, peers_that_a_member_minted_keep_no_newcomer_of_another_link_out) {
+    net_init(&net, 24, 5);
+    cr_assert_eq(newcomers_beside_minted(2, true), 3);
     net_fini(&net);
 }
 

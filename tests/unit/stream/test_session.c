@@ -33,8 +33,8 @@ static void forget(void) {
 }
 
 static void deliver(unsigned from, unsigned to, struct span bytes) {
-    streams_packet(net.nodes[to].streams, &net.nodes[from].identity.id, loan_of(bytes), false,
-                   net.now);
+    streams_packet(net.nodes[to].streams, &net.nodes[from].identity.id,
+                   &net.nodes[from].identity.id, loan_of(bytes), false, net.now);
 }
 
 static uint64_t refused(unsigned node) {
@@ -247,7 +247,7 @@ Test(session, a_relay_cannot_forge_the_source) {
     struct end *end = net_open(&net, 0, 1, 100);
     net_pump(&net);
     cr_assert_eq(recorded_count, 1);
-    streams_packet(net.nodes[1].streams, &net.nodes[2].identity.id,
+    streams_packet(net.nodes[1].streams, &net.nodes[2].identity.id, &net.nodes[2].identity.id,
                    loan_of(frame_view(recorded[0].frame)), false, net.now);
     cr_assert_eq(refused(1), 1, "an INIT of 0 under the name of 2");
     cr_assert_eq(map_count(net.nodes[1].streams->sessions), 0);
@@ -267,7 +267,7 @@ Test(session, our_own_init_is_refused) {
     net.tap = record;
     (void)net_open(&net, 0, 1, 100);
     net_pump(&net);
-    streams_packet(net.nodes[0].streams, &net.nodes[0].identity.id,
+    streams_packet(net.nodes[0].streams, &net.nodes[0].identity.id, &net.nodes[0].identity.id,
                    loan_of(frame_view(recorded[0].frame)), false, net.now);
     cr_assert_eq(refused(0), 1);
     forget();

@@ -269,7 +269,8 @@ Test(streams, open_names_the_service_to_the_other_end) {
         for (unsigned from = 0; from < 2; from++) {
             while (streams_next_packet(net.nodes[from].streams, net.now, &packet)) {
                 streams_packet(net.nodes[1 - from].streams, &net.nodes[from].identity.id,
-                               loan_of(frame_view(packet.frame)), false, net.now);
+                               &net.nodes[from].identity.id, loan_of(frame_view(packet.frame)),
+                               false, net.now);
                 frame_unref(packet.frame);
             }
         }
