@@ -2,8 +2,9 @@
  *
  * Frames in: dispatch, deliver or forward. Packets and gossip out: onto the link that leads there.
  *
- * Bounds: a forwarded frame for a link without room is dropped and counted (its end nodes find out
- * and resend); packets of our own streams wait in their streams until the link has room.
+ * Bounds: a forwarded message for a link without room is dropped and counted (its end nodes find
+ * out and resend), and of forwarded streams the link's queue drops those that have most in it;
+ * packets of our own streams wait in their streams until the link has room.
  */
 #include <stdlib.h>
 
@@ -87,7 +88,8 @@ static struct core_link *link_onward(struct core *core, struct onward *onward) {
         core->frames_dropped[CORE_DROP_NO_ROUTE]++;
         return NULL;
     }
-    if (link->room[onward->class] < onward->cost) {
+    /* Which streams are to give way the queue knows. */
+    if (onward->class != WIRE_CLASS_STREAM && link->room[onward->class] < onward->cost) {
         core->frames_dropped[CORE_DROP_NO_ROOM]++;
         return NULL;
     }

@@ -346,6 +346,13 @@ size_t link_room(const struct link *link, enum wire_class class) {
     return link->state == STATE_UP ? sendq_room(&link->queue, class) : 0;
 }
 
+uint64_t link_take_cut(struct link *link) {
+    uint64_t count = link->queue.cut_count;
+    link->queue.cut_count = 0;
+    link->counters.refused += count;
+    return count;
+}
+
 /* ---- bytes out ---- */
 
 static bool has_handshake_bytes(const struct link *link) {

@@ -99,6 +99,8 @@ WEFT_MUST_CHECK enum weft_err link_send(struct link *link, struct frame *frame,
                                         weft_ns now);
 /* How many more bytes a class takes. */
 size_t link_room(const struct link *link, enum wire_class class);
+/* How many frames of streams made room for others since the last call. */
+uint64_t link_take_cut(struct link *link);
 
 /* Bytes out: fills `out` with up to `max` spans to write, in order, sealing what is queued; returns
  * how many spans. They stay valid until link_write_done. */

@@ -76,6 +76,7 @@ static bool flows_grow(struct sendq *queue) {
         return false;
     }
     for (uint32_t i = size; i-- > queue->flow_size;) {
+        flows[i].items = EMPTY;
         flows[i].chain_next = queue->flow_free;
         queue->flow_free = i;
     }
@@ -272,12 +273,55 @@ static struct sendq_item flow_take(struct sendq *queue, weft_ns now, bool *is_co
     return item;
 }
 
-/* ---- the contract ---- */
+/* ---- what leaves, and what gives way ---- */
 
 static bool is_datagram(const struct frame *frame) {
     return frame->data[0] == WIRE_CARRIER &&
            (frame->data[WIRE_CARRIER_FLAGS_AT] & WIRE_CARRIER_DATAGRAM) != 0;
 }
+
+static void discount(struct sendq *queue, enum wire_class class, const struct sendq_item *item) {
+    queue->bytes[class] -= item_bytes(item) + SENDQ_ITEM_BYTES;
+    queue->frame_bytes -= item->frame->len;
+    queue->datagram_bytes -= is_datagram(item->frame) ? item_bytes(item) : 0;
+    queue->count--;
+}
+
+/* Free flows have none. */
+static size_t fattest_bytes(const struct sendq *queue) {
+    size_t most = 0;
+    for (uint32_t i = 0; i < queue->flow_size; i++) {
+        size_t bytes = queue->flows[i].items.bytes;
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+/* Drops what has waited longest, until the flow has no more than `left`, or all have little enough.
+ * One that has nothing left stays in its list until its turn. */
+static void flow_cut(struct sendq *queue, struct sendq_flow *flow, size_t left) {
+    while (flow->items.bytes > left &&
+           queue->bytes[WIRE_CLASS_STREAM] > SENDQ_STREAM_BYTES_MAX - SENDQ_STREAM_CUT) {
+        struct sendq_item item = list_take(queue, &flow->items);
+        discount(queue, WIRE_CLASS_STREAM, &item);
+        queue->cut_count++;
+        frame_unref(item.frame);
+        frame_unref(item.payload);
+    }
+}
+
+/* Makes room: of the flows with most a quarter, again and again. Each time that takes at least a
+ * frame, and what the fattest has shrinks by a quarter. */
+static void streams_cut(struct sendq *queue) {
+    while (queue->bytes[WIRE_CLASS_STREAM] > SENDQ_STREAM_BYTES_MAX - SENDQ_STREAM_CUT) {
+        size_t left = fattest_bytes(queue) / 4 * 3;
+        for (uint32_t i = 0; i < queue->flow_size; i++) {
+            flow_cut(queue, &queue->flows[i], left);
+        }
+    }
+}
+
+/* ---- the contract ---- */
 
 /* Whether a datagram would wait so long that it is better lost now. */
 static bool is_late(struct sendq *queue, uint32_t label, size_t bytes, weft_ns now) {
@@ -329,11 +373,14 @@ enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame 
                          enum wire_class class, uint32_t flow, weft_ns now) {
     ASSERT(is_sendable(frame, payload) && class < WIRE_CLASS_COUNT);
     size_t bytes = frame->len + (payload == NULL ? 0 : (size_t)payload->len);
-    if (bytes > sendq_room(queue, class)) {
-        return WEFT_ERR_FULL;
-    }
     if (class == WIRE_CLASS_STREAM && is_datagram(frame) && is_late(queue, flow, bytes, now)) {
         return WEFT_ERR_TIMEOUT;
+    }
+    if (bytes > sendq_room(queue, class)) {
+        if (class != WIRE_CLASS_STREAM) {
+            return WEFT_ERR_FULL;
+        }
+        streams_cut(queue);
     }
     struct sendq_list *list = NULL;
     enum weft_err err = list_for(queue, class, flow, &list);
@@ -414,10 +461,7 @@ static struct sendq_item take(struct sendq *queue, enum wire_class class, weft_n
                               bool *is_congested) {
     struct sendq_item item = class == WIRE_CLASS_STREAM ? flow_take(queue, now, is_congested)
                                                         : list_take(queue, &queue->fifo[class]);
-    queue->bytes[class] -= item_bytes(&item) + SENDQ_ITEM_BYTES;
-    queue->frame_bytes -= item.frame->len;
-    queue->datagram_bytes -= is_datagram(item.frame) ? item_bytes(&item) : 0;
-    queue->count--;
+    discount(queue, class, &item);
     return item;
 }
 
@@ -452,5 +496,7 @@ void sendq_relax(struct sendq *queue) {
     free(queue->flows);
     free(queue->buckets);
     struct hash_key key = queue->key;
+    uint64_t cut_count = queue->cut_count;
     sendq_init(queue, &key);
+    queue->cut_count = cut_count;
 }

@@ -26,10 +26,17 @@
  * one is refused where its flow has 1 MiB or has waited 100 ms, and where all datagrams together
  * would take more than half of the class.
  *
+ * At its bound class stream cuts its fattest flows, from the head, as FQ-CoDel does: their ends
+ * hear soonest of what was lost at the head. Whoever comes next is queued, so a flow that takes no
+ * more than its share loses nothing to those that take no notice of marks. A cut leaves an eighth
+ * of the class free: it costs a look at every flow, and a node's own streams, which wait for room
+ * and so cut nobody, find some beside those it relays.
+ *
  * Bounds in bytes per class; every item is charged SENDQ_ITEM_BYTES more than its frames, so that
  * tiny frames are bounded in memory too. Frames out of a pool have room for up to twice what is in
- * them: a class at its bound holds at most twice that. At the bound a push is refused. All storage
- * is one pool of items and one of flows, both grown by doubling and given back by sendq_relax.
+ * them: a class at its bound holds at most twice that. At the bound of the other two a push is
+ * refused. All storage is one pool of items and one of flows, both grown by doubling and given back
+ * by sendq_relax.
  */
 #ifndef LINK_SENDQ_H
 #define LINK_SENDQ_H
@@ -41,8 +48,9 @@
 #define SENDQ_CONTROL_BYTES_MAX ((size_t)1 << 20) /* a peer that lets this stand does not read */
 #define SENDQ_MESSAGE_BYTES_MAX ((size_t)4 << 20) /* one full state of 10,000 nodes, roughly */
 #define SENDQ_STREAM_BYTES_MAX ((size_t)4 << 20)  /* 30 ms at 1 Gbit/s; beyond, latency only */
-#define SENDQ_CONTROL_LEAD ((size_t)256 << 10)    /* the news of a thousand nodes */
-#define SENDQ_MESSAGE_LEAD ((size_t)64 << 10)     /* a packet of bulk, or a thousand acks */
+#define SENDQ_STREAM_CUT (SENDQ_STREAM_BYTES_MAX / 8) /* free after a cut */
+#define SENDQ_CONTROL_LEAD ((size_t)256 << 10)        /* the news of a thousand nodes */
+#define SENDQ_MESSAGE_LEAD ((size_t)64 << 10)         /* a packet of bulk, or a thousand acks */
 #define SENDQ_ITEM_BYTES 128 /* an item, the heads of two frames, the allocator's share */
 #define SENDQ_QUANTUM 16384  /* bytes a flow earns a round: a TLS record, a quarter of a packet */
 #define SENDQ_FLOWS_MAX 1024 /* beyond, flows share: bounds the pool at 48 KiB */
@@ -87,6 +95,7 @@ struct sendq {
     size_t datagram_bytes; /* of those among them that are datagrams */
     size_t frame_bytes;    /* of all items without payloads: what records must hold */
     size_t count;
+    uint64_t cut_count; /* frames of streams dropped since somebody asked */
 };
 
 /* What sendq_pop hands over: the two references are the caller's. */
@@ -102,8 +111,9 @@ void sendq_init(struct sendq *queue, const struct hash_key *key);
 /* Drops everything. */
 void sendq_fini(struct sendq *queue);
 
-/* Queues with references of its own. WEFT_ERR_FULL at the class's bound,
- * WEFT_ERR_TIMEOUT for a datagram that would wait too long, WEFT_ERR_MEMORY. */
+/* Queues with references of its own. WEFT_ERR_FULL at the class's bound, where streams instead drop
+ * of their fattest flows and count it; WEFT_ERR_TIMEOUT for a datagram that would wait too long,
+ * WEFT_ERR_MEMORY. */
 WEFT_MUST_CHECK enum weft_err sendq_push(struct sendq *queue, struct frame *frame,
                                          struct frame *payload, enum wire_class class,
                                          uint32_t flow, weft_ns now);

@@ -19,7 +19,7 @@ static void perform_send(struct node *node, struct action *action) {
         return;
     }
     /* Else the core was told the room and kept to it, or lost a race. */
-    node->frames_refused += err == WEFT_ERR_FULL ? 1 : 0;
+    node->frames_refused += link_take_cut(tcp->link) + (err == WEFT_ERR_FULL ? 1 : 0);
     node->datagrams_late += err == WEFT_ERR_TIMEOUT ? 1 : 0;
     tcp_mark_dirty(tcp);
 }

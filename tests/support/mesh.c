@@ -225,15 +225,18 @@ static weft_ns arrival(struct mesh *mesh, struct mesh_pipe *pipe, size_t bytes) 
     return pipe->free_at + mesh->config.delay;
 }
 
-static void give_room(struct mesh *mesh, size_t node, struct link_id link) {
-    struct mesh_pipe *pipe = pipe_of(mesh, link);
+static size_t room_for_streams(const struct mesh *mesh, const struct mesh_pipe *pipe) {
     size_t full = mesh->config.pipe_bytes;
     size_t queued = 0;
     if (mesh->config.pipe_rate != 0 && pipe->free_at > mesh->now) {
         queued = (size_t)((pipe->free_at - mesh->now) * mesh->config.pipe_rate / NS_PER_S);
     }
-    size_t left = queued < full ? full - queued : 0;
-    const size_t room[WIRE_CLASS_COUNT] = {full, full, left};
+    return queued < full ? full - queued : 0;
+}
+
+static void give_room(struct mesh *mesh, size_t node, struct link_id link) {
+    size_t full = mesh->config.pipe_bytes;
+    const size_t room[WIRE_CLASS_COUNT] = {full, full, room_for_streams(mesh, pipe_of(mesh, link))};
     if (mesh->nodes[node].core != NULL) {
         core_link_room(mesh->nodes[node].core, link, room, mesh->now);
     }
@@ -243,6 +246,9 @@ static void send_frame(struct mesh *mesh, struct action *action) {
     struct mesh_pipe *pipe = pipe_of(mesh, action->link);
     mesh->frames[action->frame->data[0]]++;
     size_t bytes = action->frame->len + (action->payload != NULL ? action->payload->len : 0);
+    if (action->class == WIRE_CLASS_STREAM && bytes > room_for_streams(mesh, pipe)) {
+        return; /* a relay's: its own streams wait */
+    }
     weft_ns at = arrival(mesh, pipe, bytes);
     if (!pipe->is_up || mesh->is_silent[pipe->node][pipe->other]) {
         return;

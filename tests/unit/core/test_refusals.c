@@ -140,9 +140,11 @@ Test(core_refusals, a_relay_forwards_while_there_is_room_and_then_drops_and_coun
     cr_assert_eq(victim.sent_on.value, 6);
     core_link_room(victim.core, link_of(6), none, victim.now);
     unicast_to(5, 1, 4);
-    carrier_to(5, 1, WIRE_CLASS_STREAM);
+    carrier_to(5, 1, WIRE_CLASS_MESSAGE);
     cr_assert_eq(victim_status(&victim).frames_forwarded, 2);
     cr_assert_eq(victim_status(&victim).frames_dropped[CORE_DROP_NO_ROOM], 2);
+    carrier_to(5, 1, WIRE_CLASS_STREAM);
+    cr_assert_eq(victim_status(&victim).frames_forwarded, 3, "the queue knows who is to give way");
     unicast_to(5, 1, 0);
     cr_assert_eq(victim_status(&victim).frames_dropped[CORE_DROP_NO_HOPS], 1);
     unicast_to(5, 3, 4);

@@ -369,7 +369,90 @@ static void fill_up(enum wire_class class, size_t bytes_max) {
 Test(link_sendq, refuses_at_each_classs_own_bound) {
     fill_up(WIRE_CLASS_CONTROL, SENDQ_CONTROL_BYTES_MAX);
     fill_up(WIRE_CLASS_MESSAGE, SENDQ_MESSAGE_BYTES_MAX);
-    fill_up(WIRE_CLASS_STREAM, SENDQ_STREAM_BYTES_MAX);
+}
+
+/* Takes all that waits; how much of it is of a flow. */
+static size_t taken_of(uint32_t flow) {
+    size_t count = 0;
+    while (!sendq_is_empty(&queue)) {
+        count += pop(NOW, NULL) == flow ? 1 : 0;
+    }
+    return count;
+}
+
+Test(link_sendq, streams_at_their_bound_make_room_in_the_fattest_flow) {
+    for (int i = 0; i < 100; i++) {
+        cr_assert_eq(push_carrier(2, 1400, NOW), WEFT_OK);
+    }
+    for (int i = 0; i < 10000; i++) {
+        cr_assert_eq(push_carrier(1, 1400, NOW), WEFT_OK);
+        cr_assert_leq(queue.bytes[WIRE_CLASS_STREAM], SENDQ_STREAM_BYTES_MAX);
+    }
+    cr_assert_eq(push_carrier(3, 1400, NOW), WEFT_OK, "a newcomer");
+    cr_assert_eq(queue.count + queue.cut_count, 10101);
+    cr_assert_eq(queue.datagram_bytes, 0);
+    size_t frames = queue.frame_bytes / 48;
+    cr_assert_eq(queue.frame_bytes, frames * 48);
+    cr_assert_eq(frames, queue.count);
+    cr_assert_eq(taken_of(2), 100);
+    cr_assert_eq(queue.bytes[WIRE_CLASS_STREAM], 0);
+}
+
+Test(link_sendq, of_many_fat_flows_all_lose_and_a_thin_one_does_not) {
+    for (uint32_t i = 0; i < 20; i++) {
+        cr_assert_eq(push_carrier(7, 1000, NOW), WEFT_OK);
+    }
+    for (uint32_t i = 0; i < 50000; i++) {
+        cr_assert_eq(push_carrier(1000 + i % 100, (uint16_t)(100 + 13 * (i % 100)), NOW), WEFT_OK);
+    }
+    size_t left[100] = {0};
+    size_t thin = 0;
+    while (!sendq_is_empty(&queue)) {
+        uint32_t flow = pop(NOW, NULL);
+        thin += flow == 7 ? 1 : 0;
+        left[flow % 100] += flow != 7 ? 100 + 13 * (flow % 100) : 0;
+    }
+    cr_assert_eq(thin, 20);
+    for (size_t i = 0; i < 100; i++) {
+        cr_assert_gt(left[i], SENDQ_STREAM_BYTES_MAX / 400, "flow %zu has %zu", i, left[i]);
+    }
+}
+
+/* A link of 100 Mbit/s, beside a member that takes no notice of marks: an honest pair that sends
+ * 10 gets what it sends. Returns how much of it, in thousandths. */
+static unsigned honest_share(uint64_t member_mbit) {
+    uint64_t member = 0;
+    uint64_t honest = 0;
+    uint64_t sent = 0;
+    uint64_t got = 0;
+    uint64_t credit = 0;
+    for (weft_ns us = 0; us < 1000000; us += 100) {
+        weft_ns now = NOW + us * 1000;
+        member += member_mbit * 100 / 8;
+        honest += 10 * 100 / 8;
+        credit += 100 * 100 / 8;
+        for (; member >= 1400; member -= 1400) {
+            (void)!push_carrier(1, 1400, now);
+        }
+        for (; honest >= 1400; honest -= 1400) {
+            sent++;
+            (void)!push_carrier(2, 1400, now);
+        }
+        for (; credit >= 1448 && !sendq_is_empty(&queue); credit -= 1448) {
+            got += pop(now, NULL) == 2 ? 1 : 0;
+        }
+    }
+    return (unsigned)(got * 1000 / sent);
+}
+
+Test(link_sendq, who_takes_no_notice_of_marks_costs_others_nothing) {
+    static const uint64_t rates[] = {110, 200, 500, 1000};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        teardown();
+        setup();
+        unsigned share = honest_share(rates[i]);
+        cr_expect_geq(share, 990, "beside %llu Mbit/s: %u", (unsigned long long)rates[i], share);
+    }
 }
 
 Test(link_sendq, bounds_empty_frames_too) {
@@ -383,13 +466,12 @@ Test(link_sendq, bounds_empty_frames_too) {
 /* Memory in use by a class full of what a relay makes of packets of `len` bytes. */
 static size_t heap_of_full(struct frame_pool *pool, uint16_t len, bool is_carrier) {
     size_t before = heap_bytes();
-    enum weft_err err = WEFT_OK;
-    for (uint32_t i = 0; err == WEFT_OK; i++) {
+    for (uint32_t i = 0; sendq_room(&queue, WIRE_CLASS_STREAM) >= len + 64u; i++) {
         struct frame *head = is_carrier ? carrier_of(i % 100, len) : frame_of(WIRE_UNICAST, len, i);
         struct frame *payload = is_carrier ? payload_of(len, i) : NULL;
         struct frame *frame = frame_pool_copy(pool, frame_view(head));
         struct frame *kept = is_carrier ? frame_pool_copy(pool, frame_view(payload)) : NULL;
-        err = sendq_push(&queue, frame, kept, WIRE_CLASS_STREAM, i % 100, NOW);
+        cr_assert_eq(sendq_push(&queue, frame, kept, WIRE_CLASS_STREAM, i % 100, NOW), WEFT_OK);
         frame_unref(head);
         frame_unref(payload);
         frame_unref(frame);
