@@ -38,6 +38,7 @@ struct frame_pool {
     struct shelf shelves[FRAME_POOL_SIZES];
     size_t kept; /* bytes of all free frames */
     size_t out;  /* frames that somebody refers to */
+    size_t block_bytes;
     bool is_closed;
 };
 
@@ -141,11 +142,24 @@ struct frame *frame_pool_keep(struct frame_pool *pool, const struct loan *loan) 
     return slice;
 }
 
-void frame_pool_give(struct frame_pool *pool, struct frame *frame) {
+struct frame *frame_pool_block(struct frame_pool *pool, size_t size) {
+    struct frame *block = frame_new(size);
+    if (block != NULL) {
+        block->pool = pool;
+        block->shelf = FRAME_POOL_SIZES;
+        pool->out++;
+        pool->block_bytes += size;
+    }
+    return block;
+}
+
+size_t frame_pool_block_bytes(const struct frame_pool *pool) {
+    return pool->block_bytes;
+}
+
+static void put_back(struct frame_pool *pool, struct frame *frame) {
     uint32_t index = frame->shelf;
     struct shelf *shelf = &pool->shelves[index];
-    ASSERT(pool->out > 0);
-    pool->out--;
     if (pool->is_closed || pool->kept + whole_at(index) > KEPT_BYTES_MAX) {
         free(frame);
     } else {
@@ -154,6 +168,18 @@ void frame_pool_give(struct frame_pool *pool, struct frame *frame) {
         shelf->free = frame;
         shelf->count++;
         pool->kept += whole_at(index);
+    }
+}
+
+void frame_pool_give(struct frame_pool *pool, struct frame *frame) {
+    ASSERT(pool->out > 0);
+    pool->out--;
+    if (frame->shelf == FRAME_POOL_SIZES) {
+        ASSERT(pool->block_bytes >= frame->size);
+        pool->block_bytes -= frame->size;
+        free(frame);
+    } else {
+        put_back(pool, frame);
     }
     if (pool->is_closed && pool->out == 0) {
         free(pool);

@@ -33,6 +33,13 @@ struct frame *frame_pool_copy(struct frame_pool *pool, struct span bytes);
 /* As loan_keep. */
 struct frame *frame_pool_keep(struct frame_pool *pool, const struct loan *loan);
 
+/* A frame from the heap, to be read into, that counts until nobody refers to it or to a slice of
+ * it: a packet of 16 KiB that waits keeps all of the 320 KiB that were read with it. */
+struct frame *frame_pool_block(struct frame_pool *pool, size_t size);
+
+/* Bytes of all blocks that there are. */
+size_t frame_pool_block_bytes(const struct frame_pool *pool);
+
 /* Frees what has lain unused since the last call. */
 void frame_pool_trim(struct frame_pool *pool);
 

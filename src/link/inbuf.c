@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/frame_pool.h"
 #include "link/record.h"
 
 #define SMALL ((size_t)16384)
@@ -29,6 +30,10 @@ static bool is_pinned(const struct frame *block) {
 
 /* ---- blocks ---- */
 
+static bool has_too_many(const struct inbuf *in) {
+    return in->pool != NULL && frame_pool_block_bytes(in->pool) > in->pool_bytes_max;
+}
+
 /* A block that nobody else holds: one that was read before, or a new one. */
 static struct frame *block_take(struct inbuf *in, size_t size) {
     for (size_t i = 0; i < INBUF_OTHERS; i++) {
@@ -38,7 +43,7 @@ static struct frame *block_take(struct inbuf *in, size_t size) {
             return block;
         }
     }
-    return frame_new(size);
+    return in->pool != NULL ? frame_pool_block(in->pool, size) : frame_new(size);
 }
 
 /* Where a block is kept once it is not read into any more. While it is pinned there is a place:
@@ -73,7 +78,7 @@ struct loan inbuf_lend(const struct inbuf *in, struct span bytes) {
     for (size_t i = 0; i < INBUF_OTHERS; i++) {
         pinned += is_pinned(in->others[i]) ? 1 : 0;
     }
-    bool may_lend = pinned < INBUF_OTHERS || is_pinned(in->block);
+    bool may_lend = (pinned < INBUF_OTHERS || is_pinned(in->block)) && !has_too_many(in);
     return (struct loan){.bytes = bytes, .block = may_lend ? in->block : NULL};
 }
 
@@ -159,12 +164,22 @@ static void block_drop(struct frame **block) {
     }
 }
 
+/* Blocks that are only kept to be read into again. */
+static void others_drop(struct inbuf *in) {
+    for (size_t i = 0; i < INBUF_OTHERS; i++) {
+        block_drop(&in->others[i]);
+    }
+}
+
 void inbuf_relax(struct inbuf *in, bool is_idle) {
+    if (has_too_many(in)) {
+        others_drop(in);
+    }
     if (in->begin != in->end || (in->size > SMALL && !is_idle)) {
         return;
     }
-    for (size_t i = 0; i < INBUF_OTHERS && is_idle; i++) {
-        block_drop(&in->others[i]);
+    if (is_idle) {
+        others_drop(in);
     }
     if (is_pinned(in->block)) {
         return;
@@ -180,5 +195,5 @@ void inbuf_fini(struct inbuf *in) {
     for (size_t i = 0; i < INBUF_OTHERS; i++) {
         frame_unref(in->others[i]);
     }
-    *in = (struct inbuf){.block = NULL};
+    *in = (struct inbuf){.pool = in->pool, .pool_bytes_max = in->pool_bytes_max};
 }

@@ -60,6 +60,8 @@ enum weft_err link_new(const struct link_shared *shared, enum link_role role,
     link->now = now;
     link->deadline = time_after(now, LINK_HANDSHAKE_TIMEOUT);
     link->idle_at = WEFT_NEVER;
+    link->in.pool = shared->blocks;
+    link->in.pool_bytes_max = shared->block_bytes_max;
     record_writer_init(&link->writer);
     host_random(shared->host, key.bytes, sizeof key.bytes);
     sendq_init(&link->queue, &key);

@@ -40,10 +40,13 @@ struct link_shared {
     struct wire_hello hello;     /* key filled in; addresses not read */
     const char *const *addresses;
     uint32_t address_count;
-    struct guard *guard;    /* refuses replayed first messages; may be NULL */
-    weft_ns rekey_after;    /* 120 s */
-    weft_ns keys_max;       /* 180 s */
-    uint64_t rekey_records; /* 2^32 */
+    struct guard *guard;       /* refuses replayed first messages; may be NULL */
+    struct frame_pool *blocks; /* what links read into counts here, as long as anybody keeps some of
+                                  it; NULL: nowhere, and each link has a bound of its own only */
+    size_t block_bytes_max;    /* of all; beyond, payloads are not lent */
+    weft_ns rekey_after;       /* 120 s */
+    weft_ns keys_max;          /* 180 s */
+    uint64_t rekey_records;    /* 2^32 */
 };
 
 /* Zeroes, derives mesh_id and psk from the 32-byte mesh secret, and sets the defaults: times, and

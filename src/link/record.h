@@ -37,8 +37,11 @@ struct link_fault {
 /* The read buffer: one block, kept between reads only while bytes are in it or reads are large.
  * Payloads are lent out of it, and who keeps a slice of one pins the block; then reading goes on in
  * another. At most INBUF_OTHERS blocks of 320 KiB are pinned besides the present one: with so many,
- * nothing is lent, so payloads are copied until some are free again. */
+ * nothing is lent, so payloads are copied until some are free again. Likewise while there are more
+ * than `pool_bytes_max` of blocks in the pool of all links: what a closed link has lent stays. */
 struct inbuf {
+    struct frame_pool *pool; /* that blocks count in; NULL: in none */
+    size_t pool_bytes_max;
     struct frame *block;
     struct frame *others[INBUF_OTHERS]; /* blocks that were read before: pinned, or to be reused */
     uint8_t *data;                      /* the block's */

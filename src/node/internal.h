@@ -185,6 +185,7 @@ struct node {
     struct host host;
     struct store *store;
     struct guard *guard;
+    struct frame_pool *blocks; /* counts what links read into */
     struct core *core;
     struct proxy *proxy;
     struct control *control;

@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/frame_pool.h"
 #include "node/internal.h"
 #include "node/start.h"
 
 #define SERVED_SHARE 4 /* of the descriptors */
+#define BLOCKS_SHARE                                                                               \
+    4 /* of what streams may keep: so much more is there where a packet waits alone */
 
 static void host_bytes(void *ctx, uint8_t *out, size_t len) {
     (void)ctx;
@@ -28,11 +31,20 @@ static uint64_t draw_instance(void) {
     return instance;
 }
 
+static size_t buffer_bytes(const struct node *node) {
+    struct core_config defaults;
+    core_config_defaults(&defaults);
+    return node->config.buffers_mib > 0 ? (size_t)node->config.buffers_mib * 1024 * 1024
+                                        : defaults.buffer_bytes;
+}
+
 static void share_links(struct node *node) {
     link_shared_init(&node->keys->shared, node->keys->secret);
     node->keys->shared.identity = &node->keys->identity;
     node->keys->shared.host = &node->host;
     node->keys->shared.guard = node->guard;
+    node->keys->shared.blocks = node->blocks;
+    node->keys->shared.block_bytes_max = buffer_bytes(node) / BLOCKS_SHARE;
     node->keys->shared.hello.name = span_of_text(node->config.name);
     node->keys->shared.hello.key = node->keys->identity.key;
     node->keys->shared.hello.incarnation = node->incarnation;
@@ -74,9 +86,7 @@ static enum weft_err make_core(struct node *node) {
     config.flows_max = node->config.flows_max;
     config.flow_idle = node->config.flow_idle;
     config.flow_unanswered = node->config.flow_unanswered;
-    if (node->config.buffers_mib > 0) {
-        config.buffer_bytes = (size_t)node->config.buffers_mib * 1024 * 1024;
-    }
+    config.buffer_bytes = buffer_bytes(node);
     return core_new(&config, node_clock(), &node->core);
 }
 
@@ -194,6 +204,7 @@ static struct node *node_alloc(struct node_options *options) {
     node->host = (struct host){.ctx = node, .random = host_bytes};
     (void)pthread_mutex_init(&node->posts_lock, NULL);
     node->links = map_new(SIZE_MAX, &plain);
+    node->blocks = frame_pool_new();
     node->keys = sodium_malloc(sizeof(*node->keys));
     if (node->keys != NULL) {
         *node->keys = (struct node_keys){0};
@@ -214,7 +225,7 @@ enum weft_err node_new(struct node_options *options, struct node **out, char *er
     ASSERT(options->config != NULL && error != NULL);
     error[0] = '\0';
     struct node *node = noise_setup() == WEFT_OK ? node_alloc(options) : NULL;
-    if (node == NULL || node->links == NULL || node->keys == NULL) {
+    if (node == NULL || node->links == NULL || node->keys == NULL || node->blocks == NULL) {
         config_fini(options->config);
         node_free(node);
         (void)snprintf(error, NODE_TEXT_BYTES, "out of memory");
@@ -245,6 +256,7 @@ void node_free(struct node *node) {
     tcp_free_all(node);
     core_free(node->core);
     guard_free(node->guard);
+    frame_pool_free(node->blocks);
     node_unlisten(node);
     node_addresses_fini(node);
     node_services_free(node);

@@ -119,3 +119,19 @@ Test(frame_pool, says_when_there_is_no_memory) {
     cr_expect(failing_alloc_disarm());
     frame_unref(whole);
 }
+
+Test(frame_pool, blocks_count_until_the_last_slice_of_them_is_gone) {
+    struct frame *block = frame_pool_block(pool, 2 * LOAN_SLICE_MIN);
+    cr_assert_not_null(block);
+    cr_expect_eq(frame_pool_block_bytes(pool), 2 * LOAN_SLICE_MIN);
+    struct loan loan = {.bytes = span_of(block->data, LOAN_SLICE_MIN), .block = block};
+    struct frame *kept = frame_pool_keep(pool, &loan);
+    frame_unref(block);
+    cr_expect_eq(frame_pool_block_bytes(pool), 2 * LOAN_SLICE_MIN);
+    frame_unref(kept);
+    cr_expect_eq(frame_pool_block_bytes(pool), 0);
+    block = frame_pool_block(pool, 100);
+    frame_pool_free(pool); /* the block takes it along */
+    pool = NULL;
+    frame_unref(block);
+}

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include "base/check.h"
+#include "base/frame_pool.h"
 #include "link/record.h"
 #include "unit/link/pair.h"
 
@@ -179,4 +180,89 @@ Test(link_loan, a_slice_outlives_its_link) {
     end_fini(&b);
     end_init(&b, 2, 9);
     expect_untouched();
+}
+
+/* ---- what closed links leave behind ---- */
+
+#define SLICE 16384
+#define CAP (2 + 65535 + 262144)
+#define LINKS 20
+
+/* One link: of each block that it reads, one small packet stays. Returns how many did, as slices.
+ */
+static size_t leave_slices(struct frame_pool *pool, size_t bytes_max, struct frame **stays) {
+    struct inbuf in = {.pool = pool, .pool_bytes_max = bytes_max};
+    const struct frame *last = NULL;
+    size_t count = 0;
+    in.wants_more = true;
+    for (size_t traffic = 0; traffic < (size_t)12 * CAP; traffic += SLICE) {
+        size_t len = 0;
+        uint8_t *space = inbuf_space(&in, SLICE, CAP, &len);
+        cr_assert_not_null(space);
+        memset(space, 1, SLICE);
+        inbuf_done(&in, SLICE);
+        struct loan loan = inbuf_lend(&in, span_of(in.data + in.begin, SLICE));
+        if (loan.block != NULL && in.block != last) {
+            last = in.block;
+            stays[count++] = loan_keep(&loan);
+        }
+        in.begin = in.end;
+        inbuf_relax(&in, false);
+    }
+    inbuf_fini(&in);
+    return count;
+}
+
+static size_t left_behind(struct frame_pool *pool, size_t bytes_max) {
+    static struct frame *stays[LINKS * (INBUF_OTHERS + 1)];
+    size_t count = 0;
+    for (unsigned i = 0; i < LINKS; i++) {
+        count += leave_slices(pool, bytes_max, stays + count);
+    }
+    size_t bytes = frame_pool_block_bytes(pool);
+    for (size_t i = 0; i < count; i++) {
+        frame_unref(stays[i]);
+    }
+    cr_assert_eq(frame_pool_block_bytes(pool), 0);
+    return bytes;
+}
+
+/* Who reconnects would else have nine blocks more each time, for a packet of 16 KiB each. */
+Test(link_loan, blocks_that_closed_links_pinned_have_a_bound_for_all) {
+    struct frame_pool *pool = frame_pool_new();
+    size_t bytes_max = (size_t)4 << 20;
+    cr_assert_geq(left_behind(pool, SIZE_MAX), (size_t)LINKS * (INBUF_OTHERS - 1) * CAP);
+    cr_assert_leq(left_behind(pool, bytes_max), bytes_max + CAP);
+    cr_assert_gt(left_behind(pool, bytes_max), bytes_max / 2);
+    frame_pool_free(pool);
+}
+
+/* Beyond the bound links keep no blocks to be read into again, which would keep them beyond it. */
+Test(link_loan, unused_blocks_go_where_there_are_too_many) {
+    struct frame_pool *pool = frame_pool_new();
+    struct frame *stays[INBUF_OTHERS + 1];
+    size_t count = leave_slices(pool, SIZE_MAX, stays);
+    struct inbuf in = {.pool = pool, .pool_bytes_max = SIZE_MAX};
+    size_t len = 0;
+    in.wants_more = true;
+    for (unsigned i = 0; i < 3; i++) { /* three blocks, of which two wait to be used again */
+        cr_assert_not_null(inbuf_space(&in, SLICE, CAP, &len));
+        inbuf_done(&in, SLICE);
+        struct loan loan = inbuf_lend(&in, span_of(in.data, SLICE));
+        struct frame *frame = loan_keep(&loan);
+        cr_assert(inbuf_gather(&in, inbuf_view(&in), span_of(NULL, 0), CAP));
+        frame_unref(frame);
+        in.begin = in.end;
+    }
+    size_t before = frame_pool_block_bytes(pool);
+    inbuf_relax(&in, false);
+    cr_assert_eq(frame_pool_block_bytes(pool), before);
+    in.pool_bytes_max = 1;
+    inbuf_relax(&in, false);
+    cr_assert_lt(frame_pool_block_bytes(pool), before);
+    inbuf_fini(&in);
+    for (size_t i = 0; i < count; i++) {
+        frame_unref(stays[i]);
+    }
+    frame_pool_free(pool);
 }
