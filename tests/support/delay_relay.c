@@ -274,12 +274,24 @@ static void on_event(struct bufferevent *socket, short what, void *arg) {
     }
 }
 
+/* What the kernel holds for us is part of the wire too: where that is slow it must be little, or it
+ * would be a queue of seconds. Before a connection, whose window follows from it. */
+static void hold_little(const struct relay *relay, evutil_socket_t fd) {
+    const int bytes = (int)relay->buffer;
+    if (relay->rate > 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    }
+}
+
 static void on_begin(evutil_socket_t fd, short what, void *arg) {
     struct pair *pair = arg;
     const struct sockaddr *target = (const struct sockaddr *)&pair->route->target;
     const int yes = 1;
     (void)fd;
     (void)what;
+    evutil_socket_t out = socket(target->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    hold_little(pair->route->relay, out);
+    (void)bufferevent_setfd(pair->ways[1].from, out);
     if (bufferevent_socket_connect(pair->ways[1].from, target, pair->route->target_len) != 0) {
         refuse(pair);
         return;
@@ -334,9 +346,13 @@ static bool listen_for(const struct relay *relay, char *text, struct route *rout
                                    &route->target_len) != 0) {
         return false;
     }
-    return evconnlistener_new_bind(relay->base, on_accept, route,
-                                   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE, 128,
-                                   (struct sockaddr *)&listen, listen_len) != NULL;
+    struct evconnlistener *listener = evconnlistener_new_bind(
+        relay->base, on_accept, route, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE, 128,
+        (struct sockaddr *)&listen, listen_len);
+    if (listener != NULL) {
+        hold_little(relay, evconnlistener_get_fd(listener));
+    }
+    return listener != NULL;
 }
 
 static struct event_base *precise_base(void) {
