@@ -53,12 +53,19 @@ class Echo:
         while not self.is_over:
             with contextlib.suppress(TimeoutError):
                 connection, _ = self.listener.accept()
-                connection.settimeout(None)
+                connection.settimeout(0.2)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                with connection, contextlib.suppress(OSError):
-                    while data := connection.recv(2048):
-                        connection.sendall(data)
+                with connection:
+                    self.repeat(connection)
                 return
+
+    def repeat(self, connection):
+        """The far end may be gone without a word: then the stream waits, and we do not."""
+        data = b"?"
+        while data and not self.is_over:
+            with contextlib.suppress(TimeoutError):
+                data = connection.recv(2048)
+                connection.sendall(data)
 
     def end(self):
         self.is_over = True
