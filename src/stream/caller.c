@@ -203,3 +203,12 @@ bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
     note(streams, caller, init, now);
     return true;
 }
+
+void caller_not_answered(struct streams *streams, const struct weft_peer_id *source,
+                         const struct wire_init *init) {
+    struct caller *caller = map_find(streams->callers, peer_key(source));
+    if (caller != NULL && caller->instance == init->instance && caller->epoch == init->epoch &&
+        caller->epoch > 0) {
+        caller->epoch--;
+    }
+}

@@ -61,6 +61,11 @@ bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
                     const struct weft_peer_id *neighbour, const struct wire_packet *packet,
                     weft_ns now);
 
+/* One that may ask could not be answered for want of memory or place: the same INIT may ask again.
+ */
+void caller_not_answered(struct streams *streams, const struct weft_peer_id *source,
+                         const struct wire_init *init);
+
 /* Frees all; no session has any. Takes zeroed memory. */
 void callers_fini(struct streams *streams);
 

@@ -13,12 +13,14 @@
 #include "base/check.h"
 #include "stream/caller.h"
 #include "stream/handshake.h"
+#include "stream/hint.h"
 #include "stream/stream.h"
 #include "stream/window.h"
 
-#define HINTS_PER_S 100
-#define HINTS_BURST 100
 #define HELLO_BYTES_MAX 256
+#define INIT_LIFE_SHIFT_MAX 3 /* 8 s: longer than any round trip on which a stream is of use */
+#define ANSWER_SPACING                                                                             \
+    (100 * NS_PER_MS) /* a tenth of that of INITs; who repeats them is not heeded */
 #define CIPHER_BIT(cipher) ((uint8_t)(1U << (cipher)))
 
 /* "weft session 1", then initiator and responder. */
@@ -124,19 +126,15 @@ static struct frame *handshake_frame(struct session_keys *keys, uint8_t type, ui
     return frame;
 }
 
-static struct span index_key(const uint32_t *index) {
-    return span_of(index, sizeof *index);
-}
-
 /* A key set of a random index that is in the table; NULL when out of memory. */
 static struct session_keys *keys_add(struct session *session) {
     struct streams *streams = session->streams;
     uint32_t index = 0;
-    while (index == 0 || map_find(streams->indices, index_key(&index)) != NULL) {
+    while (index == 0 || map_find(streams->indices, keys_index(&index)) != NULL) {
         host_random(streams->config.host, &index, sizeof index);
     }
     struct session_keys *keys = keys_new(session, index);
-    if (keys != NULL && map_add(streams->indices, index_key(&index), keys) != WEFT_OK) {
+    if (keys != NULL && map_add(streams->indices, keys_index(&index), keys) != WEFT_OK) {
         keys_free(keys);
         return NULL;
     }
@@ -145,46 +143,65 @@ static struct session_keys *keys_add(struct session *session) {
 
 void handshake_drop_keys(struct session *session, struct session_keys **keys) {
     if (*keys != NULL) {
-        (void)map_remove(session->streams->indices, index_key(&(*keys)->local_index));
+        (void)map_remove(session->streams->indices, keys_index(&(*keys)->local_index));
         keys_free(*keys);
         *keys = NULL;
     }
 }
 
-struct frame *session_build_init(struct session *session, weft_ns now) {
+/* Asks anew, which makes the answer to what was asked before void. */
+static void ask(struct session *session, weft_ns now) {
     struct streams *streams = session->streams;
     handshake_drop_keys(session, &session->pending);
-    session->is_init_due = false;
-    session->init_at = now;
     session->pending = keys_add(session);
     if (session->pending == NULL) {
-        return NULL;
+        return;
     }
     struct session_keys *keys = session->pending;
     keys->is_initiator = true;
     struct prologue prologue = prologue_of(&streams->config.identity->id, &session->id);
     streams->epoch++;
-    struct frame *frame = NULL;
+    if (session->inits_made < UINT8_MAX) {
+        session->inits_made++;
+    }
     if (handshake_new(streams, session->link_key, &prologue, &keys->handshake) == WEFT_OK) {
-        frame = handshake_frame(keys, WIRE_PACKET_INIT, ciphers_offered());
+        keys->said = handshake_frame(keys, WIRE_PACKET_INIT, ciphers_offered());
+        keys->said_at = now;
     }
-    return frame;
 }
 
-struct frame *session_take_answer(struct session *session) {
-    struct frame *answer = session->next != NULL ? session->next->answer : NULL;
-    if (answer != NULL) {
-        session->next->answer = NULL;
-    }
-    return answer;
+/* For how long an INIT is said again as it was: the first not at all, the next for 2, 4, 8 s. A
+ * peer that forgot it (its table of sessions was full) takes it no second time, so a new one must
+ * come soon; but a new one voids the answer under way, and how long that takes nobody knows yet. */
+static weft_ns init_life(const struct session *session) {
+    unsigned shift = session->inits_made - 1U;
+    shift = shift < INIT_LIFE_SHIFT_MAX ? shift : INIT_LIFE_SHIFT_MAX;
+    return session->inits_made < 2 ? 0 : NS_PER_S << shift;
 }
 
-static void send_stray(struct streams *streams, const struct weft_peer_id *destination,
-                       struct frame *frame) {
-    struct stray stray = {.destination = *destination, .frame = frame};
-    if (frame != NULL && ring_push(&streams->strays, &stray) != WEFT_OK) {
-        frame_unref(frame); /* it is asked again */
+/* Any copy of an INIT that arrives, and any copy of its answer, makes the keys: else news that come
+ * faster than answers would void each of these. */
+struct frame *session_build_init(struct session *session, weft_ns now) {
+    session->is_init_due = false;
+    session->init_at = now;
+    struct session_keys *keys = session->pending;
+    if (keys != NULL && keys->said != NULL && time_since(keys->said_at, now) < init_life(session)) {
+        keys->is_repeated = true;
+        return frame_ref(keys->said);
     }
+    ask(session, now);
+    keys = session->pending;
+    return keys == NULL || keys->said == NULL ? NULL : frame_ref(keys->said);
+}
+
+struct frame *session_take_answer(struct session *session, weft_ns now) {
+    struct session_keys *keys = session->next;
+    if (keys == NULL || !keys->is_answer_due) {
+        return NULL;
+    }
+    keys->is_answer_due = false;
+    keys->said_at = now;
+    return frame_ref(keys->said);
 }
 
 /* The peer runs as another instance than the one our streams were made with, or forgot the session
@@ -206,9 +223,13 @@ static void note_instance(struct session *session, const struct session_keys *ke
 static void promote(struct session *session, struct session_keys **from, weft_ns now) {
     struct session_keys *keys = *from;
     *from = NULL;
+    frame_unref(keys->said);
+    keys->said = NULL;
+    keys->is_answer_due = false;
     handshake_drop_keys(session, &session->previous);
     session->previous = session->current;
     session->current = keys;
+    session->inits_made = 0;
     session->is_wanted = false;
     session->is_init_due = false;
     session->init_tries = 0;
@@ -225,7 +246,7 @@ void session_confirm(struct session *session, struct session_keys *keys, weft_ns
     if (keys != session->next) {
         return;
     }
-    if (session->rtt == 0) {
+    if (session->rtt == 0 && !keys->is_repeated) {
         window_measure(session, time_since(keys->made_at, now));
     }
     if (session->current != NULL && session->current->made_at > keys->made_at) {
@@ -280,17 +301,20 @@ static bool goes_first(struct session *session, weft_ns now) {
     return true;
 }
 
-static void answer(struct session *session, struct init *init, uint32_t remote_index, weft_ns now) {
+/* False when out of memory. */
+static bool answer(struct session *session, struct init *init, const struct wire_packet *packet,
+                   weft_ns now) {
     handshake_drop_keys(session, &session->next);
     session->next = keys_add(session);
     if (session->next == NULL) {
-        return;
+        return false;
     }
     struct session_keys *keys = session->next;
     enum aead_cipher cipher = cipher_chosen(init->hello.ciphers);
     keys->handshake = init->handshake;
     init->handshake = NULL;
-    keys->remote_index = remote_index;
+    keys->remote_index = packet->sender_index;
+    memcpy(keys->asked, packet->init.mac, sizeof keys->asked);
     keys->instance = init->hello.instance;
     keys->far_session = init->hello.session;
     keys->incarnation = init->hello.incarnation;
@@ -298,37 +322,64 @@ static void answer(struct session *session, struct init *init, uint32_t remote_i
     if (frame == NULL || keys_finish(keys, cipher, now) != WEFT_OK) {
         frame_unref(frame);
         handshake_drop_keys(session, &session->next);
-        return;
+        return false;
     }
-    keys->answer = frame;
+    keys->said = frame;
+    keys->is_answer_due = true;
     session_wake(session);
     handshake_arm_keys_timer(session, now);
+    return true;
 }
 
-static void take_init(struct streams *streams, const struct weft_peer_id *source,
-                      const struct init *init_read, uint32_t remote_index, weft_ns now) {
-    struct init init = *init_read;
+/* False when short of memory or of places for sessions, or while ours counts. */
+static bool take_init(struct streams *streams, const struct weft_peer_id *source, struct init *init,
+                      const struct wire_packet *packet, weft_ns now) {
     struct session *session = NULL;
-    if (session_admit(streams, source, &init.hello.key, now, &session) != WEFT_OK) {
-        streams->counters.packets_refused++;
-    } else if (!goes_first(session, now)) {
-        handshake_drop_keys(session, &session->pending);
-        answer(session, &init, remote_index, now);
+    if (session_admit(streams, source, &init->hello.key, now, &session) != WEFT_OK) {
+        return false;
     }
-    noise_handshake_free(init.handshake);
+    if (goes_first(session, now)) {
+        return false; /* it may yet have to count, should ours come to nothing */
+    }
+    handshake_drop_keys(session, &session->pending);
+    return answer(session, init, packet, now);
+}
+
+/* Whether this is the INIT that we answered last, and nobody used the keys yet: then the answer may
+ * be lost. It is said again as it was, which is less than was asked. */
+static bool is_answered(struct streams *streams, const struct weft_peer_id *source,
+                        const struct wire_packet *packet, weft_ns now) {
+    struct session *session = session_find(streams, source);
+    struct session_keys *keys = session == NULL ? NULL : session->next;
+    if (keys == NULL || keys->remote_index != packet->sender_index ||
+        !noise_equal(keys->asked, packet->init.mac, sizeof keys->asked)) {
+        return false;
+    }
+    if (!keys->is_answer_due && time_since(keys->said_at, now) >= ANSWER_SPACING) {
+        keys->is_answer_due = true;
+        keys->is_repeated = true;
+        session_wake(session);
+    }
+    return true;
 }
 
 static void handle_init(struct streams *streams, const struct weft_peer_id *source,
                         const struct weft_peer_id *neighbour, const struct wire_packet *packet,
                         weft_ns now) {
-    struct init init = {.handshake = NULL};
-    if (!caller_may_ask(streams, source, neighbour, packet, now) ||
-        !read_init(streams, source, packet, &init)) {
-        noise_handshake_free(init.handshake);
+    if (is_answered(streams, source, packet, now)) {
+        return;
+    }
+    if (!caller_may_ask(streams, source, neighbour, packet, now)) {
         streams->counters.packets_refused++;
         return;
     }
-    take_init(streams, source, &init, packet->sender_index, now);
+    struct init init = {.handshake = NULL};
+    if (!read_init(streams, source, packet, &init) ||
+        !take_init(streams, source, &init, packet, now)) {
+        streams->counters.packets_refused++;
+        caller_not_answered(streams, source, &packet->init);
+    }
+    noise_handshake_free(init.handshake);
 }
 
 /* Reads the answer into the pending keys; false if it is none that we can use. */
@@ -356,7 +407,7 @@ static bool read_response(struct session *session, const struct wire_packet *pac
 
 static void handle_response(struct streams *streams, const struct weft_peer_id *source,
                             const struct wire_packet *packet, weft_ns now) {
-    struct session_keys *keys = map_find(streams->indices, index_key(&packet->receiver_index));
+    struct session_keys *keys = map_find(streams->indices, keys_index(&packet->receiver_index));
     struct session *session = keys == NULL ? NULL : keys->session;
     if (session == NULL || session->pending != keys || keys->handshake == NULL ||
         !weft_peer_id_equal(&session->id, source)) {
@@ -368,24 +419,11 @@ static void handle_response(struct streams *streams, const struct weft_peer_id *
         handshake_drop_keys(session, &session->pending); /* the timer tries again */
         return;
     }
-    if (session->init_tries <= 1) {
-        window_measure(session, time_since(session->init_at, now));
+    if (!keys->is_repeated) {
+        window_measure(session, time_since(keys->said_at, now));
     }
     session->is_confirm_due = true;
     promote(session, &session->pending, now);
-}
-
-/* A hint that nobody vouches for: at most it makes us greet the peer again. */
-static void handle_unknown(struct streams *streams, const struct weft_peer_id *source,
-                           const struct wire_packet *packet, weft_ns now) {
-    struct session *session = session_find(streams, source);
-    if (session == NULL || session->current == NULL || session->pending != NULL ||
-        session->current->remote_index != packet->receiver_index ||
-        (session->hint_at != 0 && time_since(session->hint_at, now) < NS_PER_S)) {
-        return;
-    }
-    session->hint_at = now;
-    session_greet(session, now);
 }
 
 /* What was sealed for the former life nobody can open any more. */
@@ -428,45 +466,10 @@ void session_handshake_packet(struct streams *streams, const struct weft_peer_id
         handle_response(streams, source, packet, now);
         return;
     case WIRE_PACKET_UNKNOWN:
-        handle_unknown(streams, source, packet, now);
+        hint_heard(streams, source, packet, now);
         return;
     case WIRE_PACKET_SEALED:
         break;
     }
     ASSERT(packet->type == WIRE_PACKET_SEALED);
-}
-
-static void send_hint(struct streams *streams, const struct weft_peer_id *peer, uint32_t index,
-                      weft_ns now) {
-    struct wire_packet packet = {.type = WIRE_PACKET_UNKNOWN, .receiver_index = index};
-    if (!bucket_take(&streams->unknown_budget, 1, HINTS_PER_S, HINTS_BURST, now)) {
-        return;
-    }
-    uint8_t bytes[WIRE_SEALED_HEADER_BYTES];
-    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
-    wire_packet_encode(&writer, &packet);
-    send_stray(streams, peer, frame_copy(wire_writer_view(&writer)));
-}
-
-/* Whether a packet under these keys cannot be one that their other end sent, and sent once. */
-static bool is_spoilt(const struct session_keys *keys, const struct weft_peer_id *source,
-                      uint64_t number) {
-    return keys->receive != NULL &&
-           (!weft_peer_id_equal(&keys->session->id, source) || number >= KEYS_PACKETS_MAX ||
-            replay_was_seen(&keys->replay, number));
-}
-
-struct session_keys *session_keys_for(struct streams *streams, const struct weft_peer_id *source,
-                                      const struct wire_packet *packet, weft_ns now) {
-    struct session_keys *keys = map_find(streams->indices, index_key(&packet->receiver_index));
-    if (keys == NULL) {
-        send_hint(streams, source, packet->receiver_index, now);
-        return NULL;
-    }
-    streams->counters.packets_spoilt += is_spoilt(keys, source, packet->number) ? 1 : 0;
-    bool may_receive = keys->receive != NULL && weft_peer_id_equal(&keys->session->id, source) &&
-                       time_since(keys->made_at, now) < streams->config.session_max &&
-                       packet->number < KEYS_PACKETS_MAX &&
-                       replay_is_new(&keys->replay, packet->number);
-    return may_receive ? keys : NULL;
 }

@@ -64,7 +64,7 @@ void keys_free(struct session_keys *keys) {
         return;
     }
     noise_handshake_free(keys->handshake);
-    frame_unref(keys->answer);
+    frame_unref(keys->said);
     aead_free(keys->send);
     aead_free(keys->receive);
     free(keys);

@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "noise/aead.h"
 #include "noise/handshake.h"
+#include "wire/session.h"
 
 #define REPLAY_WINDOW_PACKETS 8192 /* 500 MB of full packets: more than two paths differ by */
 #define REPLAY_WORDS (REPLAY_WINDOW_PACKETS / 64 + 1) /* one more: the newest is filled in part */
@@ -38,9 +39,13 @@ struct session;
 #define KEYS_PACKETS_MAX (KEYS_PACKETS_REKEY + KEYS_PACKETS_REKEY / 2)
 
 struct session_keys {
-    struct session *session;           /* borrowed */
-    struct noise_handshake *handshake; /* until it is done, then NULL */
-    struct frame *answer;              /* the RESPONSE that made them, until it is sent */
+    struct session *session;            /* borrowed */
+    struct noise_handshake *handshake;  /* until it is done, then NULL */
+    struct frame *said;                 /* our INIT or RESPONSE, until they are in force */
+    weft_ns said_at;                    /* the INIT: when it first left; the RESPONSE: last */
+    bool is_answer_due;                 /* the RESPONSE is to be said, perhaps again */
+    bool is_repeated;                   /* said more than once: its answer times nothing */
+    uint8_t asked[WIRE_INIT_MAC_BYTES]; /* the MAC of the INIT that we answered */
     struct aead *send;
     struct aead *receive;
     enum aead_cipher cipher;
@@ -54,6 +59,11 @@ struct session_keys {
     uint64_t incarnation; /* likewise */
     struct replay_window replay;
 };
+
+/* An index as a key of the table of key sets. */
+static inline struct span keys_index(const uint32_t *index) {
+    return span_of(index, sizeof *index);
+}
 
 /* NULL when out of memory. */
 struct session_keys *keys_new(struct session *session, uint32_t local_index);

@@ -413,7 +413,7 @@ bool packet_next(struct session *session, weft_ns now, struct stream_packet *out
     }
     out->destination = session->id;
     out->is_datagram = false;
-    if (fill_bare(session_take_answer(session), out)) {
+    if (fill_bare(session_take_answer(session, now), out)) {
         return true;
     }
     bool has_something = session->current == NULL ? has_work(session)

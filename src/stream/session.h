@@ -43,11 +43,12 @@ bool session_may_seal(struct session *session, weft_ns now);
  * streams from 1, give the complement of their number. */
 uint32_t session_label(const struct session *session, uint64_t number);
 
-/* Builds the INIT that is due; NULL when out of memory (the timer tries again). */
+/* The INIT that is due: the one before, while an answer to it may yet come, else a new one; NULL
+ * when out of memory (the timer tries again). */
 struct frame *session_build_init(struct session *session, weft_ns now);
 
-/* The RESPONSE that waits for a path, or NULL; the caller's. */
-struct frame *session_take_answer(struct session *session);
+/* The RESPONSE that is due, or NULL; the caller's. */
+struct frame *session_take_answer(struct session *session, weft_ns now);
 
 /* INIT, RESPONSE or UNKNOWN from a peer, or what claims to be. */
 void session_handshake_packet(struct streams *streams, const struct weft_peer_id *source,
@@ -73,8 +74,12 @@ void session_path_moved(struct session *session, weft_ns now);
 
 /* Wants a handshake from now on, at once and then again until it is answered. */
 void session_greet(struct session *session, weft_ns now);
-/* The peer answers or not: tries the handshake again at once. */
+
+/* There is news of the peer or the way to it: asks (again) at once. */
 void session_try_now(struct session *session, weft_ns now);
+
+/* What is asked at present says what is not so any more. */
+void session_ask_anew(struct session *session);
 
 /* Timers of a session. */
 void session_handshake_timer(struct session *session, weft_ns now);

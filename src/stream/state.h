@@ -286,6 +286,7 @@ struct session {
     bool has_path_probe; /* PROBEs wait in control; a PING ends them */
     bool is_path_probed; /* its PONG is awaited: each stream is looked through for it, once */
     uint8_t init_tries;
+    uint8_t inits_made; /* since keys came into force */
     uint8_t reset_tries;
     weft_ns init_at;    /* when the last INIT left */
     weft_ns hurried_at; /* when news made one leave before its time; 0: never */

@@ -135,8 +135,13 @@ void streams_packet(struct streams *streams, const struct weft_peer_id *source,
 }
 
 void streams_raise_incarnation(struct streams *streams, uint64_t incarnation) {
-    if (incarnation > streams->config.incarnation) {
-        streams->config.incarnation = incarnation;
+    if (incarnation <= streams->config.incarnation) {
+        return;
+    }
+    streams->config.incarnation = incarnation;
+    for (struct map_entry *entry = map_first(streams->sessions); entry != NULL;
+         entry = map_next(entry)) {
+        session_ask_anew(map_value(entry));
     }
 }
 
