@@ -298,19 +298,38 @@ static void path_probe_answered(struct session *session) {
     }
 }
 
+/* The probe that is answered; each once. On a way of several seconds probes leave before the first
+ * answer comes: were only the last one's heeded, none would be for as long as they follow faster.
+ */
+static bool take_probe(struct stream *stream, uint32_t count, struct probe *out) {
+    if (count == 0 ||
+        (count != stream->first_awaited.count && count != stream->last_awaited.count)) {
+        return false;
+    }
+    if (count == stream->last_awaited.count) {
+        *out = stream->last_awaited;
+        stream->last_awaited.count = 0;
+    } else {
+        *out = stream->first_awaited;
+    }
+    stream->first_awaited = stream->last_awaited;
+    return true;
+}
+
 static void stream_probe_answered(struct session *session, uint32_t index, uint32_t count,
                                   weft_ns now) {
     struct streams *streams = session->streams;
     struct stream *stream = index < streams->slot_count ? streams->slots[index].stream : NULL;
-    if (stream == NULL || stream->session != session || stream->probe_count != count) {
+    struct probe probe;
+    if (stream == NULL || stream->session != session || !take_probe(stream, count, &probe)) {
         return;
     }
-    stream->probe_count++;
-    window_measure(session, time_since(stream->probe_at, now));
+    window_measure(session, time_since(probe.sent_at, now));
     uint32_t lost_before = stream->send.lost_count;
-    send_lose_before(stream, stream->probe_order);
+    send_lose_before(stream, probe.order);
     if (stream->send.lost_count > lost_before) {
-        window_cut(session, stream->probe_order, WINDOW_CUT_LOSS);
+        window_cut(session, probe.order, WINDOW_CUT_LOSS);
+        stream_heard(stream, now);
     }
     stream_queue(stream);
 }

@@ -157,6 +157,13 @@ struct receive_side {
     uint32_t marks;      /* packets that came marked */
 };
 
+/* A question how far the other end got; what left before it and is not in its answer is lost. */
+struct probe {
+    uint32_t count; /* tells answers apart; 0: none is awaited */
+    uint64_t order;
+    weft_ns sent_at;
+};
+
 struct stream {
     struct session *session; /* NULL once refused or ended */
     struct weft_peer_id peer;
@@ -169,13 +176,13 @@ struct stream {
     uint16_t events; /* bits 1 << enum stream_event_kind */
     bool is_opener;
     bool is_open_sent;
-    bool is_accept_known; /* the opener has shown that it knows of our accept */
-    bool has_early;       /* accepted, but no ack has told of the bytes sent before that */
-    bool is_doubtful;     /* they may be lost: asks sooner than after a silence */
-    bool is_interrupted;  /* its path was lost; RESUMED is owed */
-    uint32_t probe_count; /* tells answers to old probes from new */
-    uint64_t probe_order;
-    weft_ns probe_at; /* when the last probe left */
+    bool is_accept_known;       /* the opener has shown that it knows of our accept */
+    bool has_early;             /* accepted, but no ack has told of the bytes sent before that */
+    bool is_doubtful;           /* they may be lost: asks sooner than after a silence */
+    bool is_interrupted;        /* its path was lost; RESUMED is owed */
+    uint32_t probe_count;       /* of the last one that left */
+    struct probe first_awaited; /* of those that left since there was an answer */
+    struct probe last_awaited;  /* between them are others, whose answers tell nothing more */
     weft_ns progress_at;
     struct stream_service *service;
     struct timer timer;

@@ -16,9 +16,11 @@
 #define SLOTS_FIRST 16
 #define WIRE_ID_LARGER ((uint64_t)1 << 63) /* ids of the end with the larger peer id */
 #define RELAYS_LEARN (250 * NS_PER_MS)     /* mostly: the second of quick changes waits 100 ms */
-#define PROBE_SHIFT_MAX 3                  /* after 1 s, 2 s, 4 s, then every 8 s */
-#define SILENCE_MIN NS_PER_S
+#define PROBE_SHIFT_MAX 5                  /* after 250 ms, 500 ms, 1 s, ... then every 8 s */
+#define SILENCE_MIN (250 * NS_PER_MS)
+#define SILENCE_OPENING_MIN NS_PER_S /* who asks again there sends its bytes again */
 #define SILENCE_MAX (4 * NS_PER_S)
+#define SILENCE_LONGEST (8 * NS_PER_S) /* or eight times the first */
 #define EVENT_BIT(kind) ((uint16_t)(1U << (kind)))
 
 struct stream *stream_of(const struct streams *streams, struct stream_id id) {
@@ -242,16 +244,22 @@ static bool is_waiting(const struct stream *stream) {
            (stream->state == STREAM_STATE_OPEN && send_is_waiting(&stream->send));
 }
 
-/* Four round trips, but no less than a second and, as a standing queue is no reason to stop
- * asking, no more than four; longer each time. */
+/* Four round trips, but no less than 250 ms (a second before there is an answer: until its service
+ * has connected the other end has nothing to say) and, as a standing queue is no reason to stop
+ * asking, no more than four seconds; longer each time. A question costs two small packets and takes
+ * nothing for lost that is late, since it stays behind what it asks for; but where it is what finds
+ * a loss, of the last packets of a stream, the application waits for it. */
 static weft_ns silence_max(const struct stream *stream) {
     if (stream->is_doubtful) {
         return 2 * stream->session->rtt + ACK_DELAY;
     }
+    weft_ns least = stream->state == STREAM_STATE_OPENING ? SILENCE_OPENING_MIN : SILENCE_MIN;
     weft_ns silence = 4 * stream->session->rtt;
-    silence = silence < SILENCE_MIN ? SILENCE_MIN : silence;
+    silence = silence < least ? least : silence;
     silence = silence > SILENCE_MAX ? SILENCE_MAX : silence;
-    return silence << stream->probe_tries;
+    weft_ns longest = silence > SILENCE_LONGEST / 8 ? 8 * silence : SILENCE_LONGEST;
+    silence <<= stream->probe_tries;
+    return silence > longest ? longest : silence;
 }
 
 void stream_watch(struct stream *stream, weft_ns now) {
@@ -299,10 +307,18 @@ void stream_probe_timer(struct stream *stream, weft_ns now) {
     timers_arm(&stream->session->streams->timers, &stream->timer, due);
 }
 
-void stream_progress(struct stream *stream, weft_ns now) {
+void stream_heard(struct stream *stream, weft_ns now) {
     stream->progress_at = now;
-    stream->probe_tries = 0;
     stream->is_doubtful = false;
+    if (stream->probe_tries > 0) {
+        stream->probe_tries = 0;
+        timers_disarm(&stream->session->streams->timers, &stream->timer);
+        stream_watch(stream, now);
+    }
+}
+
+void stream_progress(struct stream *stream, weft_ns now) {
+    stream_heard(stream, now);
     if (stream->is_interrupted) {
         stream->is_interrupted = false;
         stream->session->streams->counters.resumed++;

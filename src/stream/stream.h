@@ -52,6 +52,10 @@ void stream_queue(struct stream *stream);
 void stream_watch(struct stream *stream, weft_ns now);
 void stream_probe_timer(struct stream *stream, weft_ns now);
 
+/* Something is to be sent again, or moves: what is missed from now on is missed as soon as at
+ * first. Not so a mere answer, or streams that wait for their readers would ask all the time. */
+void stream_heard(struct stream *stream, weft_ns now);
+
 /* The peer gave a sign that this stream moves. */
 void stream_progress(struct stream *stream, weft_ns now);
 

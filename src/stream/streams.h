@@ -27,7 +27,8 @@
  * nothing before it accepted, so an opener can retarget a refused stream with all its bytes.
  * Resending is triggered by a path event (probe at once, then what the answer shows missing), by
  * proven gaps (bytes sent later over the same path were acknowledged), and for the last packets of
- * a burst by a probe after max(1 s, 4 round trips) of silence; never by a round-trip timer alone.
+ * a burst by a probe after max(250 ms, 4 round trips) of silence; never by a round-trip timer
+ * alone.
  * With no path the stream waits `hold` (60 s), then resets with TIMEOUT.
  *
  * Flow control: credit is absolute and never goes back. Receive window 256 KiB, doubled when a full

@@ -4,6 +4,7 @@
  * checks each byte); what comes back quickly; what waits and what gives up.
  */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 
 #include "harness.h"
 
@@ -328,4 +329,63 @@ Test(failover, random_loss_repeats_and_reordering_lose_nothing) {
         }
         net_fini(&net);
     }
+}
+
+static unsigned to_lose;
+
+static void lose_bytes(struct net *of, unsigned from, unsigned to, struct frame *frame) {
+    bool is_data = from == 0 && frame->len > 500;
+    of->channels[from][to].is_cut = is_data && to_lose > 0;
+    to_lose -= is_data && to_lose > 0 ? 1 : 0;
+}
+
+/* Nothing comes behind it that could prove the loss. Streams through a relay that destroys one
+ * packet in eight stood for seconds. */
+Test(failover, the_last_packet_of_a_stream_is_missed_soon) {
+    for (unsigned lost = 1; lost <= 2; lost++) {
+        net_init(&net, 17, 2);
+        struct end *end = net_open(&net, 0, 1, 100);
+        end->finishes = false;
+        net_run(&net, net.now + NS_PER_S);
+        to_lose = lost;
+        net.tap = lose_bytes;
+        end->to_write = 1000;
+        end->finishes = true;
+        net_pump(&net);
+        net_run(&net, net.now + (lost == 1 ? 300 : 850) * NS_PER_MS);
+        cr_expect_eq(net_far_end(&net, end)->read, 1100, "%u lost", lost);
+        net.tap = NULL;
+        net_fini(&net);
+    }
+}
+
+static int by_time(const void *a, const void *b) {
+    const weft_ns *one = a;
+    const weft_ns *other = b;
+    return (*one > *other) - (*one < *other);
+}
+
+/* A relay that destroys one packet in eight, on the way there and back: round trip 20 ms. */
+Test(failover, what_is_lost_all_the_time_holds_streams_up_little) {
+    enum { STREAMS = 400 };
+    static weft_ns took[STREAMS];
+    net_init(&net, 18, 2);
+    net.nodes[1].echoes = true;
+    (void)net_open(&net, 0, 1, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    net.channels[0][1].delay = net.channels[1][0].delay = 10 * NS_PER_MS;
+    net.channels[0][1].loss_permille = net.channels[1][0].loss_permille = 125;
+    for (size_t i = 0; i < STREAMS; i++) {
+        weft_ns begun = net.now;
+        const struct end *end = net_open(&net, 0, 1, 30000);
+        while (!end->was_closed) {
+            cr_assert(!end->was_reset);
+            net_run(&net, net.now + 10 * NS_PER_MS);
+        }
+        took[i] = net.now - begun;
+    }
+    qsort(took, STREAMS, sizeof took[0], by_time);
+    weft_ns p99 = took[STREAMS * 99 / 100];
+    cr_expect_lt(p99, 6 * NS_PER_S, "%u ms", (unsigned)(p99 / NS_PER_MS)); /* it was 15 s */
+    net_fini(&net);
 }
