@@ -331,7 +331,7 @@ static bool answer(struct session *session, struct init *init, const struct wire
     return true;
 }
 
-/* False when short of memory or of places for sessions, or while ours counts. */
+/* False when short of memory or of places for sessions. */
 static bool take_init(struct streams *streams, const struct weft_peer_id *source, struct init *init,
                       const struct wire_packet *packet, weft_ns now) {
     struct session *session = NULL;
@@ -339,7 +339,8 @@ static bool take_init(struct streams *streams, const struct weft_peer_id *source
         return false;
     }
     if (goes_first(session, now)) {
-        return false; /* it may yet have to count, should ours come to nothing */
+        caller_not_answered(streams, source, &packet->init); /* should ours come to nothing */
+        return true;
     }
     handshake_drop_keys(session, &session->pending);
     return answer(session, init, packet, now);

@@ -17,7 +17,8 @@
 #include "stream/window.h"
 
 #define INIT_DELAY_SHIFT_MAX 3 /* 1 s, 2 s, 4 s, then every 8 s */
-#define INIT_TRIES_MAX 6       /* without streams: then messages are lost */
+#define INIT_DELAY_MAX (NS_PER_S << INIT_DELAY_SHIFT_MAX)
+#define INIT_TRIES_MAX 6 /* without streams: then messages are lost */
 /* Since it was used last, against who asks for a new one: half the life of keys, after which an
  * idle session's keys are not renewed either. */
 #define IN_USE (60 * NS_PER_S)
@@ -262,25 +263,34 @@ void session_wake(struct session *session) {
     list_push(&session->streams->ready, &session->ready_link);
 }
 
-/* However fast news come, one INIT a second: more would add to what goes in circles while routes
- * are not settled. */
+/* How long the answer to an INIT may take; what was measured while a path was gone is no guide. */
+static weft_ns answer_wait(const struct session *session) {
+    weft_ns wait = time_min(2 * session->rtt, INIT_DELAY_MAX);
+    return wait > NS_PER_S ? wait : NS_PER_S;
+}
+
+/* Of news that come faster than answers only the first is heeded: more would add to what goes in
+ * circles while routes are not settled. */
 void session_try_now(struct session *session, weft_ns now) {
-    if (session->pending != NULL && session->hurried_at != 0 &&
-        time_since(session->hurried_at, now) < NS_PER_S) {
-        return; /* the timer comes soon */
+    bool is_answer_due = session->pending != NULL && session->hurried_at != 0 &&
+                         time_since(session->hurried_at, now) < answer_wait(session);
+    if (is_answer_due) {
+        return;
     }
     session->hurried_at = now;
     session->is_init_due = true;
     session->init_tries = 0;
     session_wake(session);
-    timers_arm(&session->streams->timers, &session->handshake_timer, time_after(now, NS_PER_S));
+    timers_arm(&session->streams->timers, &session->handshake_timer,
+               time_after(now, answer_wait(session)));
 }
 
 void session_greet(struct session *session, weft_ns now) {
     session->is_wanted = true;
     session_try_now(session, now);
     if (!timer_is_armed(&session->handshake_timer)) {
-        timers_arm(&session->streams->timers, &session->handshake_timer, time_after(now, NS_PER_S));
+        timers_arm(&session->streams->timers, &session->handshake_timer,
+                   time_after(now, answer_wait(session)));
     }
 }
 
@@ -294,7 +304,9 @@ void session_ask_anew(struct session *session) {
 
 static weft_ns init_delay(const struct session *session) {
     unsigned shift = session->init_tries;
-    return NS_PER_S << (shift < INIT_DELAY_SHIFT_MAX ? shift : INIT_DELAY_SHIFT_MAX);
+    weft_ns delay = NS_PER_S << (shift < INIT_DELAY_SHIFT_MAX ? shift : INIT_DELAY_SHIFT_MAX);
+    weft_ns wait = answer_wait(session);
+    return delay > wait ? delay : wait;
 }
 
 /* An INIT of the peer that we answered will be confirmed any moment: no need for our own. */
@@ -335,7 +347,8 @@ bool session_may_seal(struct session *session, weft_ns now) {
     session->is_wanted = true;
     session->init_tries = 0;
     session->is_init_due = !is_being_greeted(session, now);
-    timers_arm(&session->streams->timers, &session->handshake_timer, time_after(now, NS_PER_S));
+    timers_arm(&session->streams->timers, &session->handshake_timer,
+               time_after(now, answer_wait(session)));
     return false;
 }
 
