@@ -75,6 +75,9 @@ struct tcp {
     struct event *on_owed; /* frames that the work of one turn did not reach */
     struct tcp *dirty_next;
     struct tcp *dead_next;
+    int unsent_max;     /* bytes that the kernel may hold unsent, as it was last told */
+    int unsent_blocked; /* how many it held when it took no more ... */
+    weft_ns blocked_at; /* ... and when that was */
     size_t room_told[WIRE_CLASS_COUNT];
 };
 
@@ -274,7 +277,11 @@ size_t tcp_address_bytes(const struct sockaddr *address, uint8_t out[16]);
 void tcp_address_text(const struct sockaddr *address, char out[WEFT_ENDPOINT_MAX + 1]);
 
 /* tcp_options.c: asks the kernel for what suits a link. */
-void tcp_set_options(const struct node *node, int fd);
+void tcp_set_options(const struct node *node, struct tcp *tcp);
+/* The kernel takes no more, and takes some again: bounds what it holds unsent by how fast that went
+ * meanwhile. */
+void tcp_note_blocked(struct tcp *tcp, weft_ns now);
+void tcp_fit_unsent(struct tcp *tcp, weft_ns now);
 
 /* perform.c */
 void node_perform(struct node *node, struct action *action);

@@ -195,9 +195,10 @@ static bool allow_memory(scmp_filter_ctx filter) {
 }
 
 /* Threads but no processes (clone3 hides its flags in memory, so it is not to be had), the ioctls
- * of libevent, stdio and scoped addresses, and reading limits but not setting them. */
+ * of libevent, stdio, scoped addresses and sockets, and reading limits but not setting them. */
 static bool allow_the_rest(scmp_filter_ctx filter) {
-    static const unsigned long requests[] = {FIONREAD, FIONBIO, TCGETS, SIOCGIFINDEX, SIOCOUTQ};
+    static const unsigned long requests[] = {FIONREAD,     FIONBIO,  TCGETS,
+                                             SIOCGIFINDEX, SIOCOUTQ, SIOCOUTQNSD};
     bool is_added =
         allow_if(filter, CALL(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) &&
         allow_if(filter, CALL(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0));

@@ -356,6 +356,7 @@ static bool flush(struct tcp *tcp) {
     }
     if (link_wants_write(tcp->link)) {
         tcp->wants_write = true;
+        tcp_note_blocked(tcp, now);
         (void)event_add(tcp->on_write, NULL);
     } else if (tcp->state == TCP_STATE_CLOSING) {
         end_writing(tcp);
@@ -386,6 +387,7 @@ bool tcp_flush_dirty(struct node *node) {
 static void on_writable(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
+    tcp_fit_unsent(arg, node_clock());
     tcp_mark_dirty(arg);
 }
 
@@ -484,7 +486,7 @@ enum weft_err tcp_start(struct node *node, const struct tcp_source *source) {
     tcp->is_settled = source->role == LINK_DIALLED; /* the guard counts those who knock */
     tcp->address_len = tcp_address_bytes(source->remote, tcp->address);
     tcp_address_text(source->remote, tcp->remote);
-    tcp_set_options(node, source->fd);
+    tcp_set_options(node, tcp);
     enum weft_err err = build(tcp, source);
     if (err != WEFT_OK) {
         tcp_free(tcp);

@@ -4,14 +4,20 @@
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <linux/sockios.h>
 
 #include "node/internal.h"
 
 #ifndef TCP_RTO_MIN_US
 #define TCP_RTO_MIN_US 45 /* older headers do not have it; older kernels refuse it */
 #endif
-#define NOTSENT_LOWAT (128 * 1024)
+/* Bytes that the kernel may hold unsent: on a fast link enough that it is never without, on a slow
+ * one what goes in some 10 ms, since whatever is urgent waits behind them. */
+#define UNSENT_MAX (128 * 1024)
+#define UNSENT_MIN (16 * 1024)
+#define UNSENT_TIME (10 * NS_PER_MS)
 #define USER_TIMEOUT_BEATS 4 /* a backstop behind the heartbeats' three */
 
 /* A time-out of TCP comes a round trip and 200 ms after what was lost left, the third twice as
@@ -25,13 +31,45 @@ static void hurry_repeats(const struct node *node, int fd) {
     }
 }
 
-void tcp_set_options(const struct node *node, int fd) {
+static void set_unsent_max(struct tcp *tcp, int bytes) {
+    tcp->unsent_max = bytes;
+    (void)setsockopt(tcp->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
+}
+
+void tcp_set_options(const struct node *node, struct tcp *tcp) {
     const int one = 1;
-    const int lowat = NOTSENT_LOWAT;
+    const int fd = tcp->fd;
     const unsigned timeout_ms =
         (unsigned)(USER_TIMEOUT_BEATS * node->config.heartbeat / NS_PER_MS) + 1000;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+    set_unsent_max(tcp, UNSENT_MAX);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
     hurry_repeats(node, fd);
+}
+
+/* Bytes that the kernel has not sent for the first time; -1: it does not say. */
+static int unsent(const struct tcp *tcp) {
+    int bytes = 0;
+    return ioctl(tcp->fd, SIOCOUTQNSD, &bytes) == 0 ? bytes : -1;
+}
+
+void tcp_note_blocked(struct tcp *tcp, weft_ns now) {
+    tcp->unsent_blocked = unsent(tcp);
+    tcp->blocked_at = now;
+}
+
+/* By halves and doubles, so that one burst decides nothing. Where all was sent before we came, it
+ * was we who were late. */
+void tcp_fit_unsent(struct tcp *tcp, weft_ns now) {
+    int left = unsent(tcp);
+    int sent = tcp->unsent_blocked - left;
+    if (left < 0 || sent <= 0) {
+        return;
+    }
+    uint64_t fits = (uint64_t)sent * UNSENT_TIME / (time_since(tcp->blocked_at, now) + 1);
+    if ((left == 0 || fits >= 2 * (uint64_t)tcp->unsent_max) && tcp->unsent_max < UNSENT_MAX) {
+        set_unsent_max(tcp, 2 * tcp->unsent_max);
+    } else if (left > 0 && fits <= (uint64_t)tcp->unsent_max / 2 && tcp->unsent_max > UNSENT_MIN) {
+        set_unsent_max(tcp, tcp->unsent_max / 2);
+    }
 }

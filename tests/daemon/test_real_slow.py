@@ -21,7 +21,7 @@ DELAY_MS = 5  # one way
 HELD = 16384  # bytes that the wire takes ahead of time
 BEATS = 50  # asked of each
 EVERY_S = 0.02
-USUALLY_MS, AT_WORST_MS = 250, 400  # what bulk may add; the kernel alone holds 105 ms of it unsent
+USUALLY_MS, AT_WORST_MS = 110, 300  # what bulk may add; 128 KiB in the kernel alone would be 105 ms
 
 
 class Echo:
