@@ -5,7 +5,8 @@ Each size is played twice, with a short and a long quiet time: their difference 
 time costs, the short one is what forming costs. Up to --own-copies nodes each core keeps and
 verifies its own records, as a real node does, so that memory and CPU of the process, shared out over
 its nodes, are a node's (and the simulator's own part on top: an upper bound). Beyond, only traffic is
-measured, which sharing does not change.
+measured, which sharing does not change. Beyond --cold nodes the mesh does not form from cold: it starts
+warm as a random graph of degree 8 (docs/simulation.md), and what forming costs is not measured.
 """
 import argparse
 import json
@@ -37,20 +38,25 @@ COLUMNS = [
 ]
 
 
-def scenario(nodes, services, run_s):
+WARM = [(r"^topology: .*", "topology: {kind: random-regular, degree: 8}"),
+        (r"^form: {(.*)}", r"form: {\1, warm: on}")]  # fmt: skip
+
+
+def scenario(nodes, services, run_s, is_warm):
     text = SCENARIO.read_text(encoding="utf-8")
-    for pattern, value in ((r"^nodes: .*", f"nodes: {nodes}"), (r"^run: .*", f"run: {run_s}s"),
-                           (r"count: \d+, every: 10min", f"count: {services}, every: 10min")):  # fmt: skip
+    wanted = [(r"^nodes: .*", f"nodes: {nodes}"), (r"^run: .*", f"run: {run_s}s"),
+              (r"count: \d+, every: 10min", f"count: {services}, every: 10min")]  # fmt: skip
+    for pattern, value in wanted + (WARM if is_warm else []):
         text, found = re.subn(pattern, value, text, flags=re.M)
         assert found == 1, pattern
     return text
 
 
-def play(nodes, services, run_s, seed, flags):
+def play(nodes, services, run_s, seed, flags, is_warm=False):
     """The result of a run, with the CPU seconds and the peak memory of its process."""
     with tempfile.TemporaryDirectory() as folder:
         path, out = pathlib.Path(folder, "capacity.yaml"), pathlib.Path(folder, "out.json")
-        path.write_text(scenario(nodes, services, run_s), encoding="utf-8")
+        path.write_text(scenario(nodes, services, run_s, is_warm), encoding="utf-8")
         process = subprocess.Popen([SIM, "run", str(path), "--seed", str(seed), "--quiet",
                                     "--json", str(out), *flags])  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)
@@ -77,18 +83,21 @@ def form_bytes(result):
     return sum(row[i] for row in rows for i in columns) * series["interval_s"]
 
 
-def measure(nodes, services, seed, own_copies, base_bytes):
-    flags = ["--no-sharing"] if nodes <= own_copies else []
-    short = play(nodes, services, SHORT_S, seed, flags)
-    long = play(nodes, services, LONG_S, seed, flags)
+def measure(nodes, services, wanted, base_bytes):
+    flags = ["--no-sharing"] if nodes <= wanted.own_copies else []
+    is_warm = nodes > wanted.cold
+    long = play(nodes, services, LONG_S, wanted.seed, flags, is_warm)
     mean = next(m for m in long["metrics"] if m["name"] == "traffic.node_mean")
-    row = {"nodes": nodes, "services": services, "formed_s": long["formed_s"],
-           "traffic_mean": mean["mean"], "traffic_max": mean["max"],
-           "form_bytes": form_bytes(long) / nodes}  # fmt: skip
+    row = {"nodes": nodes, "services": services,
+           "traffic_mean": mean["mean"], "traffic_max": mean["max"]}  # fmt: skip
+    if not is_warm:
+        row |= {"formed_s": long["formed_s"], "form_bytes": form_bytes(long) / nodes}
     if flags:
+        short = play(nodes, services, SHORT_S, wanted.seed, flags, is_warm)
         cpu = max(0.0, long["cpu_s"] - short["cpu_s"]) / (LONG_S - SHORT_S)
-        row |= {"memory": (long["rss_bytes"] - base_bytes) / nodes, "cpu": cpu / nodes * 1e6,
-                "form_cpu": short["cpu_s"] / nodes * 1e6}  # fmt: skip
+        row |= {"memory": (long["rss_bytes"] - base_bytes) / nodes, "cpu": cpu / nodes * 1e6}
+        if not is_warm:
+            row["form_cpu"] = short["cpu_s"] / nodes * 1e6
     print(f"{nodes} nodes, {services} services: done", file=sys.stderr, flush=True)
     return row
 
@@ -133,7 +142,8 @@ def table(rows, key):
     print("|" + "---|" * (len(COLUMNS) + 2))
     for row in rows:
         cells = [number(row[name]) if name in row else "" for name, _, _ in COLUMNS]
-        print(f"| {row[key]:,} | {row['formed_s']:.1f} | " + " | ".join(cells) + " |")
+        formed = f"{row['formed_s']:.1f}" if "formed_s" in row else ""
+        print(f"| {row[key]:,} | {formed} | " + " | ".join(cells) + " |")
 
 
 def laws(rows, key, letter):
@@ -159,6 +169,7 @@ def arguments():
     parser.add_argument("--nodes", type=numbers, default=[10, 30, 100, 300, 1000])
     parser.add_argument("--services", type=numbers, default=[1, 2, 5, 10, 20])
     parser.add_argument("--own-copies", type=int, default=300)
+    parser.add_argument("--cold", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json")
     parser.add_argument("--from", dest="source")
@@ -172,11 +183,11 @@ def main():
         found = json.loads(pathlib.Path(wanted.source).read_text(encoding="utf-8"))
     else:
         found = {"nodes": [], "services": []}
-        rest = (wanted.seed, wanted.own_copies, empty_bytes(wanted.seed))
+        base_bytes = empty_bytes(wanted.seed)
         sizes = [("nodes", n, SERVICES) for n in wanted.nodes]
         sizes += [("services", SITES, m) for m in wanted.services]
         for key, nodes, services in sizes:
-            found[key].append(measure(nodes, services, *rest))
+            found[key].append(measure(nodes, services, wanted, base_bytes))
             save(wanted.json, found)
     for key, letter in (("nodes", "N"), ("services", "M")):
         if found[key]:
