@@ -3,7 +3,7 @@
  * What arrives. Parts that bring nothing (pings, repeats, opens, resets, probes) cost the peer a
  * budget; parts that bring bytes cost it what it paid to send them (T15).
  */
-#include "stream/parts.h"
+#include "stream/streams.h"
 
 #include <stdlib.h>
 
@@ -487,9 +487,9 @@ static void take(struct streams *streams, struct session_keys *keys, uint64_t nu
     handle_all(arrival, span_of(data + WIRE_SEALED_HEADER_BYTES, len - WIRE_SEALED_OVERHEAD));
 }
 
-void parts_packet(struct streams *streams, const struct weft_peer_id *source,
-                  const struct weft_peer_id *neighbour, struct loan bytes, bool is_congested,
-                  weft_ns now) {
+void streams_packet(struct streams *streams, const struct weft_peer_id *source,
+                    const struct weft_peer_id *neighbour, struct loan bytes, bool is_congested,
+                    weft_ns now) {
     struct wire_packet packet;
     if (wire_packet_decode(bytes.bytes, &packet) != WEFT_OK) {
         streams->counters.packets_refused++;

@@ -12,7 +12,6 @@
 #include "stream/farewell.h"
 #include "stream/flow.h"
 #include "stream/packet.h"
-#include "stream/parts.h"
 #include "stream/send.h"
 #include "stream/session.h"
 #include "stream/stream.h"
@@ -126,12 +125,6 @@ void streams_free(struct streams *streams) {
     free(streams->lent_block);
     free(streams->scratch);
     free(streams);
-}
-
-void streams_packet(struct streams *streams, const struct weft_peer_id *source,
-                    const struct weft_peer_id *neighbour, struct loan packet, bool is_congested,
-                    weft_ns now) {
-    parts_packet(streams, source, neighbour, packet, is_congested, now);
 }
 
 void streams_raise_incarnation(struct streams *streams, uint64_t incarnation) {

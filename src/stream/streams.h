@@ -97,7 +97,7 @@ void streams_free(struct streams *streams);
  * that came over a link with `neighbour`, opened where it lies if the loan allows that.
  * Peers cannot cause errors here: what they send wrong is answered or counted. */
 void streams_packet(struct streams *streams, const struct weft_peer_id *source,
-                    const struct weft_peer_id *neighbour, struct loan packet, bool is_congested,
+                    const struct weft_peer_id *neighbour, struct loan bytes, bool is_congested,
                     weft_ns now);
 
 enum stream_route {
