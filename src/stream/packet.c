@@ -277,12 +277,7 @@ static bool next_probe(struct session *session, weft_ns now, struct stream_packe
     }
     struct stream *stream = LIST_OWNER(link, struct stream, probe_link);
     list_remove(link);
-    stream->probe_count = stream->probe_count % (UINT32_MAX >> 1) + 1;
-    stream->last_awaited =
-        (struct probe){.count = stream->probe_count, .order = session->order_next, .sent_at = now};
-    if (stream->first_awaited.count == 0) {
-        stream->first_awaited = stream->last_awaited;
-    }
+    stream_probe_leaves(stream, now);
     write_probe(&writer, stream);
     write_token(&writer, WIRE_PART_PING,
                 probe_token(stream->probe_count, (uint32_t)stream->id.value));

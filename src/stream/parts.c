@@ -298,30 +298,12 @@ static void path_probe_answered(struct session *session) {
     }
 }
 
-/* The probe that is answered; each once. On a way of several seconds probes leave before the first
- * answer comes: were only the last one's heeded, none would be for as long as they follow faster.
- */
-static bool take_probe(struct stream *stream, uint32_t count, struct probe *out) {
-    if (count == 0 ||
-        (count != stream->first_awaited.count && count != stream->last_awaited.count)) {
-        return false;
-    }
-    if (count == stream->last_awaited.count) {
-        *out = stream->last_awaited;
-        stream->last_awaited.count = 0;
-    } else {
-        *out = stream->first_awaited;
-    }
-    stream->first_awaited = stream->last_awaited;
-    return true;
-}
-
 static void stream_probe_answered(struct session *session, uint32_t index, uint32_t count,
                                   weft_ns now) {
     struct streams *streams = session->streams;
     struct stream *stream = index < streams->slot_count ? streams->slots[index].stream : NULL;
     struct probe probe;
-    if (stream == NULL || stream->session != session || !take_probe(stream, count, &probe)) {
+    if (stream == NULL || stream->session != session || !stream_take_probe(stream, count, &probe)) {
         return;
     }
     window_measure(session, time_since(probe.sent_at, now));

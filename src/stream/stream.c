@@ -307,6 +307,30 @@ void stream_probe_timer(struct stream *stream, weft_ns now) {
     timers_arm(&stream->session->streams->timers, &stream->timer, due);
 }
 
+void stream_probe_leaves(struct stream *stream, weft_ns now) {
+    stream->probe_count = stream->probe_count % (UINT32_MAX >> 1) + 1;
+    stream->last_awaited = (struct probe){
+        .count = stream->probe_count, .order = stream->session->order_next, .sent_at = now};
+    if (stream->first_awaited.count == 0) {
+        stream->first_awaited = stream->last_awaited;
+    }
+}
+
+bool stream_take_probe(struct stream *stream, uint32_t count, struct probe *out) {
+    if (count == 0 ||
+        (count != stream->first_awaited.count && count != stream->last_awaited.count)) {
+        return false;
+    }
+    if (count == stream->last_awaited.count) {
+        *out = stream->last_awaited;
+        stream->last_awaited.count = 0;
+    } else {
+        *out = stream->first_awaited;
+    }
+    stream->first_awaited = stream->last_awaited;
+    return true;
+}
+
 void stream_heard(struct stream *stream, weft_ns now) {
     stream->progress_at = now;
     stream->is_doubtful = false;

@@ -52,6 +52,14 @@ void stream_queue(struct stream *stream);
 void stream_watch(struct stream *stream, weft_ns now);
 void stream_probe_timer(struct stream *stream, weft_ns now);
 
+/* A probe leaves: it is awaited as the last one, and as the first if none was. */
+void stream_probe_leaves(struct stream *stream, weft_ns now);
+
+/* The awaited probe of that count, whose answer has come; false if there is none. On a way of
+ * several seconds probes leave before the first answer comes: were only the last one's heeded, none
+ * would be for as long as they follow faster. */
+WEFT_MUST_CHECK bool stream_take_probe(struct stream *stream, uint32_t count, struct probe *out);
+
 /* Something is to be sent again, or moves: what is missed from now on is missed as soon as at
  * first. Not so a mere answer, or streams that wait for their readers would ask all the time. */
 void stream_heard(struct stream *stream, weft_ns now);
