@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sealed packets under keys that are not known: a hint goes back, and what a hint does.
+ * Which keys a sealed packet names. Where none are known, as after a restart, a hint goes back, and
+ * its receiver greets anew.
  */
 #include "stream/hint.h"
 

@@ -11,9 +11,6 @@
 /* The session with a peer, or NULL. */
 struct session *session_find(const struct streams *streams, const struct weft_peer_id *peer);
 
-/* Notes that a peer was refused something beyond its share: a literal for the log. */
-void session_exceeded(struct streams *streams, const struct weft_peer_id *peer, const char *what);
-
 /* The same, made for our own application if there is none. In a full table the session that was
  * idle longest goes. WEFT_ERR_INVALID: not this peer's key, or no key at all. WEFT_ERR_FULL: every
  * session has streams, flows or messages. WEFT_ERR_MEMORY. */
@@ -80,6 +77,10 @@ void session_try_now(struct session *session, weft_ns now);
 
 /* What is asked at present says what is not so any more. */
 void session_ask_anew(struct session *session);
+
+/* Notes that a peer, with a session or not, was refused something beyond its share; `what` is a
+ * literal, for streams_take_excess. */
+void session_exceeded(struct streams *streams, const struct weft_peer_id *peer, const char *what);
 
 /* Timers of a session. */
 void session_handshake_timer(struct session *session, weft_ns now);
