@@ -18,8 +18,8 @@
 #define CALLER_INITS_BURST 16
 /* A path is commonly known before its peer asks; the rest make up a tenth of what peers with a path
  * may cost: a hundredth of a core, and 50 of 16,384 keys a second pushed out. */
-#define STRANGERS_PER_S 50
-#define STRANGERS_BURST 50
+#define PATHLESS_PER_S 50
+#define PATHLESS_BURST 50
 
 static struct span peer_key(const struct weft_peer_id *peer) {
     return span_of(peer->bytes, sizeof peer->bytes);
@@ -110,9 +110,9 @@ static bool has_path(const struct streams *streams, const struct weft_peer_id *p
 static bool may_make(struct streams *streams, const struct weft_peer_id *source,
                      const struct weft_peer_id *neighbour, weft_ns now) {
     if (has_path(streams, source)) {
-        return budget_take(&streams->caller_budget, neighbour, INITS_PER_S, INITS_BURST, now);
+        return budget_take(&streams->key_budget, neighbour, INITS_PER_S, INITS_BURST, now);
     }
-    return bucket_take(&streams->stranger_budget, 1, STRANGERS_PER_S, STRANGERS_BURST, now);
+    return bucket_take(&streams->pathless_key_budget, 1, PATHLESS_PER_S, PATHLESS_BURST, now);
 }
 
 static struct caller *find_or_make(struct streams *streams, const struct weft_peer_id *source,
@@ -149,8 +149,9 @@ static bool is_new(const struct caller *caller, const struct session *session,
            (session == NULL || init->incarnation >= session->incarnation);
 }
 
-/* One that repeats or makes up never comes here, so what a peer has no more of it used itself. Keys
- * that a member minted prove as much; those that no path leads to get what strangers get. */
+/* What was repeated or made up never comes here, so what a peer has no more of it used itself. But
+ * a member that mints keys proves each of them: those that no path leads to have little together.
+ */
 static bool take_budget(struct streams *streams, struct caller *caller,
                         const struct session *session, const struct weft_peer_id *neighbour,
                         weft_ns now) {
@@ -160,7 +161,7 @@ static bool take_budget(struct streams *streams, struct caller *caller,
         return false;
     }
     if (!has_session && !has_path(streams, &caller->id)) {
-        return bucket_take(&streams->pathless_budget, 1, STRANGERS_PER_S, STRANGERS_BURST, now);
+        return bucket_take(&streams->pathless_init_budget, 1, PATHLESS_PER_S, PATHLESS_BURST, now);
     }
     struct budget *common = has_session ? &streams->rekey_budget : &streams->init_budget;
     return budget_take(common, neighbour, INITS_PER_S, INITS_BURST, now);

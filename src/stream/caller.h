@@ -11,9 +11,9 @@
  *   asked by                budget                                  beyond
  *   each peer               2 a second, 16 at once                  refused
  *   peers with a session    500 a second together, 1,000 at once    refused
- *   peers without one       likewise with a path to the peer,       refused
- *                           50 without: who made up its name
- *   a key to be made        likewise                                refused
+ *   peers without one       likewise; 50 a second if no path        refused
+ *                           leads to them
+ *   a key to be made        as peers without a session              refused
  *
  * Of each 500 no neighbour gets more, for what comes over it, than it leaves to others (budget.h):
  * a member can make as many peers as it likes, each with a path that leads over that member.

@@ -33,7 +33,7 @@ static void send_stray(struct streams *streams, const struct weft_peer_id *desti
 static void send_hint(struct streams *streams, const struct weft_peer_id *peer, uint32_t index,
                       weft_ns now) {
     struct wire_packet packet = {.type = WIRE_PACKET_UNKNOWN, .receiver_index = index};
-    if (!bucket_take(&streams->unknown_budget, 1, HINTS_PER_S, HINTS_BURST, now)) {
+    if (!bucket_take(&streams->hint_budget, 1, HINTS_PER_S, HINTS_BURST, now)) {
         return;
     }
     uint8_t bytes[WIRE_SEALED_HEADER_BYTES];

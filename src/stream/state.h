@@ -394,14 +394,15 @@ struct streams {
     uint64_t wire_ids_used;   /* by sessions that are gone: new ones begin above */
     struct map *callers;      /* peer id -> caller */
     struct list callers_idle; /* those of no session, heard of longest ago first */
-    struct budget caller_budget;
-    struct budget rekey_budget;
+    /* What asking for sessions may cost (caller.h). Pathless: of peers that no path leads to. */
+    struct budget key_budget;
+    struct bucket pathless_key_budget;
+    struct budget rekey_budget; /* of peers with a session */
     struct budget init_budget;
-    struct bucket stranger_budget;
-    struct bucket pathless_budget;
-    struct bucket unknown_budget;
-    uint64_t send_bytes;    /* memory of all send blocks */
-    uint64_t granted_bytes; /* credit granted, not consumed */
+    struct bucket pathless_init_budget;
+    struct bucket hint_budget; /* of hints that we send */
+    uint64_t send_bytes;       /* memory of all send blocks */
+    uint64_t granted_bytes;    /* credit granted, not consumed */
     struct streams_counters counters;
     struct streams_excess excess;
     struct flows flows;
