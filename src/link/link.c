@@ -337,7 +337,6 @@ enum weft_err link_send(struct link *link, struct frame *frame, struct frame *pa
         stir(link);
         return WEFT_OK;
     }
-    link->counters.refused++;
     if (err == WEFT_ERR_FULL && class == WIRE_CLASS_CONTROL) {
         fail_text(link, WEFT_ERR_FULL, "the peer does not read: too much control data waits");
     }
@@ -351,7 +350,6 @@ size_t link_room(const struct link *link, enum wire_class class) {
 uint64_t link_take_cut(struct link *link) {
     uint64_t count = link->queue.cut_count;
     link->queue.cut_count = 0;
-    link->counters.refused += count;
     return count;
 }
 

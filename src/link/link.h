@@ -95,8 +95,9 @@ bool link_next_event(struct link *link, weft_ns now, struct link_event *out);
 
 /* Frames out. `frame` is a whole encoded frame; `payload`, for carriers only, its packet, else
  * NULL. References are taken of their own. `flow` matters in class STREAM only. WEFT_ERR_FULL at
- * the class's bound, WEFT_ERR_TIMEOUT for a datagram that would wait too long, WEFT_ERR_STATE when
- * not up, WEFT_ERR_MEMORY. */
+ * the bound of control (the link goes down) and of messages; streams always find room, others being
+ * dropped for it (link_take_cut). WEFT_ERR_TIMEOUT for a datagram that would wait too long,
+ * WEFT_ERR_STATE when not up, WEFT_ERR_MEMORY. */
 WEFT_MUST_CHECK enum weft_err link_send(struct link *link, struct frame *frame,
                                         struct frame *payload, enum wire_class class, uint32_t flow,
                                         weft_ns now);
@@ -123,7 +124,7 @@ bool link_is_up(const struct link *link);
 enum link_role link_role(const struct link *link);
 
 struct link_counters {
-    uint64_t bytes_in, bytes_out, frames_in, frames_out, records_in, records_out, rekeys, refused;
+    uint64_t bytes_in, bytes_out, frames_in, frames_out, records_in, records_out, rekeys;
     size_t queued_bytes;
 };
 struct link_counters link_count(const struct link *link);

@@ -97,12 +97,8 @@ static bool buckets_make(struct sendq *queue) {
 
 /* ---- lists of items ---- */
 
-static size_t payload_bytes(const struct sendq_item *item) {
-    return item->payload == NULL ? 0 : item->payload->len;
-}
-
 static size_t item_bytes(const struct sendq_item *item) {
-    return item->frame->len + payload_bytes(item);
+    return item->frame->len + (item->payload == NULL ? 0 : (size_t)item->payload->len);
 }
 
 static void list_append(struct sendq *queue, struct sendq_list *list, uint32_t index) {
@@ -372,7 +368,8 @@ static bool is_sendable(const struct frame *frame, const struct frame *payload) 
 enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame *payload,
                          enum wire_class class, uint32_t flow, weft_ns now) {
     ASSERT(is_sendable(frame, payload) && class < WIRE_CLASS_COUNT);
-    size_t bytes = frame->len + (payload == NULL ? 0 : (size_t)payload->len);
+    const struct sendq_item item = {.frame = frame, .payload = payload, .since = now, .next = NONE};
+    size_t bytes = item_bytes(&item);
     if (class == WIRE_CLASS_STREAM && is_datagram(frame) && is_late(queue, flow, bytes, now)) {
         return WEFT_ERR_TIMEOUT;
     }
@@ -389,8 +386,8 @@ enum weft_err sendq_push(struct sendq *queue, struct frame *frame, struct frame 
     }
     uint32_t index = queue->item_free;
     queue->item_free = queue->items[index].next;
-    queue->items[index] = (struct sendq_item){
-        .frame = frame_ref(frame), .payload = payload, .since = now, .next = NONE};
+    queue->items[index] = item;
+    frame_ref(frame);
     if (payload != NULL) {
         frame_ref(payload);
     }

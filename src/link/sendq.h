@@ -34,9 +34,9 @@
  *
  * Bounds in bytes per class; every item is charged SENDQ_ITEM_BYTES more than its frames, so that
  * tiny frames are bounded in memory too. Frames out of a pool have room for up to twice what is in
- * them: a class at its bound holds at most twice that. At the bound of the other two a push is
- * refused. All storage is one pool of items and one of flows, both grown by doubling and given back
- * by sendq_relax.
+ * them: a class at its bound holds at most twice that. At the bound of control and messages a
+ * push is refused. All storage is one pool of items and one of flows, both grown by doubling and
+ * given back by sendq_relax.
  */
 #ifndef LINK_SENDQ_H
 #define LINK_SENDQ_H
@@ -111,9 +111,9 @@ void sendq_init(struct sendq *queue, const struct hash_key *key);
 /* Drops everything. */
 void sendq_fini(struct sendq *queue);
 
-/* Queues with references of its own. WEFT_ERR_FULL at the class's bound, where streams instead drop
- * of their fattest flows and count it; WEFT_ERR_TIMEOUT for a datagram that would wait too long,
- * WEFT_ERR_MEMORY. */
+/* Queues with references of its own. WEFT_ERR_FULL at the bound of control and messages; streams
+ * are queued there, and the fattest flows cut (cut_count). WEFT_ERR_TIMEOUT for a datagram that
+ * would wait too long, WEFT_ERR_MEMORY. */
 WEFT_MUST_CHECK enum weft_err sendq_push(struct sendq *queue, struct frame *frame,
                                          struct frame *payload, enum wire_class class,
                                          uint32_t flow, weft_ns now);
