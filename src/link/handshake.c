@@ -251,9 +251,7 @@ static enum handshake_result hello_judge(struct handshake *hs, const struct link
         return faulty(fault, WEFT_ERR_REFUSED, "self: the other side has our own key");
     }
     if (hs->has_expected && !weft_peer_id_equal(&hs->peer, &hs->expected)) {
-        faulty(fault, WEFT_ERR_AUTH, "somebody else than expected answered");
-        fault->is_expected_other = true;
-        return HANDSHAKE_FAULT;
+        return faulty(fault, WEFT_ERR_AUTH, "somebody else than expected answered");
     }
     if (!is_range_kept(hs)) {
         return faulty(fault, WEFT_ERR_MALFORMED, "hello and preamble differ in versions");

@@ -35,7 +35,6 @@ struct link {
     weft_ns idle_at;  /* when to look whether memory can go; NEVER: none is held */
     bool is_busy;     /* bytes came or went since idle_at was set */
     uint8_t close_reason;
-    bool is_expected_other;
     enum weft_err err;
     struct handshake *handshake; /* until its output is written and its event is taken */
     struct inbuf in;
@@ -112,15 +111,13 @@ static void stir(struct link *link) {
 
 /* ---- the end ---- */
 
-/* Nothing comes or goes from here on. Buffers stay until the event is taken: a frame may be lent.
- */
+/* Nothing comes or goes from here on. Buffers stay until the event is taken: some may be lent. */
 static void fail(struct link *link, const struct link_fault *fault) {
     if (!is_open(link)) {
         return;
     }
     link->state = STATE_DOWN;
     link->err = fault->err;
-    link->is_expected_other = fault->is_expected_other;
     (void)snprintf(link->detail, sizeof link->detail, "%s", fault->text);
 }
 
@@ -153,10 +150,8 @@ static bool down_give(struct link *link, struct link_event *out) {
         link->state = STATE_GONE;
         parts_drop(link);
     }
-    *out = (struct link_event){.kind = LINK_EVENT_DOWN,
-                               .err = link->err,
-                               .close_reason = link->close_reason,
-                               .is_expected_other = link->is_expected_other};
+    *out = (struct link_event){
+        .kind = LINK_EVENT_DOWN, .err = link->err, .close_reason = link->close_reason};
     memcpy(out->detail, link->detail, sizeof out->detail);
     return true;
 }

@@ -85,8 +85,7 @@ struct link_event {
     struct loan payload;      /* FRAME of a carrier: its packet; likewise, but may be kept */
     enum weft_err err;    /* DOWN: AUTH, VERSION, MALFORMED, TIMEOUT, FULL, REFUSED (they closed) */
     uint8_t close_reason; /* DOWN, REFUSED: their enum wire_close_reason; 0: they sent none */
-    bool is_expected_other; /* DOWN: somebody else than expected answered */
-    char detail[200];       /* DOWN: for the log; printable ASCII; never empty */
+    char detail[200];     /* DOWN: for the log; printable ASCII; never empty */
 };
 /* Takes the next event; false when more bytes are needed. Ask after link_read_done, link_tick and a
  * link_send that gave FULL for control. None come after link_close, unless the peer lets the close

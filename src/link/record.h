@@ -29,7 +29,6 @@
 struct link_fault {
     enum weft_err err;
     const char *text;
-    bool is_expected_other;
 };
 
 #define INBUF_OTHERS 8

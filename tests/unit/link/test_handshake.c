@@ -115,7 +115,7 @@ Test(link_handshake, refuses_somebody_else_than_expected) {
     end_open(&b, LINK_ACCEPTED, NULL, START);
     pair_settle(&a, &b, NULL, SIZE_MAX, START);
     expect_down(&a, WEFT_ERR_AUTH);
-    cr_assert(a.down.is_expected_other);
+    cr_assert_str_eq(a.down.detail, "somebody else than expected answered");
     cr_assert(!b.is_up);
 }
 
