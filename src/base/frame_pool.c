@@ -28,6 +28,9 @@ _Static_assert(((size_t)64 << (FRAME_POOL_SIZES - 1)) == LOAN_SLICE_MIN, "what i
 /* Kept free, heads and all: what one turn of a loop may take, which reads 256 KiB of a link. */
 #define KEPT_BYTES_MAX ((size_t)1 << 20)
 
+/* The shelf of blocks, which are freed at once. */
+#define BLOCK_SHELF FRAME_POOL_SIZES
+
 struct shelf {
     struct frame *free;
     uint32_t count;
@@ -37,7 +40,7 @@ struct shelf {
 struct frame_pool {
     struct shelf shelves[FRAME_POOL_SIZES];
     size_t kept; /* bytes of all free frames */
-    size_t out;  /* frames that somebody refers to */
+    size_t out;  /* frames that somebody refers to, blocks among them */
     size_t block_bytes;
     bool is_closed;
 };
@@ -146,7 +149,7 @@ struct frame *frame_pool_block(struct frame_pool *pool, size_t size) {
     struct frame *block = frame_new(size);
     if (block != NULL) {
         block->pool = pool;
-        block->shelf = FRAME_POOL_SIZES;
+        block->shelf = BLOCK_SHELF;
         pool->out++;
         pool->block_bytes += size;
     }
@@ -174,7 +177,7 @@ static void put_back(struct frame_pool *pool, struct frame *frame) {
 void frame_pool_give(struct frame_pool *pool, struct frame *frame) {
     ASSERT(pool->out > 0);
     pool->out--;
-    if (frame->shelf == FRAME_POOL_SIZES) {
+    if (frame->shelf == BLOCK_SHELF) {
         ASSERT(pool->block_bytes >= frame->size);
         pool->block_bytes -= frame->size;
         free(frame);

@@ -8,6 +8,9 @@
  * sizes together 1 MiB is kept free: beyond, memory goes back to the heap too. frame_pool_trim
  * gives back what was not needed lately. Frames may outlive the pool: the last of them takes what
  * is left of it along.
+ *
+ * Blocks, which hosts read into, come from the heap and go back there; the pool counts their bytes,
+ * so that all links together can have a bound.
  */
 #ifndef BASE_FRAME_POOL_H
 #define BASE_FRAME_POOL_H
@@ -33,8 +36,8 @@ struct frame *frame_pool_copy(struct frame_pool *pool, struct span bytes);
 /* As loan_keep. */
 struct frame *frame_pool_keep(struct frame_pool *pool, const struct loan *loan);
 
-/* A frame from the heap, to be read into, that counts until nobody refers to it or to a slice of
- * it: a packet of 16 KiB that waits keeps all of the 320 KiB that were read with it. */
+/* A block: counts until nobody refers to it or to a slice of it, as a packet of 16 KiB that waits
+ * keeps all of the 320 KiB that were read with it. NULL when out of memory. */
 struct frame *frame_pool_block(struct frame_pool *pool, size_t size);
 
 /* Bytes of all blocks that there are. */

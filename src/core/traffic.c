@@ -88,7 +88,7 @@ static struct core_link *link_onward(struct core *core, struct onward *onward) {
         core->frames_dropped[CORE_DROP_NO_ROUTE]++;
         return NULL;
     }
-    /* Which streams are to give way the queue knows. */
+    /* The queue takes all streams, and drops of those that have most in it. */
     if (onward->class != WIRE_CLASS_STREAM && link->room[onward->class] < onward->cost) {
         core->frames_dropped[CORE_DROP_NO_ROOM]++;
         return NULL;
@@ -147,7 +147,8 @@ static uint64_t talk_of(const struct wire_frame *frame) {
     }
 }
 
-/* Names who talks too much. */
+/* Takes what somebody said from the budget of its link; names who has used that up, each time that
+ * it has, and refuses nothing. */
 static void note_talk(struct core *core, struct core_link *link, uint64_t units, const char *what) {
     if (units > 0 && !bucket_take(&link->talk, units, TALK_PER_S, TALK_BURST, core->now)) {
         link->talk = (struct bucket){0};
@@ -155,8 +156,8 @@ static void note_talk(struct core *core, struct core_link *link, uint64_t units,
     }
 }
 
-/* One that was dropped. Of somebody who is known the path may be lost for a moment; who was never
- * heard of was made up. */
+/* A packet that goes no further. The path to somebody who is known may be lost for a moment; a name
+ * that was never heard of was made up. */
 static void note_astray(struct core *core, struct core_link *link,
                         const struct weft_peer_id *destination) {
     const struct recordset *records = gossip_records(core->gossip);

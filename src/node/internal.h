@@ -203,7 +203,7 @@ struct node {
     struct map *links;       /* link id -> struct tcp, as long as the core may name it */
     struct tcp *link_found;  /* in it, the last that was looked for; or NULL */
     struct timers timers;    /* of struct tcp */
-    uint64_t frames_refused; /* or cut, by links whose queues were full */
+    uint64_t frames_refused; /* by links whose queues were full, or cut there for others */
     uint64_t datagrams_late; /* ours or others', by links where they would have waited too long */
     struct stranger strangers[STRANGERS_MAX]; /* the last first */
     size_t stranger_count;

@@ -15,8 +15,7 @@
 #include "node/start.h"
 
 #define SERVED_SHARE 4 /* of the descriptors */
-#define BLOCKS_SHARE                                                                               \
-    4 /* of what streams may keep: so much more is there where a packet waits alone */
+#define BLOCKS_SHARE 4 /* of what streams may keep, and beside it: what links read into */
 
 static void host_bytes(void *ctx, uint8_t *out, size_t len) {
     (void)ctx;

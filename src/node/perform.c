@@ -18,7 +18,7 @@ static void perform_send(struct node *node, struct action *action) {
         tcp_close(tcp, WIRE_CLOSE_SLOW, "you do not read");
         return;
     }
-    /* Else the core was told the room and kept to it, or lost a race. */
+    /* FULL: the core lost a race for room. Streams always get theirs, by a cut of others. */
     node->frames_refused += link_take_cut(tcp->link) + (err == WEFT_ERR_FULL ? 1 : 0);
     node->datagrams_late += err == WEFT_ERR_TIMEOUT ? 1 : 0;
     tcp_mark_dirty(tcp);

@@ -20,13 +20,13 @@ static size_t place_of(const struct node *node, struct span address) {
 
 bool node_stranger(struct node *node, struct span address, const char *remote, const char *why,
                    uint64_t *count) {
+    ASSERT(address.len <= sizeof(node->strangers[0].address));
     bool is_due = guard_fault(node->guard, address, node_clock(), count);
     size_t at = place_of(node, address);
     node->stranger_count += at == node->stranger_count ? 1 : 0;
     memmove(node->strangers + 1, node->strangers, at * sizeof(node->strangers[0]));
     struct stranger *stranger = &node->strangers[0];
     *stranger = (struct stranger){.address_len = address.len, .count = *count, .at = node_clock()};
-    ASSERT(address.len <= sizeof(stranger->address));
     memcpy(stranger->address, address.data, address.len);
     (void)snprintf(stranger->remote, sizeof(stranger->remote), "%s", remote);
     (void)snprintf(stranger->why, sizeof(stranger->why), "%s", why);

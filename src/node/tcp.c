@@ -101,7 +101,7 @@ void tcp_kill(struct tcp *tcp, const char *why) {
     node_touch(node);
 }
 
-/* A stranger or a peer that did not get through: logged once per address with a count. */
+/* The handshake failed. Who came from outside is shown in the status, too. */
 static void report_fault(struct tcp *tcp, const char *why) {
     uint64_t count = 0;
     struct span address = span_of(tcp->address, tcp->address_len);
