@@ -83,13 +83,17 @@ Test(sim_run, takes_the_same_course_whether_looked_at_or_not) {
     scenario_free(scenario);
 }
 
-Test(sim_run, takes_the_same_course_whether_nodes_share_or_not) {
-    struct scenario *scenario = scenario_of(SMALL CRASH);
+static void expect_that_sharing_changes_nothing(const char *text) {
+    struct scenario *scenario = scenario_of(text);
     struct run_options options = {.scenario = scenario, .seed = 5};
     uint64_t hash = hash_of(&options);
     options.flags = RUN_NO_SHARING;
     cr_assert_eq(hash_of(&options), hash);
     scenario_free(scenario);
+}
+
+Test(sim_run, takes_the_same_course_whether_nodes_share_or_not) {
+    expect_that_sharing_changes_nothing(SMALL CRASH);
 }
 
 #define WARM                                                                                       \
@@ -152,12 +156,7 @@ Test(sim_run, withholds_news_until_the_links_of_a_warm_start_are_made) {
 }
 
 Test(sim_run, takes_the_same_course_from_a_warm_start_whether_nodes_share_or_not) {
-    struct scenario *scenario = scenario_of(WARM CRASH);
-    struct run_options options = {.scenario = scenario, .seed = 5};
-    uint64_t hash = hash_of(&options);
-    options.flags = RUN_NO_SHARING;
-    cr_assert_eq(hash_of(&options), hash);
-    scenario_free(scenario);
+    expect_that_sharing_changes_nothing(WARM CRASH);
 }
 
 Test(sim_run, starts_warm_over_bytes_too) {
