@@ -82,6 +82,45 @@ Test(session, both_ends_agree_on_the_preferred_cipher) {
     net_fini(&net);
 }
 
+/* What this machine does best, as far as the next call is concerned. */
+static enum aead_cipher preferred;
+
+enum aead_cipher __real_aead_preferred(void);
+enum aead_cipher __wrap_aead_preferred(void);
+enum aead_cipher __wrap_aead_preferred(void) {
+    return preferred != 0 ? preferred : __real_aead_preferred();
+}
+
+/* One asks on a machine that prefers one cipher, the other answers on one that prefers another. */
+static void expect_cipher(enum aead_cipher asking, enum aead_cipher answering,
+                          enum aead_cipher expected) {
+    net_init(&net, 2, 2);
+    net.channels[0][1].delay = 10 * NS_PER_MS;
+    preferred = asking;
+    struct end *end = net_open(&net, 0, 1, 10);
+    end->finishes = false;
+    net_run(&net, net.now + NS_PER_MS);
+    cr_assert_eq(net.channels[0][1].packets, 1, "the INIT is under way");
+    preferred = answering;
+    net_run(&net, net.now + NS_PER_S);
+    preferred = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        cr_expect_eq(sessions_of(i).count, 1);
+        cr_expect_eq(sessions_of(i).last.cipher, expected);
+    }
+    cr_expect_eq(net_far_end(&net, end)->read, 10);
+    net_fini(&net);
+}
+
+Test(session, uses_aes_only_if_both_ends_prefer_it) {
+    const enum aead_cipher chacha = AEAD_CHACHA20_POLY1305;
+    const enum aead_cipher aes = AEAD_AES_256_GCM;
+    expect_cipher(chacha, chacha, chacha);
+    expect_cipher(chacha, aes, chacha);
+    expect_cipher(aes, chacha, chacha);
+    expect_cipher(aes, aes, aes);
+}
+
 Test(session, both_may_ask_at_once) {
     for (uint64_t seed = 0; seed < 20; seed++) {
         net_init(&net, seed, 2);
