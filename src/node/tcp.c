@@ -209,20 +209,15 @@ static size_t work_of(const struct wire_frame *frame) {
     }
 }
 
-/* Frames are left for the next turn when the work of this one is done: whoever sends what is cheap
- * to say and dear to hear keeps the other links waiting for a few milliseconds, not for its whole
- * megabyte. */
-static void owe_events(struct tcp *tcp) {
-    const struct timeval at_once = {0};
-    (void)event_add(tcp->on_owed, &at_once);
-}
-
-/* Takes events as long as there is work left in the budget; whether it took all there were. */
+/* Takes events as long as there is work left in the budget; whether it took all there were. The
+ * rest is left for the next turn: whoever sends what is cheap to say and dear to hear keeps the
+ * other links waiting for a few milliseconds, not for its whole megabyte. */
 static bool take_events(struct tcp *tcp, weft_ns now, size_t *work) {
+    const struct timeval at_once = {0};
     struct link_event event;
     while (tcp->state != TCP_STATE_DEAD) {
         if (*work == 0) {
-            owe_events(tcp);
+            (void)event_add(tcp->on_owed, &at_once);
             return false;
         }
         if (!link_next_event(tcp->link, now, &event)) {
