@@ -24,12 +24,12 @@ static inline bool bucket_take(struct bucket *bucket, uint64_t count, uint64_t r
     return true;
 }
 
-/* How many tokens it holds. */
+/* How many tokens can be taken now, one at a time. rate <= 10^9. */
 static inline uint64_t bucket_left(const struct bucket *bucket, uint64_t rate, uint64_t burst,
                                    weft_ns now) {
     weft_ns depth = burst * NS_PER_S / rate;
     weft_ns debt = bucket->ready > now ? bucket->ready - now : 0;
-    return debt >= depth ? 0 : (depth - debt) * rate / NS_PER_S;
+    return debt >= depth ? 0 : (depth - debt) / (NS_PER_S / rate);
 }
 
 #endif

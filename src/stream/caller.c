@@ -149,22 +149,29 @@ static bool is_new(const struct caller *caller, const struct session *session,
            (session == NULL || init->incarnation >= session->incarnation);
 }
 
-/* What was repeated or made up never comes here, so what a peer has no more of it used itself. But
- * a member that mints keys proves each of them: those that no path leads to have little together.
- */
-static bool take_budget(struct streams *streams, struct caller *caller,
+static bool take_common(struct streams *streams, const struct caller *caller,
                         const struct session *session, const struct weft_peer_id *neighbour,
                         weft_ns now) {
     bool has_session = session != NULL && session->current != NULL;
-    if (!bucket_take(&caller->budget, 1, CALLER_INITS_PER_S, CALLER_INITS_BURST, now)) {
-        session_exceeded(streams, &caller->id, "asked for sessions more often than it may");
-        return false;
-    }
     if (!has_session && !has_path(streams, &caller->id)) {
         return bucket_take(&streams->pathless_init_budget, 1, PATHLESS_PER_S, PATHLESS_BURST, now);
     }
     struct budget *common = has_session ? &streams->rekey_budget : &streams->init_budget;
     return budget_take(common, neighbour, INITS_PER_S, INITS_BURST, now);
+}
+
+/* One that repeats or makes up never comes here, so what a peer has no more of it used itself. Keys
+ * that a member minted prove as much; those that no path leads to have little together. What the
+ * common budgets refuse is as new when it is repeated, so it costs the peer nothing of its own. */
+static bool take_budget(struct streams *streams, struct caller *caller,
+                        const struct session *session, const struct weft_peer_id *neighbour,
+                        weft_ns now) {
+    if (bucket_left(&caller->budget, CALLER_INITS_PER_S, CALLER_INITS_BURST, now) == 0) {
+        session_exceeded(streams, &caller->id, "asked for sessions more often than it may");
+        return false;
+    }
+    return take_common(streams, caller, session, neighbour, now) &&
+           bucket_take(&caller->budget, 1, CALLER_INITS_PER_S, CALLER_INITS_BURST, now);
 }
 
 static void note(struct streams *streams, struct caller *caller, const struct wire_init *init,

@@ -48,6 +48,22 @@ Test(bucket, refusal_costs_nothing) {
     cr_expect(bucket_take(&bucket, 2, 10, 5, START));
 }
 
+/* To the token, whatever the moment: who asks first whether one is left must then get it. */
+Test(bucket, left_is_what_can_be_taken) {
+    struct rng rng;
+    uint8_t seed[32] = {5};
+    rng_init(&rng, seed);
+    struct bucket bucket = {0};
+    weft_ns now = START;
+    for (unsigned i = 0; i < 10000; i++) {
+        struct bucket copy = bucket;
+        uint64_t left = bucket_left(&bucket, 7, 16, now);
+        cr_assert_eq(take_all(&copy, 7, 16, now), left, "at %llu", (unsigned long long)now);
+        (void)bucket_take(&bucket, rng_below(&rng, 4), 7, 16, now);
+        now += rng_below(&rng, NS_PER_S);
+    }
+}
+
 Test(bucket, works_at_time_zero_and_at_the_end_of_time) {
     struct bucket early = {0};
     cr_expect_eq(take_all(&early, 10, 5, 0), 5);

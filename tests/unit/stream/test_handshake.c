@@ -458,6 +458,37 @@ Test(handshake, peers_that_a_member_minted_keep_no_newcomer_of_another_link_out)
     net_fini(&net);
 }
 
+/* What the budgets of all refuse may be repeated by whoever relays it, and is as new each time: the
+ * peer has asked once. */
+Test(handshake, an_init_that_was_refused_and_is_repeated_costs_its_peer_nothing) {
+    net_init(&net, 25, 3);
+    mint(1);
+    streams_route(net.nodes[1].streams, &net.nodes[0].identity.id, STREAM_ROUTE_NONE, net.now);
+    for (unsigned i = 0; i < MINTED; i++) { /* known to node 1, each for a second's worth */
+        ask_as(&minted[i], 1, 2);
+        net.now += NS_PER_S / 49;
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        ask_as(&minted[i], 1, 2);
+    }
+    net.tap = record_init;
+    recorded = NULL;
+    struct end *end = net_open(&net, 0, 1, 100);
+    end->finishes = false;
+    net_pump(&net);
+    net.tap = NULL;
+    cr_assert_not_null(recorded);
+    for (unsigned i = 0; i < 100; i++) {
+        repeat();
+    }
+    cr_assert_not(forge_was_excess(&net, 1, 0, "asked for sessions more often than it may"));
+    net.now += NS_PER_S;
+    repeat();
+    cr_assert_not_null(forge_session(&net, 1, 0), "its share is whole");
+    frame_unref(recorded);
+    net_fini(&net);
+}
+
 Test(handshake, keys_of_callers_have_a_bound) {
     net_init(&net, 18, 2);
     net.nodes[0].config.peers_max = 1;
