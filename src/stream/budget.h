@@ -4,9 +4,11 @@
  * others. What one took is halved each second, so that one alone has nearly all of it, and who
  * takes little finds something however many names the peers behind another neighbour go by.
  *
- * The 16 neighbours that took most have accounts. Another one gets the account of who took least,
- * with what stands in it (Metwally, Agrawal and El Abbadi, Space-Saving, 2005): with fewer at a
- * time that is nothing, and with more nobody gains by coming over many links in turn.
+ * The 64 neighbours that took most have accounts, as one member may send over all who pass it on.
+ * Another one gets the account of who took least, with what stands in it (Metwally, Agrawal and El
+ * Abbadi, Space-Saving, 2005): with fewer at a time that is nothing, and with more nobody gains by
+ * coming over many links in turn. Those who take all they can together took between one and two
+ * seconds' worth lately, so that a 64th of a second's is always left for one who did not.
  */
 #ifndef STREAM_BUDGET_H
 #define STREAM_BUDGET_H
@@ -14,7 +16,7 @@
 #include "base/bucket.h"
 #include "weft/types.h"
 
-#define BUDGET_ACCOUNTS 16
+#define BUDGET_ACCOUNTS 64 /* 20 bytes each; to look through all is little beside a handshake */
 
 struct budget_account {
     struct weft_peer_id neighbour;
