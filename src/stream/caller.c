@@ -16,6 +16,9 @@
  * may make it ask once more: 16 such in a row are room enough, and cost 3 ms. */
 #define CALLER_INITS_PER_S 2
 #define CALLER_INITS_BURST 16
+/* One that could not be answered may be asked again as it was, by whoever relayed it as well: so it
+ * is taken off the common budgets only, and counts no sooner than an honest peer says it again. */
+#define AGAIN_AFTER (NS_PER_S / 2)
 /* A path is commonly known before its peer asks; the rest make up a tenth of what peers with a path
  * may cost: a hundredth of a core, and 50 of 16,384 keys a second pushed out. */
 #define PATHLESS_PER_S 50
@@ -136,7 +139,14 @@ static void forget_if_old(struct caller *caller, weft_ns now) {
         caller->incarnation = 0;
         caller->instance = 0;
         caller->epoch = 0;
+        caller->is_unanswered = false;
     }
+}
+
+/* The last one, if it got no answer. */
+static bool is_again(const struct caller *caller, const struct wire_init *init) {
+    return caller->is_unanswered && init->instance == caller->instance &&
+           init->epoch == caller->epoch;
 }
 
 /* A repeated INIT is of an epoch that the instance is past, or of a former life. */
@@ -174,11 +184,23 @@ static bool take_budget(struct streams *streams, struct caller *caller,
            bucket_take(&caller->budget, 1, CALLER_INITS_PER_S, CALLER_INITS_BURST, now);
 }
 
+static bool may_cost(struct streams *streams, struct caller *caller,
+                     const struct weft_peer_id *neighbour, const struct wire_init *init,
+                     weft_ns now) {
+    const struct session *session = session_find(streams, &caller->id);
+    if (is_again(caller, init)) {
+        return time_since(caller->asked_at, now) >= AGAIN_AFTER &&
+               take_common(streams, caller, session, neighbour, now);
+    }
+    return is_new(caller, session, init) && take_budget(streams, caller, session, neighbour, now);
+}
+
 static void note(struct streams *streams, struct caller *caller, const struct wire_init *init,
                  weft_ns now) {
     caller->asked_at = now;
     caller->instance = init->instance;
     caller->epoch = init->epoch;
+    caller->is_unanswered = false;
     if (init->incarnation > caller->incarnation) {
         caller->incarnation = init->incarnation;
     }
@@ -202,10 +224,9 @@ bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
     }
     uint8_t mac[WIRE_INIT_MAC_BYTES];
     caller_mac(caller, source, self, packet, mac);
-    const struct session *session = session_find(streams, source);
     forget_if_old(caller, now);
-    if (!noise_equal(mac, init->mac, sizeof mac) || !is_new(caller, session, init) ||
-        !take_budget(streams, caller, session, neighbour, now)) {
+    if (!noise_equal(mac, init->mac, sizeof mac) ||
+        !may_cost(streams, caller, neighbour, init, now)) {
         return false;
     }
     note(streams, caller, init, now);
@@ -215,8 +236,7 @@ bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
 void caller_not_answered(struct streams *streams, const struct weft_peer_id *source,
                          const struct wire_init *init) {
     struct caller *caller = map_find(streams->callers, peer_key(source));
-    if (caller != NULL && caller->instance == init->instance && caller->epoch == init->epoch &&
-        caller->epoch > 0) {
-        caller->epoch--;
+    if (caller != NULL && caller->instance == init->instance && caller->epoch == init->epoch) {
+        caller->is_unanswered = true;
     }
 }

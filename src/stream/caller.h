@@ -36,7 +36,8 @@ struct caller {
     uint64_t incarnation; /* of the newest INIT taken; of all, the highest */
     uint64_t instance;
     uint64_t epoch;
-    weft_ns asked_at; /* when that INIT was taken */
+    weft_ns asked_at;   /* when that INIT was taken */
+    bool is_unanswered; /* it could not be answered, and may be asked again */
     struct bucket budget;
     struct list idle_link; /* in none while a session has it */
 };
@@ -61,8 +62,8 @@ bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,
                     const struct weft_peer_id *neighbour, const struct wire_packet *packet,
                     weft_ns now);
 
-/* One that may ask could not be answered for want of memory or place: the same INIT may ask again.
- */
+/* One that may ask could not be answered, for want of memory or place or as ours goes first: the
+ * same INIT may ask again, half a second later. */
 void caller_not_answered(struct streams *streams, const struct weft_peer_id *source,
                          const struct wire_init *init);
 

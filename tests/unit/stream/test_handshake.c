@@ -544,3 +544,60 @@ Test(handshake, who_asks_takes_the_place_of_who_never_confirmed) {
     cr_assert_null(forge_session(&net, 0, 1));
     net_fini(&net);
 }
+
+/* What is to be asked again as it was, as it could not be answered: whoever relayed it may do so as
+ * well. Returns whether that cost the peer anything. */
+static bool costs_its_peer(unsigned of, unsigned to) {
+    for (unsigned i = 0; i < 100; i++) {
+        streams_packet(net.nodes[to].streams, &net.nodes[of].identity.id,
+                       &net.nodes[of].identity.id, loan_of(frame_view(recorded)), false, net.now);
+    }
+    const struct caller *caller =
+        map_find(net.nodes[to].streams->callers,
+                 span_of(&net.nodes[of].identity.id, sizeof net.nodes[of].identity.id));
+    bool was_excess = forge_was_excess(&net, to, of, "asked for sessions more often than it may");
+    return was_excess || bucket_left(&caller->budget, 2, 16, net.now) < 14;
+}
+
+static void record_first(struct net *of, unsigned from, unsigned to, struct frame *frame) {
+    if (recorded == NULL && of->tap_ctx == &of->nodes[from] && frame->data[0] == WIRE_PACKET_INIT) {
+        recorded = frame_copy(frame_view(frame));
+    }
+    (void)to;
+}
+
+static void record_inits_of(unsigned from) {
+    net.tap = record_first;
+    net.tap_ctx = &net.nodes[from];
+    recorded = NULL;
+}
+
+Test(handshake, an_init_without_a_place_that_is_repeated_costs_its_peer_nothing) {
+    fill_the_table(26);
+    (void)net_open(&net, 1, 0, 100);
+    cr_assert(net_settle(&net, NS_PER_S));
+    record_inits_of(2);
+    (void)net_open(&net, 2, 0, 100);
+    net_run(&net, net.now + 10 * NS_PER_MS);
+    cr_assert_not_null(recorded);
+    cr_assert_not(costs_its_peer(2, 0));
+    frame_unref(recorded);
+    net_fini(&net);
+}
+
+Test(handshake, an_init_behind_our_own_that_is_repeated_costs_its_peer_nothing) {
+    net_init(&net, 27, 2);
+    unsigned first =
+        weft_peer_id_compare(&net.nodes[0].identity.id, &net.nodes[1].identity.id) < 0 ? 0 : 1;
+    net.channels[first][1 - first].is_cut = true;
+    (void)net_open(&net, first, 1 - first, 100);
+    net_run(&net, net.now + 10 * NS_PER_MS);
+    record_inits_of(1 - first);
+    (void)net_open(&net, 1 - first, first, 100);
+    net_run(&net, net.now + 10 * NS_PER_MS);
+    cr_assert_not_null(recorded);
+    cr_assert_not_null(forge_session(&net, first, 1 - first)->pending);
+    cr_assert_not(costs_its_peer(1 - first, first));
+    frame_unref(recorded);
+    net_fini(&net);
+}
