@@ -16,6 +16,9 @@
  * may make it ask once more: 16 such in a row are room enough, and cost 3 ms. */
 #define CALLER_INITS_PER_S 2
 #define CALLER_INITS_BURST 16
+/* Refused in a row: who relays for an honest peer can withhold what it asked in a minute or two and
+ * bring it all at once, but hardly that of a quarter of an hour. */
+#define REFUSED_NAMED 100
 /* One that could not be answered may be asked again as it was, by whoever relayed it as well: so it
  * is taken off the common budgets only, and counts no sooner than an honest peer says it again. */
 #define AGAIN_AFTER (NS_PER_S / 2)
@@ -170,31 +173,6 @@ static bool take_common(struct streams *streams, const struct caller *caller,
     return budget_take(common, neighbour, INITS_PER_S, INITS_BURST, now);
 }
 
-/* One that repeats or makes up never comes here, so what a peer has no more of it used itself. Keys
- * that a member minted prove as much; those that no path leads to have little together. What the
- * common budgets refuse is as new when it is repeated, so it costs the peer nothing of its own. */
-static bool take_budget(struct streams *streams, struct caller *caller,
-                        const struct session *session, const struct weft_peer_id *neighbour,
-                        weft_ns now) {
-    if (bucket_left(&caller->budget, CALLER_INITS_PER_S, CALLER_INITS_BURST, now) == 0) {
-        session_exceeded(streams, &caller->id, "asked for sessions more often than it may");
-        return false;
-    }
-    return take_common(streams, caller, session, neighbour, now) &&
-           bucket_take(&caller->budget, 1, CALLER_INITS_PER_S, CALLER_INITS_BURST, now);
-}
-
-static bool may_cost(struct streams *streams, struct caller *caller,
-                     const struct weft_peer_id *neighbour, const struct wire_init *init,
-                     weft_ns now) {
-    const struct session *session = session_find(streams, &caller->id);
-    if (is_again(caller, init)) {
-        return time_since(caller->asked_at, now) >= AGAIN_AFTER &&
-               take_common(streams, caller, session, neighbour, now);
-    }
-    return is_new(caller, session, init) && take_budget(streams, caller, session, neighbour, now);
-}
-
 static void note(struct streams *streams, struct caller *caller, const struct wire_init *init,
                  weft_ns now) {
     caller->asked_at = now;
@@ -208,6 +186,48 @@ static void note(struct streams *streams, struct caller *caller, const struct wi
         list_remove(&caller->idle_link);
         list_push(&streams->callers_idle, &caller->idle_link);
     }
+}
+
+/* One that repeats or makes up never comes here, and each INIT does once: so what a peer has no
+ * more of it used itself. It may be asked again like one that could not be answered. */
+static void refuse(struct streams *streams, struct caller *caller, const struct wire_init *init,
+                   weft_ns now) {
+    note(streams, caller, init, now);
+    caller->is_unanswered = true;
+    caller->refused_count++;
+    if (caller->refused_count == REFUSED_NAMED) {
+        caller->refused_count = 0;
+        session_exceeded(streams, &caller->id, "asked for sessions more often than it may");
+    }
+}
+
+/* A member that mints keys proves each of them: those that no path leads to have little together.
+ * What the common budgets refuse is as new when it is repeated, so it costs the peer nothing of its
+ * own. */
+static bool take_budgets(struct streams *streams, struct caller *caller,
+                         const struct session *session, const struct weft_peer_id *neighbour,
+                         weft_ns now) {
+    caller->refused_count = 0;
+    return take_common(streams, caller, session, neighbour, now) &&
+           bucket_take(&caller->budget, 1, CALLER_INITS_PER_S, CALLER_INITS_BURST, now);
+}
+
+static bool may_cost(struct streams *streams, struct caller *caller,
+                     const struct weft_peer_id *neighbour, const struct wire_init *init,
+                     weft_ns now) {
+    const struct session *session = session_find(streams, &caller->id);
+    if (is_again(caller, init)) {
+        return time_since(caller->asked_at, now) >= AGAIN_AFTER &&
+               take_common(streams, caller, session, neighbour, now);
+    }
+    if (!is_new(caller, session, init)) {
+        return false;
+    }
+    if (bucket_left(&caller->budget, CALLER_INITS_PER_S, CALLER_INITS_BURST, now) == 0) {
+        refuse(streams, caller, init, now);
+        return false;
+    }
+    return take_budgets(streams, caller, session, neighbour, now);
 }
 
 bool caller_may_ask(struct streams *streams, const struct weft_peer_id *source,

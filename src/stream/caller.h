@@ -39,7 +39,8 @@ struct caller {
     weft_ns asked_at;   /* when that INIT was taken */
     bool is_unanswered; /* it could not be answered, and may be asked again */
     struct bucket budget;
-    struct list idle_link; /* in none while a session has it */
+    uint32_t refused_count; /* beyond it, in a row */
+    struct list idle_link;  /* in none while a session has it */
 };
 
 /* The one of a peer, made if there is none; NULL when out of memory, or if no secret can be shared

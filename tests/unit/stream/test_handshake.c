@@ -373,6 +373,31 @@ Test(handshake, who_asks_without_end_uses_up_its_own_budget) {
     net_fini(&net);
 }
 
+/* A relay that withheld all that a peer asked in five minutes brings it at once, and the last of it
+ * again and again. */
+Test(handshake, who_was_kept_waiting_is_not_named_for_asking) {
+    net_init(&net, 28, 3);
+    net.channels[2][1].is_cut = true;
+    (void)net_open(&net, 2, 1, 100);
+    net_pump(&net);
+    struct session *session = forge_session(&net, 2, 1);
+    for (unsigned i = 0; i < 40; i++) {
+        session_ask_anew(session);
+        frame_unref(recorded);
+        recorded = session_build_init(session, net.now);
+        streams_packet(net.nodes[1].streams, &net.nodes[2].identity.id, &net.nodes[2].identity.id,
+                       loan_of(frame_view(recorded)), false, net.now);
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        streams_packet(net.nodes[1].streams, &net.nodes[2].identity.id, &net.nodes[2].identity.id,
+                       loan_of(frame_view(recorded)), false, net.now);
+    }
+    struct weft_peer_id peer;
+    cr_assert_null(streams_take_excess(net.nodes[1].streams, &peer));
+    frame_unref(recorded);
+    net_fini(&net);
+}
+
 /* Keys that a member minted: what an INIT proves, theirs prove too. */
 #define MINTED 3000
 
