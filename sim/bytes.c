@@ -260,7 +260,7 @@ void bytes_send(struct node *node, struct carry *carry, const struct action *act
     enum weft_err err = link_send(carry->link, action->frame, action->payload, action->class,
                                   action->flow, host_now(node));
     host_exit(node);
-    (void)err; /* FULL and MEMORY are the link's to count; for control it ends, at the flush */
+    (void)err; /* what finds no room is lost, as on any link; for control it ends, at the flush */
     carry_touch(node->world, carry);
 }
 
