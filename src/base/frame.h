@@ -15,7 +15,7 @@ struct frame {
     uint32_t size;           /* bytes there is room for */
     uint32_t shelf;          /* of the pool: where it lies when free */
     struct frame_pool *pool; /* where its memory goes back to (frame_pool.h); NULL: to the heap */
-    struct frame *whole;     /* of a slice: the frame whose bytes it shares; else NULL */
+    struct frame *whole;     /* goes with the last reference: of a slice, what it shares; or NULL */
     uint8_t *data;           /* may be written only by who made it, before it is first shared */
 };
 

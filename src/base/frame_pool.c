@@ -18,14 +18,15 @@
 #endif
 
 /* Bytes in a frame of a shelf: powers of two from 64, so that what waits for long in a queue holds
- * less than twice what it fills. Longer than the last are slices. */
+ * less than twice what it fills. */
 static size_t size_at(size_t shelf) {
     return (size_t)64 << shelf;
 }
 
-_Static_assert(((size_t)64 << (FRAME_POOL_SIZES - 1)) == LOAN_SLICE_MIN, "what is no slice fits");
+_Static_assert(((size_t)64 << (FRAME_POOL_SIZES - 1)) == 65536, "the largest packet fits");
 
-/* Kept free, heads and all: what one turn of a loop may take, which reads 256 KiB of a link. */
+/* Kept free, heads and all: what one turn of a loop may take, which reads 256 KiB of a link or of
+ * an application. */
 #define KEPT_BYTES_MAX ((size_t)1 << 20)
 
 /* The shelf of blocks, which are freed at once. */
@@ -96,18 +97,14 @@ void frame_pool_free(struct frame_pool *pool) {
     }
 }
 
-/* The smallest size that is enough; FRAME_POOL_SIZES if none is. */
+/* The smallest size that is enough; FRAME_POOL_SIZES or more if none is. */
 static size_t index_for(size_t size) {
-    size_t index = 0;
-    while (index < FRAME_POOL_SIZES && size_at(index) < size) {
-        index++;
-    }
-    return index;
+    return size <= size_at(0) ? 0 : (size_t)(64 - 6 - __builtin_clzll(size - 1));
 }
 
 struct frame *frame_pool_take(struct frame_pool *pool, size_t size) {
     size_t index = index_for(size);
-    if (index == FRAME_POOL_SIZES) {
+    if (pool == NULL || index >= FRAME_POOL_SIZES) {
         return frame_new(size);
     }
     struct frame *frame =
@@ -126,7 +123,8 @@ struct frame *frame_pool_take(struct frame_pool *pool, size_t size) {
 }
 
 struct frame *frame_pool_copy(struct frame_pool *pool, struct span bytes) {
-    struct frame *frame = frame_pool_take(pool, bytes.len);
+    bool is_large = bytes.len > LOAN_SLICE_MIN;
+    struct frame *frame = is_large ? frame_new(bytes.len) : frame_pool_take(pool, bytes.len);
     if (frame != NULL && bytes.len > 0) {
         memcpy(frame->data, bytes.data, bytes.len);
         frame->len = (uint32_t)bytes.len;
@@ -147,7 +145,7 @@ struct frame *frame_pool_keep(struct frame_pool *pool, const struct loan *loan) 
 
 struct frame *frame_pool_block(struct frame_pool *pool, size_t size) {
     struct frame *block = frame_new(size);
-    if (block != NULL) {
+    if (block != NULL && pool != NULL) {
         block->pool = pool;
         block->shelf = BLOCK_SHELF;
         pool->out++;

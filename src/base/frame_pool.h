@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Frames whose memory is used again: what a relay makes for each packet (a header, a slice or a
- * copy of a small packet) comes from here, so that passing on allocates nothing once it runs.
+ * Frames whose memory is used again: what a node makes for each packet comes from here (a packet
+ * that it seals, a header, a slice or a copy of a small packet that it passes on or keeps to be
+ * read), so that none of this allocates once it runs.
  *
- * Sizes are powers of two from 64 to 16,384 bytes: a frame has less than twice the room it was
- * taken for (64 bytes at least). What is larger comes from the heap and goes back there. Of all
- * sizes together 1 MiB is kept free: beyond, memory goes back to the heap too. frame_pool_trim
+ * Sizes are powers of two from 64 to 65,536 bytes: a frame has less than twice the room it was
+ * taken for (64 bytes at least). What is larger comes from the heap and goes back there; so do
+ * copies of more than 16 KiB, which are rare, may wait for long and are counted by their size. Of
+ * all sizes together 1 MiB is kept free: beyond, memory goes back to the heap too. frame_pool_trim
  * gives back what was not needed lately. Frames may outlive the pool: the last of them takes what
  * is left of it along.
  *
  * Blocks, which hosts read into, come from the heap and go back there; the pool counts their bytes,
  * so that all links together can have a bound.
+ *
+ * Where a pool is asked for a frame it may be NULL: then the heap is.
  */
 #ifndef BASE_FRAME_POOL_H
 #define BASE_FRAME_POOL_H
 
 #include "base/frame.h"
 
-#define FRAME_POOL_SIZES 9
+#define FRAME_POOL_SIZES 11
 
 struct frame_pool;
 

@@ -46,7 +46,7 @@ Test(frame_pool, what_was_dropped_is_used_again) {
 }
 
 Test(frame_pool, frames_hold_what_was_asked_for) {
-    for (size_t size = 0; size < 40000; size = 2 * size + 1) {
+    for (size_t size = 0; size < 80000; size = 2 * size + 1) {
         struct frame *frame = frame_pool_take(pool, size);
         cr_assert_not_null(frame);
         cr_expect_geq(frame->size, size);
@@ -75,7 +75,7 @@ Test(frame_pool, a_copy_and_a_slice_are_kept_as_loans_are) {
 }
 
 Test(frame_pool, has_less_than_twice_the_room_that_was_asked_for) {
-    for (size_t size = 33; size < 40000; size++) {
+    for (size_t size = 33; size < 70000; size++) {
         struct frame *frame = frame_pool_take(pool, size);
         cr_assert_lt(frame->size, 2 * size);
         frame_unref(frame);
@@ -117,6 +117,33 @@ Test(frame_pool, says_when_there_is_no_memory) {
     failing_alloc_arm(1);
     cr_expect_null(frame_pool_take(pool, 20000));
     cr_expect(failing_alloc_disarm());
+    failing_alloc_arm(1);
+    cr_expect_null(frame_pool_take(pool, 100000));
+    cr_expect(failing_alloc_disarm());
+    frame_unref(whole);
+}
+
+Test(frame_pool, keeps_the_largest_packet_but_no_large_copy) {
+    static const uint8_t bytes[LOAN_SLICE_MIN + 1];
+    frame_unref(frame_pool_take(pool, 65536));
+    failing_alloc_arm(1);
+    struct frame *packet = frame_pool_take(pool, 65536);
+    cr_expect(!failing_alloc_disarm());
+    frame_unref(packet);
+    struct frame *copy = frame_pool_copy(pool, span_of(bytes, sizeof(bytes)));
+    cr_expect_eq(copy->size, sizeof(bytes));
+    frame_unref(copy);
+}
+
+Test(frame_pool, where_there_is_none_frames_come_from_the_heap) {
+    struct frame *whole = frame_pool_block(NULL, LOAN_SLICE_MIN);
+    const struct loan loan = {.bytes = span_of(whole->data, whole->size), .block = whole};
+    struct frame *slice = frame_pool_keep(NULL, &loan);
+    struct frame *copy = frame_pool_copy(NULL, span_of_text("copy"));
+    cr_expect_eq(slice->whole, whole);
+    cr_expect_eq(copy->size, 4);
+    frame_unref(slice);
+    frame_unref(copy);
     frame_unref(whole);
 }
 
