@@ -80,8 +80,7 @@ static void over_link(unsigned long count, uint16_t carried, unsigned batch) {
     }
     frame_unref(frame);
     frame_unref(payload);
-    link_free(a.link);
-    link_free(b.link);
+    pair_fini(&a, &b);
 }
 
 static void link_frames(unsigned long count) {

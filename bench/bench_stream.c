@@ -166,7 +166,6 @@ void bench_stream_begin(void) {
 }
 
 void bench_stream_end(void) {
-    link_free(ends[0].peer.link);
-    link_free(ends[1].peer.link);
+    pair_fini(&ends[0].peer, &ends[1].peer);
     mesh_free(mesh_of_ends);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/frame_pool.h"
 
 void pair_random(void *ctx, uint8_t *out, size_t len) {
     for (size_t i = 0; i < len; i++) {
@@ -25,6 +26,9 @@ static void peer_init(struct peer *peer, uint8_t seed, enum link_role role) {
     peer->shared.identity = &peer->identity;
     peer->shared.hello.name = span_of_text("bench");
     peer->shared.hello.incarnation = 1;
+    peer->shared.blocks = frame_pool_new();
+    peer->shared.block_bytes_max = SIZE_MAX;
+    ASSERT(peer->shared.blocks != NULL);
     enum weft_err err = link_new(&peer->shared, role, NULL, 0, &peer->link);
     ASSERT(err == WEFT_OK);
 }
@@ -82,6 +86,13 @@ void pair_init(struct peer *dialler, struct peer *acceptor) {
     (void)pair_carry(acceptor, dialler);
     (void)pair_carry(dialler, acceptor);
     (void)events_take(acceptor);
+}
+
+void pair_fini(struct peer *dialler, struct peer *acceptor) {
+    link_free(dialler->link);
+    link_free(acceptor->link);
+    frame_pool_free(dialler->shared.blocks);
+    frame_pool_free(acceptor->shared.blocks);
 }
 
 struct frame *pair_frame(uint16_t carried) {

@@ -21,8 +21,10 @@ struct peer {
 /* Of a host: random bytes of a struct rng, its ctx. */
 void pair_random(void *ctx, uint8_t *out, size_t len);
 
-/* Makes both ends of a link that is up. Takes what link_free of both frees. */
+/* Makes both ends of a link that is up, each with a pool for its memory, as a daemon's links have.
+ */
 void pair_init(struct peer *dialler, struct peer *acceptor);
+void pair_fini(struct peer *dialler, struct peer *acceptor);
 
 /* Moves what one end has to write to the other; how many bytes of frames, or of what they carry,
  * came there. */

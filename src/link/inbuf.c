@@ -43,7 +43,9 @@ static struct frame *block_take(struct inbuf *in, size_t size) {
             return block;
         }
     }
-    return in->pool != NULL ? frame_pool_block(in->pool, size) : frame_new(size);
+    /* No packet in a small one is long enough to be kept there: it goes with what it was read for.
+     */
+    return size <= SMALL ? frame_pool_take(in->pool, size) : frame_pool_block(in->pool, size);
 }
 
 /* Where a block is kept once it is not read into any more. While it is pinned there is a place:

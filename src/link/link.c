@@ -62,6 +62,7 @@ enum weft_err link_new(const struct link_shared *shared, enum link_role role,
     link->in.pool = shared->blocks;
     link->in.pool_bytes_max = shared->block_bytes_max;
     record_writer_init(&link->writer);
+    link->writer.pool = shared->blocks;
     host_random(shared->host, key.bytes, sizeof key.bytes);
     sendq_init(&link->queue, &key);
     enum weft_err err = handshake_new(shared, role, expected, &link->handshake);

@@ -42,7 +42,8 @@ struct link_shared {
     uint32_t address_count;
     struct guard *guard;       /* refuses replayed first messages; may be NULL */
     struct frame_pool *blocks; /* counts what links read into, for as long as anybody keeps some of
-                                  it; NULL: then only each link's own bound holds */
+                                  it, and lends what small reads and writes need for a moment; NULL:
+                                  the heap does, and only each link's own bound holds */
     size_t block_bytes_max;    /* of all; beyond, payloads are not lent */
     weft_ns rekey_after;       /* 120 s */
     weft_ns keys_max;          /* 180 s */

@@ -7,9 +7,8 @@
  */
 #include "link/record.h"
 
-#include <stdlib.h>
-
 #include "base/check.h"
+#include "base/frame_pool.h"
 #include "base/time.h"
 
 #define BATCH_SMALL                                                                                \
@@ -193,12 +192,21 @@ void record_writer_init(struct record_writer *writer) {
     *writer = (struct record_writer){.budget = 4 * BUDGET_MIN};
 }
 
-static struct record_batch *batch_new(size_t size) {
-    struct record_batch *batch = malloc(sizeof *batch + size);
-    if (batch != NULL) {
-        batch->size = size;
+static struct record_batch *batch_new(struct frame_pool *pool, size_t size) {
+    struct frame *place = frame_pool_take(pool, sizeof(struct record_batch) + size);
+    if (place == NULL) {
+        return NULL;
     }
+    struct record_batch *batch = (void *)place->data;
+    batch->place = place;
+    batch->size = size;
     return batch;
+}
+
+static void batch_free(struct record_batch *batch) {
+    if (batch != NULL) {
+        frame_unref(batch->place);
+    }
 }
 
 /* A batch with room for `plain` bytes of frames; the one at hand if it is large enough. */
@@ -207,8 +215,8 @@ static struct record_batch *batch_for(struct record_writer *writer, size_t plain
     size = size <= BATCH_SMALL ? BATCH_SMALL : RECORD_LENGTH_BYTES + RECORD_BYTES_MAX;
     struct record_batch *batch = writer->batch;
     if (batch == NULL || batch->size < size) {
-        free(batch);
-        batch = batch_new(size);
+        batch_free(batch);
+        batch = batch_new(writer->pool, size);
         writer->batch = batch;
     }
     if (batch != NULL) {
@@ -345,7 +353,7 @@ void record_written(struct record_writer *writer, size_t len) {
 
 void record_writer_relax(struct record_writer *writer) {
     if (!record_is_pending(writer)) {
-        free(writer->batch);
+        batch_free(writer->batch);
         writer->batch = NULL;
     }
 }
@@ -361,7 +369,7 @@ void record_writer_fini(struct record_writer *writer) {
     if (writer->batch != NULL) {
         batch_drop(writer->batch);
     }
-    free(writer->batch);
+    batch_free(writer->batch);
     aead_free(writer->aead);
     *writer = (struct record_writer){.aead = NULL};
 }

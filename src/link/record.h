@@ -119,6 +119,7 @@ struct record_piece {
 
 /* One sealed record and its payloads, being written. */
 struct record_batch {
+    struct frame *place; /* that it lies in */
     size_t piece_count;
     size_t piece_first; /* the first not written whole ... */
     size_t piece_done;  /* ... and how much of it was */
@@ -130,6 +131,7 @@ struct record_batch {
 struct record_writer {
     struct aead *aead;
     uint64_t counter;
+    struct frame_pool *pool;    /* where batches come from; NULL: the heap */
     struct record_batch *batch; /* NULL when nothing was sealed lately */
     size_t budget;              /* payload bytes one record may bind: what a write takes */
     bool is_split;              /* the batch was not written at one go */

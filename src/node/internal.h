@@ -188,7 +188,8 @@ struct node {
     struct host host;
     struct store *store;
     struct guard *guard;
-    struct frame_pool *blocks; /* counts what links read into */
+    struct frame_pool *blocks; /* of links: counts what they read into, keeps what they use again */
+    weft_ns trim_at;           /* when what nobody used again is freed */
     struct core *core;
     struct proxy *proxy;
     struct control *control;

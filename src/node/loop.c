@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/frame_pool.h"
 #include "node/internal.h"
 
 /* Draining leads to writing, writing to room, room to more to drain. After so many rounds the
@@ -19,6 +20,8 @@
 
 /* The timer never fires more often than this, whatever deadline the core names. */
 #define TIMER_MIN (100 * NS_PER_US)
+
+#define TRIM_INTERVAL NS_PER_S /* longer than bulk pauses */
 
 weft_ns node_clock(void) {
     struct timespec now;
@@ -90,6 +93,14 @@ void node_touch(struct node *node) {
     event_active(node->pump, EV_TIMEOUT, 0);
 }
 
+/* As the core does with its own pool: when it has to wake anyway. */
+static void trim(struct node *node, weft_ns now) {
+    if (node->trim_at <= now) {
+        frame_pool_trim(node->blocks);
+        node->trim_at = time_after(now, TRIM_INTERVAL);
+    }
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
     struct node *node = arg;
     (void)fd;
@@ -100,6 +111,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
         core_tick(node->core, now);
     }
     tcp_tick(node);
+    trim(node, now);
     node_touch(node);
 }
 

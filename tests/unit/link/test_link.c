@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <malloc.h>
 
+#include "base/frame_pool.h"
 #include "link/farewell.h"
 #include "support/failing_alloc.h"
 #include "unit/link/insider.h"
@@ -325,6 +326,44 @@ Test(link_life, looks_for_idle_memory_once_and_then_sleeps) {
     link_tick(a.link, NOW + NS_PER_S);
     link_tick(a.link, NOW + 2 * NS_PER_S);
     cr_assert_eq(link_deadline(a.link), NOW + a.shared.rekey_after);
+}
+
+/* One frame from `a` to `b`; whether that allocated anything. */
+static bool allocates(struct frame *frame) {
+    struct span span;
+    struct link_event event;
+    size_t len = 0;
+    failing_alloc_arm(1);
+    bool is_sent = link_send(a.link, frame, NULL, WIRE_CLASS_MESSAGE, 0, NOW) == WEFT_OK &&
+                   link_write_spans(a.link, NOW, &span, 1) == 1;
+    uint8_t *space = link_read_space(b.link, &len);
+    if (is_sent && space != NULL) {
+        memcpy(space, span.data, span.len);
+        link_write_done(a.link, span.len);
+        link_read_done(b.link, span.len, NOW);
+        is_sent = link_next_event(b.link, NOW, &event) && !link_next_event(b.link, NOW, &event);
+    }
+    return failing_alloc_disarm() || !is_sent || space == NULL;
+}
+
+/* A link at rest holds neither a batch nor a block, and yet needs no new ones. */
+Test(link_life, uses_again_what_it_writes_from_and_reads_into) {
+    struct frame *frame = frame_of(WIRE_UNICAST, 1000, 1);
+    a.shared.blocks = frame_pool_new();
+    b.shared.blocks = frame_pool_new();
+    pair_open(&a, &b, NOW);
+    pair_settle(&a, &b, NULL, SIZE_MAX, NOW);
+    cr_assert_eq(send_frame(&a, WIRE_UNICAST, 1000, 1, WIRE_CLASS_MESSAGE, NOW), WEFT_OK);
+    pair_settle(&a, &b, NULL, SIZE_MAX, NOW);
+    for (int i = 0; i < 10; i++) {
+        cr_assert(!allocates(frame), "frame %d", i);
+    }
+    frame_pool_trim(a.shared.blocks);
+    frame_pool_trim(a.shared.blocks);
+    cr_assert(allocates(frame), "what lay unused was freed");
+    frame_unref(frame);
+    frame_pool_free(a.shared.blocks);
+    frame_pool_free(b.shared.blocks);
 }
 
 Test(link_life, a_half_open_link_holds_less_than_8_kb) {
