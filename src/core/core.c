@@ -116,6 +116,7 @@ static enum weft_err make_streams(struct core *core) {
     streams_config_defaults(&config);
     config.identity = core->config.identity;
     config.host = &core->host;
+    config.frames = core->frames;
     config.psk = core->config.session_psk;
     config.incarnation = core->config.incarnation;
     config.instance = core->config.instance;
@@ -258,6 +259,7 @@ void core_tick(struct core *core, weft_ns now) {
     }
     if (core->trim_at <= now) { /* not worth a deadline of its own */
         frame_pool_trim(core->frames);
+        streams_trim(core->streams);
         core->trim_at = time_after(now, TRIM_INTERVAL);
     }
     core_own_tick(core);

@@ -15,10 +15,13 @@
 
 #include "base/check.h"
 
-/* By appetite: what may go with an OPEN; a packet; as many as one read gains by. */
-static const uint32_t BLOCK_BYTES[] = {WIRE_OPEN_CREDIT, DATA_BYTES_MAX, 4 * DATA_BYTES_MAX};
-#define APPETITE_MAX 2
 #define LENT_BYTES WIRE_OPEN_CREDIT /* of these one is kept for the next read */
+#define FULL_BYTES ((size_t)4 * DATA_BYTES_MAX)
+#define FULL_KEPT_MAX 4 /* a megabyte, until nobody needs them for a while */
+
+/* By appetite: what may go with an OPEN; a packet; as many as one read gains by. */
+static const uint32_t BLOCK_BYTES[] = {LENT_BYTES, DATA_BYTES_MAX, FULL_BYTES};
+#define APPETITE_MAX 2
 #define SHARE_DIVISOR 8
 #define RESERVE_DIVISOR 2 /* so much of a peer's share is for streams that have credit */
 #define COPIED_MIN 4096   /* small writes that follow each other share a block */
@@ -102,10 +105,45 @@ static void give_memory(struct streams *streams, struct send_side *send, size_t 
     }
 }
 
+/* Blocks of one size that lie free, the one freed last first. */
+static struct send_blocks *kept_of(struct streams *streams, size_t size) {
+    return size == FULL_BYTES ? &streams->full_blocks : &streams->lent_blocks;
+}
+
+/* How many; 0 of those that have no such size. */
+static uint32_t kept_max(size_t size) {
+    return size == FULL_BYTES ? FULL_KEPT_MAX : size == LENT_BYTES ? 1 : 0;
+}
+
+static struct send_chunk *kept_take(struct send_blocks *kept) {
+    struct send_chunk *chunk = kept->first;
+    kept->first = chunk->next;
+    kept->count--;
+    kept->unused = kept->count < kept->unused ? kept->count : kept->unused;
+    return chunk;
+}
+
+static void kept_drop(struct send_blocks *kept, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        free(kept_take(kept));
+    }
+    kept->unused = kept->count;
+}
+
+void streams_trim(struct streams *streams) {
+    kept_drop(&streams->full_blocks, streams->full_blocks.unused);
+}
+
+void buffers_fini(struct streams *streams) {
+    kept_drop(&streams->lent_blocks, streams->lent_blocks.count);
+    kept_drop(&streams->full_blocks, streams->full_blocks.count);
+}
+
 static struct send_chunk *chunk_new(struct streams *streams, struct send_side *send, size_t size) {
-    struct send_chunk *chunk = size == LENT_BYTES ? streams->lent_block : NULL;
-    if (chunk != NULL) {
-        streams->lent_block = NULL;
+    struct send_blocks *kept = kept_of(streams, size);
+    struct send_chunk *chunk = NULL;
+    if (kept_max(size) > 0 && kept->count > 0) {
+        chunk = kept_take(kept);
     } else if (size > 0) {
         chunk = malloc(sizeof *chunk + size);
     }
@@ -117,14 +155,18 @@ static struct send_chunk *chunk_new(struct streams *streams, struct send_side *s
 }
 
 static void chunk_free(struct streams *streams, struct send_side *send, struct send_chunk *chunk) {
-    if (chunk != NULL) {
-        give_memory(streams, send, chunk->size);
-        if (chunk->size == LENT_BYTES && streams->lent_block == NULL) {
-            streams->lent_block = chunk;
-        } else {
-            free(chunk);
-        }
+    if (chunk == NULL) {
+        return;
     }
+    give_memory(streams, send, chunk->size);
+    struct send_blocks *kept = kept_of(streams, chunk->size);
+    if (kept->count >= kept_max(chunk->size)) {
+        free(chunk);
+        return;
+    }
+    chunk->next = kept->first;
+    kept->first = chunk;
+    kept->count++;
 }
 
 static void chunk_append(struct send_side *send, struct send_chunk *chunk) {

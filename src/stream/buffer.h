@@ -29,4 +29,7 @@ void buffer_free_acked(struct streams *streams, struct send_side *send);
 
 void buffer_fini(struct streams *streams, struct send_side *send);
 
+/* Frees the blocks that are kept to be used again. */
+void buffers_fini(struct streams *streams);
+
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "base/frame_pool.h"
 #include "stream/flow.h"
 #include "stream/receive.h"
 #include "stream/send.h"
@@ -221,7 +222,7 @@ static bool next_control(struct session *session, weft_ns now, struct stream_pac
     if (frame != NULL) {
         frame->len = (uint32_t)len;
     } else {
-        frame = frame_copy(span_of(writer.data, len));
+        frame = frame_pool_copy(session->streams->config.frames, span_of(writer.data, len));
     }
     out->frame = frame;
     out->class = WIRE_CLASS_MESSAGE;
@@ -251,7 +252,7 @@ static void write_beside_data(struct wire_writer *writer, struct stream *stream)
 /* A packet in place: a frame, its writer behind the header. False when out of memory. */
 static bool begin(struct session *session, size_t size, struct stream_packet *out,
                   struct wire_writer *writer) {
-    out->frame = frame_new(size + WIRE_SEALED_OVERHEAD);
+    out->frame = frame_pool_take(session->streams->config.frames, size + WIRE_SEALED_OVERHEAD);
     if (out->frame == NULL) {
         return false;
     }

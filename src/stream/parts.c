@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "base/frame_pool.h"
 #include "stream/farewell.h"
 #include "stream/flow.h"
 #include "stream/receive.h"
@@ -443,7 +444,8 @@ static bool open_in_place(struct session_keys *keys, uint64_t number, uint8_t *d
 static uint8_t *place_for(struct streams *streams, const struct loan *bytes,
                           struct arrival *arrival) {
     if (bytes->bytes.len >= FRAME_KEEP_BYTES) {
-        arrival->frame = loan_keep(bytes); /* NULL: its bytes are copied once more */
+        /* NULL: its bytes are copied once more */
+        arrival->frame = frame_pool_keep(streams->config.frames, bytes);
     }
     if (arrival->frame != NULL) {
         return arrival->frame->data;

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "base/frame_pool.h"
 
 #define CHUNK_BYTES_MIN                                                                            \
     960 /* bytes in order are gathered in blocks of at least this: with its head, of those that    \
@@ -24,12 +25,15 @@ void receive_init(struct receive_side *receive, const struct streams *streams) {
 }
 
 static uint64_t cost_of(const struct receive_chunk *chunk) {
-    return sizeof *chunk + (chunk->frame != NULL ? chunk->frame->size : chunk->size);
+    return sizeof *chunk + (chunk->place != NULL ? chunk->place->whole->size : chunk->size);
 }
 
 static void chunk_free(struct receive_chunk *chunk) {
-    frame_unref(chunk->frame);
-    free(chunk);
+    if (chunk->place != NULL) {
+        frame_unref(chunk->place);
+    } else {
+        free(chunk);
+    }
 }
 
 void receive_fini(struct receive_side *receive, struct streams *streams) {
@@ -86,7 +90,7 @@ struct gap {
 /* Adds the bytes to the block before the gap, if they follow it and it has room. */
 static bool append(const struct gap *gap) {
     struct receive_chunk *chunk = gap->before;
-    if (chunk == NULL || chunk->frame != NULL || chunk->start + chunk->len != gap->start ||
+    if (chunk == NULL || chunk->place != NULL || chunk->start + chunk->len != gap->start ||
         chunk->size - chunk->len < gap->bytes.len) {
         return false;
     }
@@ -95,12 +99,26 @@ static bool append(const struct gap *gap) {
     return true;
 }
 
-static struct receive_chunk *chunk_new(const struct gap *gap) {
+/* For bytes that stay in their packet: lies in a frame itself, from where the packet's is. */
+static struct receive_chunk *chunk_in_place(const struct gap *gap) {
+    struct frame *place = frame_pool_take(gap->frame->pool, sizeof(struct receive_chunk));
+    if (place == NULL) {
+        return NULL;
+    }
+    place->whole = frame_ref(gap->frame);
+    struct receive_chunk *chunk = (void *)place->data;
+    *chunk = (struct receive_chunk){.place = place,
+                                    .data = gap->bytes.data,
+                                    .start = gap->start,
+                                    .len = (uint32_t)gap->bytes.len};
+    return chunk;
+}
+
+static struct receive_chunk *chunk_with_copy(const struct gap *gap) {
     size_t size = gap->bytes.len;
     if (gap->is_ordered && size < CHUNK_BYTES_MIN) {
         size = CHUNK_BYTES_MIN;
     }
-    size = gap->frame != NULL ? 0 : size;
     struct receive_chunk *chunk = malloc(sizeof *chunk + size);
     if (chunk == NULL) {
         return NULL;
@@ -108,12 +126,7 @@ static struct receive_chunk *chunk_new(const struct gap *gap) {
     *chunk = (struct receive_chunk){
         .start = gap->start, .len = (uint32_t)gap->bytes.len, .size = (uint32_t)size};
     chunk->data = chunk->bytes;
-    if (gap->frame != NULL) {
-        chunk->frame = frame_ref(gap->frame);
-        chunk->data = gap->bytes.data;
-    } else {
-        memcpy(chunk->bytes, gap->bytes.data, gap->bytes.len);
-    }
+    memcpy(chunk->bytes, gap->bytes.data, gap->bytes.len);
     return chunk;
 }
 
@@ -147,7 +160,7 @@ static bool fill(struct receive_side *receive, const struct gap *gap) {
     if (!gap->is_ordered && !may_hold(receive, gap->bytes.len)) {
         return false;
     }
-    struct receive_chunk *chunk = chunk_new(gap);
+    struct receive_chunk *chunk = gap->frame != NULL ? chunk_in_place(gap) : chunk_with_copy(gap);
     if (chunk == NULL) {
         return false;
     }
@@ -172,7 +185,7 @@ static void drop_chunk(struct receive_side *receive, struct receive_chunk *befor
  * stays as it is. */
 static struct receive_chunk *with_room(struct receive_side *receive, struct receive_chunk *before,
                                        struct receive_chunk *chunk) {
-    if (chunk->frame != NULL || chunk->size >= CHUNK_BYTES_MIN) {
+    if (chunk->place != NULL || chunk->size >= CHUNK_BYTES_MIN) {
         return chunk;
     }
     struct receive_chunk *larger = realloc(chunk, sizeof *chunk + CHUNK_BYTES_MIN);

@@ -85,6 +85,13 @@ struct send_chunk {
     uint8_t bytes[];
 };
 
+/* Free blocks, to be used again. */
+struct send_blocks {
+    struct send_chunk *first;
+    uint32_t count;
+    uint32_t unused; /* the least that lay here since the last trim */
+};
+
 enum segment_state {
     SEGMENT_IN_FLIGHT,
     SEGMENT_ARRIVED, /* a range said so; still below it something is missing */
@@ -131,11 +138,12 @@ struct send_side {
 /* Bytes that arrived, in order of offset, disjoint. */
 struct receive_chunk {
     struct receive_chunk *next;
-    struct frame *frame; /* the packet that holds the bytes; NULL when they stand behind */
+    struct frame *place; /* that this lies in, and that holds on to the packet with the bytes; NULL
+                          * when they stand behind */
     const uint8_t *data;
     uint64_t start;
     uint32_t len;
-    uint32_t size; /* room behind, when frame is NULL */
+    uint32_t size; /* room behind, when place is NULL */
     uint8_t bytes[];
 };
 
@@ -406,7 +414,8 @@ struct streams {
     struct streams_counters counters;
     struct streams_excess excess;
     struct flows flows;
-    struct send_chunk *lent_block; /* one that is not in use, for the next read; or NULL */
+    struct send_blocks lent_blocks; /* one at the most, for the next read */
+    struct send_blocks full_blocks; /* for streams that send much */
     uint8_t *scratch; /* SCRATCH_BYTES; made with the first session: most nodes relay only */
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/defect.h"
+#include "stream/buffer.h"
 #include "stream/caller.h"
 #include "stream/farewell.h"
 #include "stream/flow.h"
@@ -122,7 +123,7 @@ void streams_free(struct streams *streams) {
     map_free(streams->sessions);
     map_free(streams->routes);
     map_free(streams->indices);
-    free(streams->lent_block);
+    buffers_fini(streams);
     free(streams->scratch);
     free(streams);
 }

@@ -62,6 +62,7 @@ struct stream_id {
 struct streams_config {
     const struct identity *identity; /* outlives streams */
     const struct host *host;         /* outlives streams */
+    struct frame_pool *frames;       /* where packets come from; outlives streams. NULL: the heap */
     const uint8_t *psk; /* WEFT_KEY_BYTES, derived from the mesh secret: "weft session psk";
                          * outlives streams */
     uint64_t incarnation;
@@ -232,6 +233,11 @@ void streams_raise_incarnation(struct streams *streams, uint64_t incarnation);
 
 void streams_tick(struct streams *streams, weft_ns now);
 weft_ns streams_deadline(const struct streams *streams);
+
+/* Frees memory that was kept for more of the same and lay unused since the last call: at most 1
+ * MiB.
+ */
+void streams_trim(struct streams *streams);
 
 struct streams_counters {
     uint64_t open;            /* streams now */

@@ -123,12 +123,12 @@ int __wrap___snprintf_chk(char *out, size_t size, int flag, size_t room, const c
 
 /* The hooks are in place: setting up does all of it. And then none, but for what belongs to the
  * passing of time: a tenth of a millisecond a turn of four packets, so 20 ms in all. */
-Test(hot_path, a_packet_costs_no_log_clock_timer_or_hash_of_a_string) {
+Test(hot_path, a_packet_costs_no_log_clock_timer_allocation_or_hash_of_a_string) {
     bench_stream_begin();
     cr_expect_gt(seen.traces, 0);
     cr_expect_gt(seen.texts, 0);
     cr_expect_gt(seen.timers, 0);
-    cr_expect_gt(seen.allocations, PIECES);
+    cr_expect_gt(seen.allocations, 0);
     cr_expect_gt(seen.hashed_max, 16);
     memset(&seen, 0, sizeof(seen));
     bench_stream_move(PIECES);
@@ -138,6 +138,6 @@ Test(hot_path, a_packet_costs_no_log_clock_timer_or_hash_of_a_string) {
     cr_expect_leq(seen.timers, PIECES / 50);
     cr_expect_leq(seen.hashed_max, 16, "ids, as they are");
     cr_expect_leq(seen.hashes, 5 * PIECES, "%lu", seen.hashes);
-    cr_expect_leq(seen.allocations, 5 * PIECES, "%lu", seen.allocations);
+    cr_expect_leq(seen.allocations, PIECES / 100, "%lu", seen.allocations);
     bench_stream_end();
 }

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/frame_pool.h"
+
 static const uint8_t session_psk[WEFT_KEY_BYTES] = {7};
 
 uint8_t net_byte(uint64_t seed, uint64_t offset) {
@@ -46,6 +48,8 @@ static void node_init(struct net *net, unsigned index) {
     streams_config_defaults(&node->config);
     node->config.identity = &node->identity;
     node->config.host = &node->host;
+    node->config.frames = frame_pool_new();
+    cr_assert_not_null(node->config.frames);
     node->config.incarnation = 1;
     node->config.instance = index + 1;
     node->config.psk = session_psk;
@@ -90,6 +94,7 @@ void net_fini(struct net *net) {
     free(net->flying);
     for (unsigned i = 0; i < NODES_MAX; i++) {
         streams_free(net->nodes[i].streams);
+        frame_pool_free(net->nodes[i].config.frames);
         identity_fini(&net->nodes[i].identity);
     }
 }

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "stream/buffer.h"
+#include "support/failing_alloc.h"
 #include "unit/stream/harness.h"
 
 #define STEPS 4000
@@ -132,5 +133,42 @@ Test(buffer, a_read_that_gives_nothing_costs_nothing) {
     read_once(0);
     cr_assert_null(send.head);
     cr_assert_eq(net.nodes[0].streams->send_bytes, 0);
+    teardown();
+}
+
+/* Reads `count` full blocks, all unacknowledged together; whether one of them was new. */
+static bool allocates(size_t count) {
+    failing_alloc_arm(1);
+    for (size_t i = 0; i < count; i++) {
+        size_t len = 0;
+        if (buffer_space(net.nodes[0].streams, &send, &len) != NULL) {
+            buffer_written(net.nodes[0].streams, &send, len);
+        }
+    }
+    bool is_new = failing_alloc_disarm();
+    ack(UINT64_MAX);
+    return is_new;
+}
+
+/* A bulk stream that keeps four of them under way allocates none; beyond, or unused for a while,
+ * their memory is given back. */
+Test(buffer, full_blocks_are_used_again_until_nobody_needs_them) {
+    setup(1);
+    net.nodes[0].config.send_bytes_max = 30000000;
+    net.nodes[0].config.send_bytes_total_max = 900000000;
+    net_restart(&net, 0, 62);
+    struct streams *streams = net.nodes[0].streams;
+    send.appetite = 2;
+    cr_expect(allocates(6));
+    cr_expect_eq(streams->full_blocks.count, 4);
+    streams_trim(streams);
+    cr_expect(!allocates(4), "all were in use since they were trimmed last");
+    cr_expect(allocates(5));
+    streams_trim(streams);
+    cr_expect(!allocates(3));
+    streams_trim(streams);
+    cr_expect_eq(streams->full_blocks.count, 3);
+    streams_trim(streams);
+    cr_expect_eq(streams->full_blocks.count, 0);
     teardown();
 }
