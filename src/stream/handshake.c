@@ -289,16 +289,13 @@ static bool read_init(const struct streams *streams, const struct weft_peer_id *
            is_proven(out, source, &packet->init);
 }
 
-/* Both asked: the smaller id's question counts. The other's shows at least that it is there. */
-static bool goes_first(struct session *session, weft_ns now) {
-    const struct weft_peer_id *own = &session->streams->config.identity->id;
-    if (session->pending == NULL || weft_peer_id_compare(own, &session->id) > 0) {
-        return false;
-    }
-    if (time_since(session->init_at, now) >= NS_PER_S) {
-        session_try_now(session, now);
-    }
-    return true;
+/* Both asked at about the same time: the smaller id's question counts. Once it had to be asked
+ * anew, or has waited for a second, it may be lost each time, so the other's is answered too:
+ * whichever exchange ends makes keys. */
+static bool goes_first(const struct session *session, weft_ns now) {
+    const struct session_keys *ours = session->pending;
+    return ours != NULL && session->inits_made < 2 && time_since(ours->said_at, now) < NS_PER_S &&
+           weft_peer_id_compare(&session->streams->config.identity->id, &session->id) < 0;
 }
 
 /* False when out of memory. */
@@ -342,7 +339,6 @@ static bool take_init(struct streams *streams, const struct weft_peer_id *source
         caller_not_answered(streams, source, &packet->init); /* should ours come to nothing */
         return true;
     }
-    handshake_drop_keys(session, &session->pending);
     return answer(session, init, packet, now);
 }
 

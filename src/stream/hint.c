@@ -13,7 +13,7 @@
 void hint_heard(struct streams *streams, const struct weft_peer_id *source,
                 const struct wire_packet *packet, weft_ns now) {
     struct session *session = session_find(streams, source);
-    if (session == NULL || session->current == NULL || session->pending != NULL ||
+    if (session == NULL || session->current == NULL || session->is_wanted ||
         session->current->remote_index != packet->receiver_index ||
         (session->hint_at != 0 && time_since(session->hint_at, now) < NS_PER_S)) {
         return;

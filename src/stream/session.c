@@ -421,6 +421,9 @@ void session_keys_timer(struct session *session, weft_ns now) {
     drop_expired(session, &session->previous, now);
     drop_expired(session, &session->current, now);
     drop_expired(session, &session->next, now);
+    if (!session->is_wanted) { /* the peer's exchange ended first, and ours was lost */
+        handshake_drop_keys(session, &session->pending);
+    }
     session->used_at = had_keys && !has_keys(session) ? now : session->used_at;
     rekey_if_due(session, now);
     if (is_idle(session) && forget_at(session) <= now) {

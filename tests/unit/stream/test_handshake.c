@@ -239,6 +239,28 @@ Test(handshake, junk_in_any_name_lets_keys_be_renewed, .timeout = 100) {
     net_fini(&net);
 }
 
+/* What the node that `tap_ctx` names asks never arrives. */
+static void lose_inits(struct net *of, unsigned from, unsigned to, struct frame *frame) {
+    (void)to;
+    if (of->tap_ctx == &of->nodes[from] && frame->data[0] == WIRE_PACKET_INIT) {
+        frame->data[0] = UINT8_MAX;
+    }
+}
+
+/* Both want keys, and only what one asks gets through, which may be the one that goes second. */
+Test(handshake, ends_if_what_one_of_both_asks_gets_through) {
+    for (unsigned lost = 0; lost < 2; lost++) {
+        net_init(&net, 3 + lost, 2);
+        net.tap = lose_inits;
+        net.tap_ctx = &net.nodes[lost];
+        struct end *one = net_open(&net, 0, 1, 1000);
+        struct end *other = net_open(&net, 1, 0, 1000);
+        cr_assert(net_settle(&net, 5 * NS_PER_S));
+        cr_assert(one->was_closed && other->was_closed);
+        net_fini(&net);
+    }
+}
+
 /* Whoever relayed an INIT once may repeat it: the peer that restarted meanwhile is not kept out. */
 static struct frame *recorded;
 
