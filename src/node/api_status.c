@@ -2,6 +2,7 @@
  *
  * Who I am and how I am.
  */
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -170,13 +171,13 @@ void api_get_status(const struct api_request *request) {
     json_t *more = json_pack(
         "{s:s,s:o,s:o,s:s?,s:s?,s:s?,s:I,s:o,s:o,s:o,s:I,s:o,s:I}", "cipher",
         aead_cipher_name(aead_preferred()), "provider",
-        json_sprintf("libcrypto %s", aead_provider_version()), "addresses", advertised_of(node),
-        "control", request->control->path, "state", node->is_ephemeral ? NULL : node->config.state,
-        "sandbox", node->sandbox[0] != '\0' ? node->sandbox : NULL, "degree",
-        (json_int_t)node->config.degree, "problems", problems_of(node), "culprits",
-        culprits_of(node), "strangers", strangers_of(node), "forwarded",
-        (json_int_t)status.frames_forwarded, "dropped", dropped_of(node, &status), "connections",
-        (json_int_t)proxy_connection_count(node->proxy));
+        json_sprintf("libcrypto %s", OpenSSL_version(OPENSSL_VERSION_STRING)), "addresses",
+        advertised_of(node), "control", request->control->path, "state",
+        node->is_ephemeral ? NULL : node->config.state, "sandbox",
+        node->sandbox[0] != '\0' ? node->sandbox : NULL, "degree", (json_int_t)node->config.degree,
+        "problems", problems_of(node), "culprits", culprits_of(node), "strangers",
+        strangers_of(node), "forwarded", (json_int_t)status.frames_forwarded, "dropped",
+        dropped_of(node, &status), "connections", (json_int_t)proxy_connection_count(node->proxy));
     if (json_object_update(answer, rest) != 0 || json_object_update(answer, more) != 0) {
         json_decref(answer);
         answer = NULL;

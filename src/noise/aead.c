@@ -7,7 +7,6 @@
 #include "noise/aead.h"
 
 #include <limits.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 
@@ -138,10 +137,6 @@ enum aead_cipher aead_preferred(void) {
     has_aes = (features & HWCAP_AES) != 0 && (features & HWCAP_PMULL) != 0;
 #endif
     return has_aes ? AEAD_AES_256_GCM : AEAD_CHACHA20_POLY1305;
-}
-
-const char *aead_provider_version(void) {
-    return OpenSSL_version(OPENSSL_VERSION_STRING);
 }
 
 const char *aead_cipher_name(enum aead_cipher cipher) {

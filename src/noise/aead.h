@@ -50,9 +50,6 @@ WEFT_MUST_CHECK enum weft_err aead_open(struct aead *aead, uint64_t counter, str
  * equivalents; else ChaCha20-Poly1305. */
 enum aead_cipher aead_preferred(void);
 
-/* Of the libcrypto that is loaded, as "3.0.15". */
-const char *aead_provider_version(void);
-
 /* "chacha20-poly1305" or "aes-256-gcm". */
 const char *aead_cipher_name(enum aead_cipher cipher);
 
