@@ -156,8 +156,12 @@ class Verdict(unittest.TestCase):
 class Program(unittest.TestCase):
     def test_without_root_it_says_so_and_skips(self):
         said = io.StringIO()
-        with mock.patch("os.geteuid", return_value=1000), contextlib.redirect_stderr(said):
-            self.assertEqual(compare.main(["--quick"]), 77)
+        with tempfile.TemporaryDirectory() as folder:
+            told = pathlib.Path(folder, "left-out")
+            with mock.patch.dict(os.environ, WEFT_LEFT_OUT=str(told)), \
+                 mock.patch("os.geteuid", return_value=1000), contextlib.redirect_stderr(said):  # fmt: skip
+                self.assertEqual(compare.main(["--quick"]), 77)
+            self.assertIn("needs root", told.read_text())
         self.assertIn("needs root", said.getvalue())
 
 
