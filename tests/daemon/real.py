@@ -62,6 +62,21 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def pings(connected, count):
+    """Round trips in ms of those that came back, one after the other, over a datagram or a stream socket."""
+    times = []
+    connected.settimeout(2)
+    for number in range(count):
+        data = b"%04d" % number
+        begun = time.monotonic()
+        connected.send(data)
+        with contextlib.suppress(TimeoutError):
+            while connected.recv(4) != data:
+                pass
+            times.append((time.monotonic() - begun) * 1000)
+    return times
+
+
 def report(text):
     """A measured number; shown with the test's result."""
     print(f"    measured: {text}", file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ import threading
 import time
 
 import harness
-from real import RealTest, free_port
+from real import RealTest, free_port, pings
 from real import report as measured
 
 DELAY_RELAY = os.environ.get("DELAY_RELAY", "delay_relay")
@@ -19,8 +19,7 @@ DELAY_RELAY = os.environ.get("DELAY_RELAY", "delay_relay")
 RATE = 10_000_000
 DELAY_MS = 5  # one way
 HELD = 16384  # bytes that the wire takes ahead of time
-BEATS = 50  # asked of each
-EVERY_S = 0.02
+BEATS = 50  # questions of each kind
 USUALLY_MS, AT_WORST_MS = 110, 300  # what bulk may add; 128 KiB in the kernel alone would be 105 ms
 
 
@@ -71,22 +70,6 @@ class Echo:
         self.is_over = True
 
 
-def ask(connected):
-    """Round trips in ms, one question every EVERY_S; those that were lost are left out."""
-    times = []
-    connected.settimeout(2)
-    for number in range(BEATS):
-        data = b"%0100d" % number
-        begun = time.monotonic()
-        connected.send(data)
-        with contextlib.suppress(TimeoutError):
-            while connected.recv(100) != data:
-                pass
-            times.append((time.monotonic() - begun) * 1000)
-        time.sleep(max(0.0, begun + EVERY_S - time.monotonic()))
-    return sorted(times)
-
-
 def at(times, share):
     return times[min(len(times) - 1, int(len(times) * share))]
 
@@ -135,7 +118,7 @@ class Slow(RealTest):
 
     def test_what_is_asked_beside_bulk_is_answered_in_bounded_time(self):
         datagrams, stream = self.connect("echo", "udp"), self.connect("echo", "tcp")
-        quiet = ask(datagrams)
+        quiet = sorted(pings(datagrams, BEATS))
         pouring = self.connect("bulk", "tcp")
         drain, _ = self.sink.accept()
         self.addCleanup(drain.close)
@@ -154,9 +137,9 @@ class Slow(RealTest):
         threads = [threading.Thread(target=each) for each in (pour, swallow)]
         for thread in threads:
             thread.start()
-        time.sleep(2)  # the window grows to what the link carries
+        self.b.wait(lambda: taken[0] > RATE // 8, "a second of bulk: its window is what the link carries")
         begun, before = time.monotonic(), taken[0]
-        beside, by_stream = ask(datagrams), ask(stream)
+        beside, by_stream = sorted(pings(datagrams, BEATS)), sorted(pings(stream, BEATS))
         rate = 8 * (taken[0] - before) / (time.monotonic() - begun)
         for each in (pouring, drain):
             each.shutdown(socket.SHUT_RDWR)

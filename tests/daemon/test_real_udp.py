@@ -14,7 +14,7 @@ import time
 
 import harness
 import real
-from real import IS_SANITIZED, RealTest, free_port, report
+from real import IS_SANITIZED, RealTest, free_port, pings, report
 
 PATIENCE = harness.PATIENCE
 CALM = "5M" if IS_SANITIZED else "10M"  # a rate at which stalls of a busy machine lose little
@@ -161,21 +161,6 @@ def place(listener):
 def split(address):
     host, port = address.rsplit(":", 1)
     return host, int(port)
-
-
-def pings(connected, count):
-    """Round trips in ms of those that came back."""
-    times = []
-    connected.settimeout(2)
-    for number in range(count):
-        data = b"%04d" % number
-        begun = time.monotonic()
-        connected.send(data)
-        with contextlib.suppress(TimeoutError):
-            while connected.recv(4) != data:
-                pass
-            times.append((time.monotonic() - begun) * 1000)
-    return times
 
 
 def pour(client):
