@@ -232,16 +232,13 @@ static void paths(unsigned long count) {
 
 static struct mesh *mesh_of_two(void) {
     const struct mesh_config config = {.seed = 1, .nodes = 2, .delay = NS_PER_MS};
-    const struct wire_endpoint endpoint = {.address = span_of_text("127.0.0.1:80"), .weight = 1};
-    const struct core_offer offer = {
-        .protocol = WIRE_PROTOCOL_TCP, .endpoints = &endpoint, .endpoint_count = 1};
     struct mesh *mesh = mesh_new(&config);
     mesh_seed(mesh, 1, 0);
     mesh_start(mesh, 0);
     for (unsigned i = 0; i < RECORDS; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "service-%u", i);
-        ASSERT(core_offer(mesh_core(mesh, 0), "default", name, &offer, mesh_now(mesh)) == WEFT_OK);
+        bench_offer(mesh, 0, name);
     }
     mesh_run(mesh, NS_PER_S);
     return mesh;

@@ -49,23 +49,27 @@ static void on_frame(void *ctx, const struct link_event *event) {
     core_link_frame(end->core, end->link, &event->frame, event->payload, end->now);
 }
 
+void bench_offer(struct mesh *mesh, unsigned node, const char *name) {
+    const struct wire_endpoint endpoint = {.address = span_of_text("127.0.0.1:80"), .weight = 1};
+    const struct core_offer offer = {
+        .protocol = WIRE_PROTOCOL_TCP, .endpoints = &endpoint, .endpoint_count = 1};
+    enum weft_err err = core_offer(mesh_core(mesh, node), "default", name, &offer, mesh_now(mesh));
+    ASSERT(err == WEFT_OK);
+}
+
 /* Two cores that know each other, and a stream from the first to the second. */
 static struct mesh *mesh_with_stream(void) {
     const struct mesh_config config = {
         .seed = 1, .nodes = 2, .delay = NS_PER_MS, .on_stream = on_stream};
-    const struct wire_endpoint endpoint = {.address = span_of_text("127.0.0.1:80"), .weight = 1};
-    const struct core_offer offer = {
-        .protocol = WIRE_PROTOCOL_TCP, .endpoints = &endpoint, .endpoint_count = 1};
     struct mesh *mesh = mesh_new(&config);
     mesh_seed(mesh, 1, 0);
     mesh_start(mesh, 0);
     mesh_start(mesh, 1);
-    enum weft_err err = core_offer(mesh_core(mesh, 1), "default", SERVICE, &offer, mesh_now(mesh));
-    ASSERT(err == WEFT_OK);
+    bench_offer(mesh, 1, SERVICE);
     ASSERT(mesh_run_until(mesh, mesh_is_settled, 5 * NS_PER_S));
     mesh_run(mesh, NS_PER_S);
-    err = core_stream_open(mesh_core(mesh, 0), "default", SERVICE, WIRE_PROTOCOL_TCP,
-                           mesh_now(mesh), &ends[0].stream);
+    enum weft_err err = core_stream_open(mesh_core(mesh, 0), "default", SERVICE, WIRE_PROTOCOL_TCP,
+                                         mesh_now(mesh), &ends[0].stream);
     ASSERT(err == WEFT_OK);
     mesh_run(mesh, NS_PER_S);
     ASSERT(ends[1].stream.value != 0);

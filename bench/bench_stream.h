@@ -14,4 +14,8 @@ void bench_stream_begin(void);
 void bench_stream_move(unsigned long count);
 void bench_stream_end(void);
 
+/* Node `node` offers a service by this name over TCP. */
+struct mesh;
+void bench_offer(struct mesh *mesh, unsigned node, const char *name);
+
 #endif
