@@ -15,6 +15,7 @@
 struct attacker {
     struct insider insider;
     struct streams *streams; /* made when first needed */
+    bool has_session;        /* with the victim: it answered what was sealed for it */
     uint8_t session_psk[WEFT_KEY_BYTES];
     char *words[WORDS_MAX];
     size_t word_count;

@@ -6,11 +6,14 @@
 
 #include <stdio.h>
 
+#include "base/time.h"
 #include "stream/datagrams.h"
 
 #define OPEN_AT_ONCE 64
 #define CALM_TURNS 20
 #define CALM_MS 50
+#define MEET_MS 5000
+#define MEET_TURN_MS 5
 #define FLOWS_MAX 1000000
 
 static void hear_packet(void *ctx, const struct wire_frame *frame, struct span payload) {
@@ -77,9 +80,27 @@ static void streams_pump(struct attacker *attacker) {
     while (streams_next_event(attacker->streams, &event)) {
         if (event.kind == STREAM_EVENT_MESSAGE) {
             frame_unref(event.payload);
+        } else if (event.kind == STREAM_EVENT_PONG) {
+            attacker->has_session = true;
         } else if (event.kind == STREAM_EVENT_RESET || event.kind == STREAM_EVENT_REFUSED) {
             streams_release(attacker->streams, event.stream);
         }
+    }
+}
+
+/* Waits for a session with the victim: a stream that is over before there is one is never heard
+ * of. */
+static void meet(struct attacker *attacker) {
+    struct insider *insider = &attacker->insider;
+    weft_ns end = insider_now() + MEET_MS * NS_PER_MS;
+    streams_route(attacker->streams, &insider->victim, STREAM_ROUTE_CHANGED, insider_now());
+    if (streams_ping(attacker->streams, &insider->victim, &insider->victim_key, 1, insider_now()) !=
+        WEFT_OK) {
+        return;
+    }
+    while (!attacker->has_session && insider_now() < end && !insider->is_down) {
+        streams_pump(attacker);
+        (void)insider_listen(insider, MEET_TURN_MS);
     }
 }
 
@@ -129,13 +150,13 @@ static void flood(struct attacker *attacker,
                   uint64_t (*round)(struct attacker *attacker, struct span name)) {
     struct insider *insider = &attacker->insider;
     uint64_t count = attacker_number(attacker, 1);
-    weft_ns end = attacker_end(attacker, 2);
     uint64_t sent = 0;
     if (!streams_ready(attacker, attacker_hex(attacker, 4, 0))) {
         (void)printf("down no streams\n");
         return;
     }
-    streams_route(attacker->streams, &insider->victim, STREAM_ROUTE_CHANGED, insider_now());
+    meet(attacker);
+    weft_ns end = attacker_end(attacker, 2);
     while (sent < count && insider_now() < end && !insider->is_down) {
         sent += round(attacker, span_of_text(attacker->words[3]));
     }

@@ -457,7 +457,6 @@ class Insider(HostileTest):
         opened = a.get("status")["streams"]["opened"]
         attacker.say("thrice")
         with self.undisturbed(a, b, c):
-            # The first are over before there is a session to carry them.
             sent = int(attacker.say("opens", 2000, 1500, "web", attacker.secret).split()[1])
             self.assertTrue(attacker.sync()["up"])
         more = a.get("status")["streams"]["opened"] - opened
