@@ -49,6 +49,14 @@ class Cuts(HostTest):
         self.assertLess(noticed, TOLD_S)
         self.assertLess(pause, TOLD_S)
 
+    def test_packets_are_refused_as_firewalls_do(self):
+        """By ICMP, which no TCP connection that stands ends for (RFC 5927, section 5): silence is what ends it."""
+        noticed, pause = self.cut_under_a_stream(
+            "REJECT by ICMP", "-A INPUT -s {relay} -j REJECT", "-A OUTPUT -d {relay} -j REJECT"
+        )
+        self.assertLess(noticed, DEAD_S)
+        self.assertLess(pause, DEAD_S)
+
     def test_what_comes_is_lost_and_what_goes_is_not(self):
         noticed, pause = self.cut_under_a_stream("one way, in", "-A INPUT -s {relay} -j DROP")
         self.assertLess(noticed, DEAD_S)
