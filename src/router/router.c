@@ -288,6 +288,12 @@ static void routes_renewed(struct router *router) {
     router->topology.edits = (struct topology_edits){0};
 }
 
+/* Memory was short, so that somebody may be told that there is no way: an update lets all ask
+ * again. */
+static void update_again(struct router *router) {
+    router->due = time_min(router->due, time_after(router->settled_at, MEMORY_RETRY_NS));
+}
+
 /* Freezes the graph anew; short of memory the former routes hold until somebody asks again, or
  * there are none until then. */
 static void routes_renew(struct router *router) {
@@ -301,6 +307,8 @@ static void routes_renew(struct router *router) {
         routes_drop(router);
         routes_init(&router->routes, graph, &router->topology.self);
         routes_renewed(router);
+    } else {
+        update_again(router);
     }
 }
 
@@ -315,7 +323,11 @@ static struct routes *graph_asked(struct router *router) {
 /* The routes with our own tree, or NULL if there are none. */
 static struct routes *tree_asked(struct router *router) {
     struct routes *routes = graph_asked(router);
-    if (routes == NULL || routes_compute(routes) != WEFT_OK) {
+    if (routes == NULL) {
+        return NULL;
+    }
+    if (routes_compute(routes) != WEFT_OK) {
+        update_again(router);
         return NULL;
     }
     routes->is_asked = true;
@@ -438,18 +450,7 @@ size_t router_trace(struct router *router, const struct weft_peer_id *peer,
                     struct weft_peer_id *out, size_t max) {
     const struct routes *routes = tree_asked(router);
     uint32_t node = routes != NULL ? frozen_find(routes->graph, peer) : PATH_NONE;
-    if (node == PATH_NONE) {
-        return 0;
-    }
-    size_t hops = node != routes->self ? routes_path(routes, node).hops : 0;
-    if (hops >= max) {
-        return 0;
-    }
-    for (size_t i = hops + 1; i > 0; i--) {
-        out[i - 1] = routes->graph->ids[node];
-        node = routes->parents[node];
-    }
-    return hops + 1;
+    return node != PATH_NONE ? routes_trace(routes, node, out, max) : 0;
 }
 
 /* The next hop for a frame that came from the very neighbour that its path begins with. */

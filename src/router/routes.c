@@ -171,3 +171,16 @@ uint32_t routes_behind(const struct routes *routes, uint32_t node) {
         node != routes->self && path_cost(&routes->graph->paths, routes->self, node) != 0;
     return is_neighbour ? routes->behind[link_of(routes, node)] : 0;
 }
+
+size_t routes_trace(const struct routes *routes, uint32_t node, struct weft_peer_id *out,
+                    size_t max) {
+    size_t hops = node != routes->self ? routes_path(routes, node).hops : 0;
+    if (hops >= max) {
+        return 0;
+    }
+    for (size_t i = hops + 1; i > 0; i--) {
+        out[i - 1] = routes->graph->ids[node];
+        node = routes->parents[node];
+    }
+    return hops + 1;
+}

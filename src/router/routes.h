@@ -51,6 +51,10 @@ const struct weft_peer_id *routes_next_hop_to_new(const struct routes *routes,
                                                   const struct topology *topology,
                                                   const struct weft_peer_id *peer);
 
+/* The nodes of a path, both ends among them, into out[max]; how many, or 0 if they do not fit. */
+size_t routes_trace(const struct routes *routes, uint32_t node, struct weft_peer_id *out,
+                    size_t max);
+
 /* How many peers' paths begin with a neighbour; 0 for any other node. */
 uint32_t routes_behind(const struct routes *routes, uint32_t node);
 
