@@ -17,6 +17,7 @@
 
 #define CLOSE_TIMEOUT NS_PER_S /* for a peer to read our close */
 #define IDLE_AFTER NS_PER_S    /* then the pools and large buffers are given back */
+#define IDLE_BYTES 16384       /* both ways in that time: heartbeats and gossip fit small buffers */
 
 enum state {
     STATE_HELLO,
@@ -33,7 +34,7 @@ struct link {
     weft_ns now;      /* the latest time anybody told */
     weft_ns deadline; /* of the handshake or of the closing */
     weft_ns idle_at;  /* when to look whether memory can go; NEVER: none is held */
-    bool is_busy;     /* bytes came or went since idle_at was set */
+    uint64_t moved;   /* bytes that had come and gone when idle_at was set */
     uint8_t close_reason;
     enum weft_err err;
     struct handshake *handshake; /* until its output is written and its event is taken */
@@ -102,11 +103,20 @@ static bool is_open(const struct link *link) {
     return link->state != STATE_DOWN && link->state != STATE_GONE;
 }
 
+static uint64_t moved(const struct link *link) {
+    return link->counters.bytes_in + link->counters.bytes_out;
+}
+
+/* Looks after a while whether there was so little to do that memory can go. */
+static void watch(struct link *link) {
+    link->moved = moved(link);
+    link->idle_at = time_after(link->now, IDLE_AFTER);
+}
+
 /* Something is held that an idle link would not hold: look again later. */
 static void stir(struct link *link) {
-    link->is_busy = true;
     if (link->idle_at == WEFT_NEVER) {
-        link->idle_at = time_after(link->now, IDLE_AFTER);
+        watch(link);
     }
 }
 
@@ -428,9 +438,8 @@ void link_close(struct link *link, enum wire_close_reason reason, const char *te
 
 /* Gives back what an idle link need not hold. */
 static void relax(struct link *link) {
-    if (link->is_busy) {
-        link->is_busy = false;
-        link->idle_at = time_after(link->now, IDLE_AFTER);
+    if (moved(link) - link->moved > IDLE_BYTES) {
+        watch(link);
         return;
     }
     inbuf_relax(&link->in, true);

@@ -319,6 +319,30 @@ Test(link_life, an_idle_link_holds_less_than_4_kb) {
     cr_assert_leq((both - allocated()) / 2, IDLE_BYTES_MAX, "%zu bytes", (both - allocated()) / 2);
 }
 
+/* Heartbeats come and go for as long as a link lives: what it held for bulk goes all the same. */
+Test(link_life, a_link_that_only_beats_holds_no_more_than_an_idle_one) {
+    a.shared.blocks = frame_pool_new();
+    b.shared.blocks = frame_pool_new();
+    pair_up(&a, &b, NOW);
+    for (uint32_t i = 0; i < 60; i++) {
+        cr_assert_eq(send_carrier(&a, i, 60000, i, NOW), WEFT_OK);
+    }
+    pair_settle(&a, &b, NULL, SIZE_MAX, NOW);
+    cr_assert_gt(frame_pool_block_bytes(b.shared.blocks), 262144, "bulk is read into large blocks");
+    for (uint32_t i = 1; i <= 30; i++) {
+        weft_ns now = NOW + i * NS_PER_S / 10 * 9;
+        cr_assert_eq(send_frame(&a, WIRE_HEARTBEAT, 21, i, WIRE_CLASS_CONTROL, now), WEFT_OK);
+        cr_assert_eq(send_frame(&b, WIRE_HEARTBEAT, 21, i, WIRE_CLASS_CONTROL, now), WEFT_OK);
+        pair_settle(&a, &b, NULL, SIZE_MAX, now);
+        link_tick(a.link, now);
+        link_tick(b.link, now);
+    }
+    cr_assert_eq(frame_pool_block_bytes(b.shared.blocks), 0, "%zu bytes",
+                 frame_pool_block_bytes(b.shared.blocks));
+    frame_pool_free(a.shared.blocks);
+    frame_pool_free(b.shared.blocks);
+}
+
 Test(link_life, looks_for_idle_memory_once_and_then_sleeps) {
     cr_assert_eq(send_frame(&a, WIRE_UNICAST, 9, 1, WIRE_CLASS_MESSAGE, NOW), WEFT_OK);
     pair_settle(&a, &b, NULL, SIZE_MAX, NOW);
