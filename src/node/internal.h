@@ -76,8 +76,9 @@ struct tcp {
     struct tcp *dirty_next;
     struct tcp *dead_next;
     int unsent_max;     /* bytes that the kernel may hold unsent, as it was last told */
-    int unsent_blocked; /* how many it held when it took no more ... */
+    int unsent_blocked; /* how many it held when it took no more, -1: was not asked ... */
     weft_ns blocked_at; /* ... and when that was */
+    bool was_slow;      /* it then took long to take more: worth asking how much went meanwhile */
     size_t room_told[WIRE_CLASS_COUNT];
 };
 

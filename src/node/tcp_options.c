@@ -53,20 +53,28 @@ static int unsent(const struct tcp *tcp) {
     return ioctl(tcp->fd, SIOCOUTQNSD, &bytes) == 0 ? bytes : -1;
 }
 
+/* A link that takes more within UNSENT_TIME need not be measured, and that is every fast one each
+ * time: two calls for each write would be for nothing. */
 void tcp_note_blocked(struct tcp *tcp, weft_ns now) {
-    tcp->unsent_blocked = unsent(tcp);
+    bool is_watched = tcp->was_slow || tcp->unsent_max < UNSENT_MAX;
+    tcp->unsent_blocked = is_watched ? unsent(tcp) : -1;
     tcp->blocked_at = now;
 }
 
 /* By halves and doubles, so that one burst decides nothing. Where all was sent before we came, it
  * was we who were late. */
 void tcp_fit_unsent(struct tcp *tcp, weft_ns now) {
+    weft_ns took = time_since(tcp->blocked_at, now);
+    tcp->was_slow = took >= UNSENT_TIME;
+    if (tcp->unsent_blocked < 0) {
+        return;
+    }
     int left = unsent(tcp);
     int sent = tcp->unsent_blocked - left;
     if (left < 0 || sent <= 0) {
         return;
     }
-    uint64_t fits = (uint64_t)sent * UNSENT_TIME / (time_since(tcp->blocked_at, now) + 1);
+    uint64_t fits = (uint64_t)sent * UNSENT_TIME / (took + 1);
     if ((left == 0 || fits >= 2 * (uint64_t)tcp->unsent_max) && tcp->unsent_max < UNSENT_MAX) {
         set_unsent_max(tcp, 2 * tcp->unsent_max);
     } else if (left > 0 && fits <= (uint64_t)tcp->unsent_max / 2 && tcp->unsent_max > UNSENT_MIN) {
