@@ -10,6 +10,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 
 import harness
 from harness import PATIENCE
@@ -103,9 +104,11 @@ class Streams(RealTest):
         crowd = Crowd(self.forward("echo"))
         crowd.run(BATCH)
         first = self.costs()
+        before = self.done()
         for _ in range(STREAMS // BATCH):
             crowd.run(BATCH)
         last = self.costs()
+        self.check_streams(before, STREAMS)
         for name, (files, memory) in last.items():
             report(
                 f"{name}: {STREAMS} streams: descriptors {first[name][0]} -> {files},"
@@ -136,6 +139,39 @@ class Streams(RealTest):
             if not IS_SANITIZED:
                 self.assertLess(each, IDLE_BYTES, node.name)
                 self.assertLess(cpu, 0.05, node.name)
+
+    def done(self):
+        """end node's name -> (streams ever opened, when its session's keys were made, CPU seconds)."""
+        rows = {}
+        for node in (self.site_a, self.site_b):
+            status = node.get("status")
+            made = {time.monotonic() - row["keys_age_s"] for row in status["sessions"]}
+            rows[node.name] = (status["streams"]["opened"], max(made), cpu_seconds(node))
+        return rows
+
+    def check_streams(self, before, count):
+        """That each was opened once at both ends, without a handshake; CPU us of each end."""
+        spent = {}
+        for name, (opened, made, cpu) in self.done().items():
+            self.assertEqual(opened, before[name][0] + count, name)
+            self.assertAlmostEqual(made, before[name][1], delta=2)
+            spent[name] = 1e6 * (cpu - before[name][2]) / count
+        return spent
+
+    def test_an_end_could_open_and_close_ten_thousand_streams_a_second(self):
+        """Judged by its CPU time, as the clients take more than both ends."""
+        self.sites(echo=self.start_server("echo", crowd_server))
+        crowd = Crowd(self.forward("echo"))
+        crowd.run(BATCH)
+        self.wait_no_streams()
+        before = self.done()
+        for _ in range(STREAMS // AT_ONCE):
+            crowd.run(AT_ONCE)
+        self.wait_no_streams()
+        for name, each in self.check_streams(before, STREAMS).items():
+            report(f"{name}: {each:.0f} us of CPU for a stream")
+            if not IS_SANITIZED:
+                self.assertLess(each, 100, name)
 
     def costs(self):
         self.wait_no_streams()
