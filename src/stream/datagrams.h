@@ -92,8 +92,7 @@ struct datagrams_counters {
     uint64_t flows;  /* now */
     uint64_t opened; /* ever, both ways */
     uint64_t sent, received;
-    uint64_t
-        dropped; /* here: too large, waited too long, too many, too many new flows, no memory */
+    uint64_t dropped; /* here: too large, waited too long, too many, no memory */
 };
 struct datagrams_counters datagrams_count(const struct streams *streams);
 

@@ -12,11 +12,11 @@
 #include "stream/stream.h"
 
 #define ARRIVED_MAX 8192 /* not yet taken; the host takes all at least once a turn of its loop */
-#define PACKET_BYTES_MAX 16384 /* of several datagrams: loses few at once, saves most seals */
-/* Whoever opens flows keeps to the rate by itself, however many clients it has; what was held up
- * on its way for most of a second and comes at once is no fault. */
-#define NAMES_BURST ((uint64_t)4096)
-#define FLOWS_BURST (2 * NAMES_BURST)
+#define PACKET_BYTES_MAX                                                                           \
+    16384                /* of several datagrams: loses few at a time, and saves most seals        \
+                          */
+#define FLOWS_PER_S 5000 /* opened by one peer: each may cost us a socket */
+#define FLOWS_BURST 4096
 
 static struct span id_span(const uint64_t *id) {
     return span_of(id, sizeof *id);
@@ -112,7 +112,7 @@ enum weft_err flow_join(struct flow *flow, struct session *session, uint64_t wir
     flow->session = session;
     flow->peer = session->id;
     flow->wire_id = wire_id;
-    flow->fame = FLOW_UNKNOWN;
+    flow->is_known = false;
     list_push(flow->is_opener ? &session->flows_out : &session->flows_in, &flow->session_link);
     session->flows_in_count += flow->is_opener ? 0 : 1;
     return WEFT_OK;
@@ -131,7 +131,7 @@ static void drop_queue(struct flow *flow) {
 void flow_leave(struct flow *flow) {
     struct session *session = flow->session;
     drop_queue(flow);
-    flow->fame = FLOW_UNKNOWN;
+    flow->is_known = false;
     if (flow->twin != NULL) {
         flow->twin->twin = NULL;
         flow->twin = NULL;
@@ -205,7 +205,7 @@ void flow_heard_end(struct flow *flow, enum wire_reset_reason reason) {
     if (!flow->is_opener) {
         flow_end(flow, reason);
     } else if (reason == WIRE_RESET_APPLICATION || reason == WIRE_RESET_UNKNOWN_STREAM) {
-        flow->fame = FLOW_UNKNOWN; /* forgotten there: the next datagram names it again */
+        flow->is_known = false; /* forgotten there: the next datagram names it again */
     } else {
         flow_leave(flow);
         flow->state = FLOW_REFUSED;
@@ -241,18 +241,6 @@ void flow_queue(struct flow *flow, struct span bytes, weft_ns now) {
     session_wake(flow->session);
 }
 
-/* Whether its first datagram may go: to make a flow there is taken from what a peer may make. */
-static bool may_name(struct flow *flow, weft_ns now) {
-    if (flow->is_opener && flow->fame == FLOW_UNKNOWN) {
-        if (!bucket_take(&flow->session->name_budget, 1, flow->streams->config.flows_per_s,
-                         NAMES_BURST, now)) {
-            return false;
-        }
-        flow->fame = FLOW_NAMED;
-    }
-    return true;
-}
-
 struct flow *flow_next(struct session *session, weft_ns now) {
     struct list *link;
     while ((link = list_first(&session->flows_ready)) != NULL) {
@@ -262,10 +250,10 @@ struct flow *flow_next(struct session *session, weft_ns now) {
                time_since(first->since, now) > FLOW_WAIT_MAX) {
             drop_oldest(flow);
         }
-        if (first != NULL && may_name(flow, now)) {
+        if (first != NULL) {
             return flow;
         }
-        drop_queue(flow); /* also takes it off the list */
+        list_remove(link);
     }
     return NULL;
 }
@@ -276,7 +264,7 @@ static struct wire_part part_of(const struct flow *flow, const struct queued_dat
     struct wire_part part = {.type = WIRE_PART_DATAGRAM};
     part.as.datagram.flow = flow->wire_id;
     part.as.datagram.bytes = frame_view(queued->bytes);
-    if (is_first && flow->is_opener && flow->fame != FLOW_KNOWN) {
+    if (is_first && flow->is_opener && !flow->is_known) {
         part.as.datagram.flags = WIRE_DATAGRAM_NAMED;
         part.as.datagram.name_space = span_of_text(flow->service.name_space);
         part.as.datagram.name = span_of_text(flow->service.name);
@@ -420,7 +408,7 @@ bool flow_heard(struct session *session, const struct wire_part_datagram *datagr
         return false;
     }
     if (flow->is_opener) {
-        flow->fame = FLOW_KNOWN;
+        flow->is_known = true;
         flow->is_answered = true;
     }
     flow_touch(flow, now);
@@ -452,7 +440,7 @@ void flow_peer_restarted(struct session *session) {
     end_incoming(session, WIRE_RESET_RESTARTED);
     for (struct list *link = session->flows_out.next; link != &session->flows_out;
          link = link->next) {
-        LIST_OWNER(link, struct flow, session_link)->fame = FLOW_UNKNOWN;
+        LIST_OWNER(link, struct flow, session_link)->is_known = false;
     }
 }
 

@@ -36,7 +36,6 @@
 #define MESSAGE_QUEUE_BYTES_MAX ((size_t)1024 * 1024)
 #define RESETS_MAX 256     /* unanswered resets kept per peer; the far end's probe finds the rest */
 #define FAREWELLS_MAX 4096 /* last words of streams that are gone; beyond, probes ask again */
-#define FLOWS_PER_S 5000   /* opened by one peer: each may cost us a socket */
 #define FLOW_ENDS_MAX 1024 /* ends of flows not yet told; beyond, the other end asks or waits */
 #define TOKENS_MAX 256     /* pings and pongs waiting per peer */
 #define SCRATCH_BYTES 65536    /* the largest packet */
@@ -211,13 +210,6 @@ enum flow_state {
     FLOW_ENDED,   /* END is owed, then it is freed */
 };
 
-/* What the opener has of the other end. */
-enum flow_fame {
-    FLOW_UNKNOWN, /* its next datagram makes a flow there */
-    FLOW_NAMED,   /* one that names it has left, and so do all until ... */
-    FLOW_KNOWN,   /* ... the other end has shown that it knows it */
-};
-
 /* One end of a datagram flow (flow.h). */
 struct flow {
     struct streams *streams;
@@ -230,9 +222,9 @@ struct flow {
     enum flow_state state;
     enum wire_reset_reason reason;
     bool is_opener;
-    enum flow_fame fame; /* opener */
-    bool is_answered;    /* datagrams went both ways */
-    bool is_untold;      /* acceptor: INCOMING is owed */
+    bool is_known;    /* opener: the other end has shown that it knows the flow */
+    bool is_answered; /* datagrams went both ways */
+    bool is_untold;   /* acceptor: INCOMING is owed */
     weft_ns used_at;
     struct list idle_link;    /* in streams->flows.unanswered or answered */
     struct list session_link; /* in session->flows_in or flows_out */
@@ -347,8 +339,7 @@ struct session {
     struct list flows_ready; /* with datagrams to send, in turn */
     struct ring flow_ends;   /* struct flow_farewell */
     size_t flows_in_count;
-    struct bucket flow_budget; /* of flows that the peer makes here ... */
-    struct bucket name_budget; /* ... and of those that we make there */
+    struct bucket flow_budget;
     bool is_datagrams_turn;
     uint64_t arrived_turn; /* in which these arrived for flows, taken or not */
     size_t arrived_count;

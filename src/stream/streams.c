@@ -36,7 +36,6 @@ void streams_config_defaults(struct streams_config *config) {
                                       .send_bytes_total_max = (size_t)256 * 1024 * 1024,
                                       .flows_max = 8192,
                                       .flows_max_per_peer = 2048,
-                                      .flows_per_s = FLOWS_PER_S,
                                       .flow_idle = 120 * NS_PER_S,
                                       .flow_unanswered = 30 * NS_PER_S,
                                       .hold = 60 * NS_PER_S,

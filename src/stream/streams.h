@@ -80,7 +80,6 @@ struct streams_config {
     size_t send_bytes_total_max; /* all streams' send buffers: 256 MiB */
     size_t flows_max;            /* of datagrams: 8,192 */
     size_t flows_max_per_peer;   /* opened by one peer: 2,048 */
-    uint64_t flows_per_s;        /* that we open at one peer: 5,000, as it takes no more */
     weft_ns flow_idle;           /* 120 s */
     weft_ns flow_unanswered;     /* 30 s */
     weft_ns hold;                /* 60 s */

@@ -43,8 +43,7 @@ static bool streams_ready(struct attacker *attacker, struct span secret) {
     config.psk = attacker->session_psk;
     config.incarnation = 1;
     config.instance = 7;
-    config.flows_max = FLOWS_MAX;  /* so that none of ours is ended ... */
-    config.flows_per_s = NS_PER_S; /* ... or held back */
+    config.flows_max = FLOWS_MAX; /* so that none of ours is ended */
     attacker->insider.on_frame = hear_packet;
     attacker->insider.ctx = attacker;
     return streams_new(&config, &attacker->streams) == WEFT_OK;

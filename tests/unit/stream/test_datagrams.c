@@ -507,48 +507,12 @@ Test(datagrams, a_flood_of_flows_is_bounded) {
         forge_send(&net, 0, 1, &part, 1);
     }
     cr_assert_eq(flows(1), net.nodes[1].config.flows_max_per_peer);
-    cr_assert_leq(datagrams_count(net.nodes[1].streams).opened, 8300);
+    cr_assert_leq(datagrams_count(net.nodes[1].streams).opened, 4200);
     cr_assert(forge_was_excess(&net, 1, 0, "opened flows faster than it may"));
     run(50 * NS_PER_MS);
     (void)heard_by(1);
     cr_assert_leq(forge_session(&net, 1, 0)->flow_ends.count, FLOW_ENDS_MAX);
     net_fini(&net);
-}
-
-/* Twice as many busy flows as the far end keeps of one peer, each datagram of which names one that
- * had to go: `from` keeps within what a peer may open by itself. */
-static void run_many_flows(bool is_answered) {
-    static struct flow_id many[4000];
-    for (size_t i = 0; i < 4000; i++) {
-        many[i] = open_flow(0, 1);
-    }
-    for (size_t i = 0; i < 40000; i++) {
-        send_bytes(0, many[i % 4000], 1, 10);
-        if (i % 100 == 99) { /* 20,000 a second */
-            run(5 * NS_PER_MS);
-            struct heard heard = heard_by(1);
-            if (is_answered && heard.data > 0) {
-                send_bytes(1, heard.flow, 2, 10);
-            }
-            (void)heard_by(0);
-        }
-    }
-}
-
-Test(datagrams, an_honest_peer_opens_no_more_flows_than_it_may) {
-    for (int is_answered = 0; is_answered < 2; is_answered++) {
-        net_init(&net, 24, 2);
-        (void)answered_flow();
-        run_many_flows(is_answered != 0);
-        struct weft_peer_id culprit;
-        cr_expect_null(streams_take_excess(net.nodes[1].streams, &culprit));
-        uint64_t received = datagrams_count(net.nodes[1].streams).received;
-        cr_expect_geq(received, 12000, "%llu", (unsigned long long)received);
-        uint64_t told = received + dropped(0) + dropped(1);
-        cr_expect(is_answered || told > 39800, "%llu came or were counted, but for the last",
-                  (unsigned long long)told);
-        net_fini(&net);
-    }
 }
 
 Test(datagrams, an_end_by_the_opener_is_not_answered) {
