@@ -38,7 +38,9 @@ uint64_t node_wall_ms(void) {
 }
 
 /* Only sets the clock for what is due sooner: mostly a deadline moves away as traffic flows, and a
- * call at the former time, to find nothing due, is cheaper than one system call a turn. */
+ * call at the former time, to find nothing due, is cheaper than one system call a turn. What is due
+ * as soon as the clock may go off leaves it alone: set anew it would forget that it went off, and
+ * in a loop that never rests it would not be seen to for as long as that lasts. */
 static void arm_timer(struct node *node) {
     weft_ns deadline = time_min(core_deadline(node->core), timers_deadline(&node->timers));
     if (deadline >= node->timer_at) {
@@ -46,6 +48,9 @@ static void arm_timer(struct node *node) {
     }
     weft_ns soonest = time_after(node_clock(), TIMER_MIN);
     weft_ns at = deadline > soonest ? deadline : soonest;
+    if (at >= node->timer_at) {
+        return;
+    }
     const struct itimerspec when = {
         .it_value = {.tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S)}};
     int failed = timerfd_settime(node->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);

@@ -330,6 +330,40 @@ Test(tcp_turn, a_link_that_says_what_is_dear_to_hear_gives_each_turn_a_little) {
     }
 }
 
+#define BUSY_TURNS 100
+static unsigned busy_turns;
+static unsigned turns_until_timer; /* 0: not in any of them */
+
+/* Gives every turn more to do than the shortest span of the timer, and always more for the next. */
+static void be_busy(void *ctx) {
+    struct node *node = ctx;
+    if (timers_deadline(&node->timers) > 1 && turns_until_timer == 0) {
+        turns_until_timer = busy_turns;
+    }
+    pause_for(NS_PER_MS);
+    if (++busy_turns < BUSY_TURNS) {
+        cr_assert_eq(node_post(node, be_busy, node), WEFT_OK);
+    }
+}
+
+/* A link's timer is due already when the clock is set for it. */
+static void begin_late(void *ctx) {
+    struct node *node = ctx;
+    struct tcp *tcp = map_value(map_first(node->links));
+    timers_arm(&node->timers, &tcp->timer, 1);
+    be_busy(node);
+}
+
+Test(tcp_turn, what_is_due_is_done_though_the_loop_never_rests) {
+    struct node *node = node_start();
+    flooder_start(&other, 3, node);
+    watch(node, begin_late);
+    node_stop(node);
+    flooder_stop(&other);
+    cr_assert_eq(busy_turns, BUSY_TURNS);
+    cr_assert(turns_until_timer > 0 && turns_until_timer < 5, "after %u turns", turns_until_timer);
+}
+
 /* As much as the link's queue takes; and the kernel takes all of that. */
 static void pour(void *ctx) {
     struct node *node = ctx;
