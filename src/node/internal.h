@@ -42,9 +42,10 @@
 #define FOLLOWERS_MAX 32      /* clients of the event stream */
 #define OWN_SERVICES_MAX 1024 /* by file, flags and API together; each is a record of ours */
 #define ACCEPTS_PER_TURN 64
-#define FORWARD_RETRY_S 5             /* a forward that could not listen */
-#define READ_BUDGET ((size_t)1 << 20) /* bytes one socket may read in one turn */
-#define WORK_BUDGET 512               /* ... and what its frames may cost (tcp.c) */
+#define FORWARD_RETRY_S 5              /* a forward that could not listen */
+#define READ_BUDGET ((size_t)1 << 20)  /* bytes one socket may read in one turn */
+#define WORK_BUDGET 512                /* ... and what its frames may cost (tcp.c) */
+#define WRITE_BUDGET ((size_t)2 << 20) /* bytes it may write before others get a turn */
 
 /* A socket that carries a link. */
 enum tcp_state {

@@ -16,9 +16,8 @@
 #include "node/internal.h"
 
 #define LINGER NS_PER_S
-#define SPANS_MAX 64                   /* of one sendmsg */
-#define WRITE_BUDGET ((size_t)2 << 20) /* bytes one socket may write before others get a turn */
-#define ROOM_STEP ((size_t)64 * 1024)  /* smaller changes of room are not told */
+#define SPANS_MAX 64                  /* of one sendmsg */
+#define ROOM_STEP ((size_t)64 * 1024) /* smaller changes of room are not told */
 
 struct link_id node_link_draw(struct node *node) {
     return (struct link_id){.value = ++node->link_next};

@@ -4,7 +4,9 @@
  * node in a thread; the calls that it makes to read and to write are noted here, turn by turn.
  */
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -17,15 +19,14 @@
 
 #define SECRET 1
 #define STALLS_MAX 30 /* mostly one is enough for a whole turn's bytes to wait */
-#define STALL_NS                                                                                   \
-    (300 * NS_PER_MS) /* long enough for both to have more than a turn's bytes wait                \
-                       */
+#define WATCHED_TURNS 200
 #define CALLS_MAX 65536
 #define ONE_READ ((size_t)256 * 1024)
 #define ONE_WRITE ((size_t)512 * 1024)
+#define WAITING (READ_BUDGET + 2 * ONE_READ) /* more than a turn takes */
+#define WAITING_MS 10000                     /* until it waits, at most */
 #define UNKNOWN_KIND 200
 #define UNKNOWN_BYTES 12
-#define WRITE_BUDGET ((size_t)2 << 20)
 
 /* A read or a write of the node. */
 struct call {
@@ -46,7 +47,8 @@ static size_t stall_count;
 static uint64_t turn;
 static pthread_t loop;
 static atomic_bool is_watched; /* by the loop's thread alone, as all that follows */
-static atomic_bool is_rested;
+static unsigned turns_left;
+static sem_t watch_end;
 static atomic_bool is_swallowed; /* what the node writes: then the kernel takes all there is */
 
 static void note(struct calls *calls, int fd, ssize_t len) {
@@ -135,35 +137,45 @@ static void node_stop(struct node *node) {
     node_free(node);
 }
 
+/* Has the loop make turns, whether or not its sockets have something for them, until the watch is
+ * over. */
+static void linger(void *ctx) {
+    struct node *node = ctx;
+    if (--turns_left > 0) {
+        cr_assert_eq(node_post(node, linger, node), WEFT_OK);
+        return;
+    }
+    is_watched = false;
+    cr_assert_eq(sem_post(&watch_end), 0);
+}
+
+/* Until more than a turn may take waits in the socket: poll counts less than that as nothing. */
+static void fill_up(const struct tcp *tcp) {
+    int waiting = (int)WAITING;
+    struct pollfd socket = {.fd = tcp->fd, .events = POLLIN};
+    cr_assert_eq(setsockopt(tcp->fd, SOL_SOCKET, SO_RCVLOWAT, &waiting, sizeof waiting), 0);
+    cr_assert_eq(poll(&socket, 1, WAITING_MS), 1);
+    waiting = 1;
+    cr_assert_eq(setsockopt(tcp->fd, SOL_SOCKET, SO_RCVLOWAT, &waiting, sizeof waiting), 0);
+}
+
 /* The loop stands still while its sockets fill; what it does next is watched. */
 static void stall(void *ctx) {
-    const struct timespec pause = {.tv_nsec = (long)STALL_NS};
-    (void)ctx;
-    (void)nanosleep(&pause, NULL);
+    struct node *node = ctx;
+    for (struct map_entry *entry = map_first(node->links); entry != NULL; entry = map_next(entry)) {
+        fill_up(map_value(entry));
+    }
     stalled_at[stall_count++] = reads.count;
     is_watched = true;
+    linger(node);
 }
 
-static void rest(void *ctx) {
-    (void)ctx;
-    is_watched = false;
-    is_rested = true;
-}
-
-static void pause_for(weft_ns span) {
-    const struct timespec pause = {.tv_nsec = (long)span};
-    (void)nanosleep(&pause, NULL);
-}
-
-/* Has `call` made and watches what follows for a while. */
+/* Has `call` made, which begins a watch, and waits until that is over. */
 static void watch(struct node *node, void (*call)(void *ctx)) {
-    is_rested = false;
+    turns_left = WATCHED_TURNS;
+    cr_assert_eq(sem_init(&watch_end, 0, 0), 0);
     cr_assert_eq(node_post(node, call, node), WEFT_OK);
-    pause_for(STALL_NS + STALL_NS / 4);
-    cr_assert_eq(node_post(node, rest, NULL), WEFT_OK);
-    while (!is_rested) {
-        pause_for(NS_PER_MS);
-    }
+    cr_assert_eq(sem_wait(&watch_end), 0);
 }
 
 /* ---- who sends without an end ---- */
@@ -330,19 +342,23 @@ Test(tcp_turn, a_link_that_says_what_is_dear_to_hear_gives_each_turn_a_little) {
     }
 }
 
-#define BUSY_TURNS 100
+#define BUSY_NS (300 * NS_PER_US) /* three times the shortest span of the timer */
 static unsigned busy_turns;
 static unsigned turns_until_timer; /* 0: not in any of them */
 
-/* Gives every turn more to do than the shortest span of the timer, and always more for the next. */
+/* Gives every turn of the watch more to do than the timer waits, and always more for the next. */
 static void be_busy(void *ctx) {
     struct node *node = ctx;
+    weft_ns end = clock_now() + BUSY_NS;
     if (timers_deadline(&node->timers) > 1 && turns_until_timer == 0) {
         turns_until_timer = busy_turns;
     }
-    pause_for(NS_PER_MS);
-    if (++busy_turns < BUSY_TURNS) {
+    while (clock_now() < end) {
+    }
+    if (++busy_turns < WATCHED_TURNS) {
         cr_assert_eq(node_post(node, be_busy, node), WEFT_OK);
+    } else {
+        cr_assert_eq(sem_post(&watch_end), 0);
     }
 }
 
@@ -360,7 +376,7 @@ Test(tcp_turn, what_is_due_is_done_though_the_loop_never_rests) {
     watch(node, begin_late);
     node_stop(node);
     flooder_stop(&other);
-    cr_assert_eq(busy_turns, BUSY_TURNS);
+    cr_assert_eq(busy_turns, WATCHED_TURNS);
     cr_assert(turns_until_timer > 0 && turns_until_timer < 5, "after %u turns", turns_until_timer);
 }
 
@@ -379,6 +395,7 @@ static void pour(void *ctx) {
     frame_unref(frame);
     frame_unref(payload);
     tcp_mark_dirty(tcp);
+    linger(node);
 }
 
 Test(tcp_turn, what_waits_for_one_link_is_written_in_several_turns) {
