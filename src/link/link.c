@@ -107,16 +107,11 @@ static uint64_t moved(const struct link *link) {
     return link->counters.bytes_in + link->counters.bytes_out;
 }
 
-/* Looks after a while whether there was so little to do that memory can go. */
-static void watch(struct link *link) {
-    link->moved = moved(link);
-    link->idle_at = time_after(link->now, IDLE_AFTER);
-}
-
-/* Something is held that an idle link would not hold: look again later. */
+/* Something is held that an idle link would not hold: look later whether it can go. */
 static void stir(struct link *link) {
     if (link->idle_at == WEFT_NEVER) {
-        watch(link);
+        link->moved = moved(link);
+        link->idle_at = time_after(link->now, IDLE_AFTER);
     }
 }
 
@@ -140,11 +135,8 @@ static void fail_text(struct link *link, enum weft_err err, const char *text) {
 static void close_take(struct link *link, struct span body) {
     char detail[sizeof link->detail];
     enum weft_err err = farewell_tell(body, &link->close_reason, detail, sizeof detail);
-    if (err == WEFT_OK) {
-        fail_text(link, WEFT_ERR_REFUSED, detail);
-    } else {
-        fail_text(link, err, "a close that is not one");
-    }
+    bool is_one = err == WEFT_OK;
+    fail_text(link, is_one ? WEFT_ERR_REFUSED : err, is_one ? detail : "a close that is not one");
 }
 
 /* Who broke the protocol on a link that was up is told so before the end. */
@@ -304,10 +296,13 @@ static bool record_event(struct link *link, struct link_event *out) {
     return down_give(link, out);
 }
 
+static bool has_handshake_bytes(const struct link *link) {
+    return link->handshake != NULL && handshake_pending(link->handshake).len > 0;
+}
+
 /* The handshake's memory goes when its event was taken and its last message is written. */
 static void handshake_relax(struct link *link) {
-    if (link->state == STATE_UP && link->handshake != NULL &&
-        handshake_pending(link->handshake).len == 0) {
+    if (link->state == STATE_UP && link->handshake != NULL && !has_handshake_bytes(link)) {
         handshake_free(link->handshake);
         link->handshake = NULL;
     }
@@ -360,10 +355,6 @@ uint64_t link_take_cut(struct link *link) {
 }
 
 /* ---- bytes out ---- */
-
-static bool has_handshake_bytes(const struct link *link) {
-    return link->handshake != NULL && handshake_pending(link->handshake).len > 0;
-}
 
 static void seal_next(struct link *link, weft_ns now) {
     rekey_check(link);
@@ -438,14 +429,14 @@ void link_close(struct link *link, enum wire_close_reason reason, const char *te
 
 /* Gives back what an idle link need not hold. */
 static void relax(struct link *link) {
+    link->idle_at = WEFT_NEVER;
     if (moved(link) - link->moved > IDLE_BYTES) {
-        watch(link);
+        stir(link);
         return;
     }
     inbuf_relax(&link->in, true);
     record_writer_relax(&link->writer);
     sendq_relax(&link->queue);
-    link->idle_at = WEFT_NEVER;
 }
 
 static void keys_tick(struct link *link) {
@@ -469,9 +460,9 @@ void link_tick(struct link *link, weft_ns now) {
         handshake_relax(link);
         keys_tick(link);
     } else if (link->now >= link->deadline) {
-        bool is_closing = link->state == STATE_CLOSING;
         fail_text(link, WEFT_ERR_TIMEOUT,
-                  is_closing ? "the peer did not read our close" : "the handshake took too long");
+                  link->state == STATE_CLOSING ? "the peer did not read our close"
+                                               : "the handshake took too long");
     }
     if (link->now >= link->idle_at) {
         relax(link);
