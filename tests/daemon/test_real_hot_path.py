@@ -24,14 +24,15 @@ WARM = 100 * MEGABYTE
 STRETCH = 50 * MEGABYTE
 STRETCHES = 12
 # kB with one call, at least, of an end and of a relay, which finds less at a time. Measured: reads
-# of 188 to 257 and 151 to 188, 121 to 126 and 99 to 100 with half as much to a read; writes of 168
-# to 327 and 127 to 134.
-END_KB = {"recv": 140, "send": 130}
-RELAY_KB = {"recv": 110, "send": 80}
-WAITS = 8  # for a megabyte, at most; measured: 0.9 to 3.9
+# of 193 to 262 and 161 to 225, 127 to 131 and 106 to 110 with half as much to a read; writes of 208
+# to 374 and 144 to 195, of the sender 119 to 123 with half as much to a write.
+END_KB = {"recv": 160, "send": 160}
+RELAY_KB = {"recv": 130, "send": 80}
+WAITS = 6  # for a megabyte, at most; measured: 0.6 to 3.8
 IOCTLS = 0.1  # likewise; a fast link has no use for any; 0.9 before it was told
-# Copies, in parts of what came. The start of a packet that a read ended in is moved: 0.09 to 0.11
-# of what is read from a link. Who reads from an application and seals copies nothing: 0.0005.
+# Copies, in parts of what came. The start of a packet that a read ended in is moved: 0.04 to 0.11
+# of what is read from a link, 1.0 with each packet copied. Who reads from an application and seals
+# copies nothing: 0.0005.
 MOVED = 0.16
 SEALED = 0.01
 
