@@ -17,6 +17,7 @@ from harness import PATIENCE
 from real import IS_SANITIZED, RealTest, lasting_descriptors, report, write_random
 
 AT_ONCE = 500
+KEYS_S = 115  # keys in use are made anew every 120 s
 STREAMS = 1_000 if IS_SANITIZED else 10_000
 IDLE = 1_000 if IS_SANITIZED else 10_000
 IDLE_S = 3
@@ -150,11 +151,13 @@ class Streams(RealTest):
         return rows
 
     def check_streams(self, before, count):
-        """That each was opened once at both ends, without a handshake; CPU us of each end."""
+        """That each was opened once at both ends, without a handshake but those that keys grown old ask for;
+        CPU us of each end."""
         spent = {}
         for name, (opened, made, cpu) in self.done().items():
             self.assertEqual(opened, before[name][0] + count, name)
-            self.assertAlmostEqual(made, before[name][1], delta=2)
+            later = made - before[name][1]
+            self.assertTrue(abs(later) < 2 or later > KEYS_S, f"{name}: new keys after {later} s")
             spent[name] = 1e6 * (cpu - before[name][2]) / count
         return spent
 
