@@ -231,6 +231,9 @@ static void push(struct node *node, struct carry *carry, const struct action *ac
     enum weft_err err = sendq_push(&carry->queue, action->frame, action->payload, action->class,
                                    action->flow, node->world->now);
     if (err == WEFT_ERR_FULL && action->class == WIRE_CLASS_CONTROL) {
+        host_enter(node);
+        core_link_broken(node->core, carry->id, err, host_now(node));
+        host_exit(node);
         close_link(node, carry, WIRE_CLOSE_SLOW, "you do not read");
         carry_down(node, carry);
         return;

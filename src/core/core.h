@@ -86,8 +86,9 @@ void core_link_down(struct core *core, struct link_id link, weft_ns now);
  * there is no hurry to have it back. */
 void core_link_bye(struct core *core, struct link_id link, enum wire_close_reason reason,
                    weft_ns now);
-/* What came over the link was not the protocol (MALFORMED) or did not open (AUTH): the peer is
- * named for it; core_link_down follows. */
+/* What came over the link was not the protocol (MALFORMED) or did not open (AUTH), or the peer let
+ * so much wait for it that there is no room for more (FULL): it is named for it; core_link_down
+ * follows. */
 void core_link_broken(struct core *core, struct link_id link, enum weft_err err, weft_ns now);
 void core_dial_failed(struct core *core, uint64_t dial_token, const char *why, weft_ns now);
 
@@ -275,7 +276,8 @@ enum core_drop {
 };
 void core_get_status(const struct core *core, struct core_status *out);
 
-/* Peers that sent what they should not, most recent first; at most 16 are remembered. */
+/* Peers that sent what they should not, or do not read, most recent first; at most 16 are
+ * remembered. */
 struct core_culprit {
     struct weft_peer_id peer;
     const char *detail;

@@ -111,16 +111,22 @@ void core_link_blame(struct core *core, struct core_link *link, const char *what
     core_link_close(core, link, WIRE_CLOSE_PROTOCOL, text);
 }
 
+static const char *fault_of(enum weft_err err) {
+    if (err == WEFT_ERR_FULL) {
+        return "does not read what it is sent";
+    }
+    return err == WEFT_ERR_AUTH ? "a record on its link did not open: it, or who is between"
+                                : "sent a malformed frame";
+}
+
 void core_link_broken(struct core *core, struct link_id id, enum weft_err err, weft_ns now) {
     core_enter(core, now);
     struct core_link *link = core_link_find(core, id);
     if (link == NULL || link->is_closing) {
         return;
     }
-    core_culprit(core, &link->peer,
-                 err == WEFT_ERR_AUTH ? "a record on its link did not open: it, or who is between"
-                                      : "sent a malformed frame");
-    end_link(core, link, WIRE_CLOSE_PROTOCOL);
+    core_culprit(core, &link->peer, fault_of(err));
+    end_link(core, link, err == WEFT_ERR_FULL ? WIRE_CLOSE_SLOW : WIRE_CLOSE_PROTOCOL);
 }
 
 void core_links_close_all(struct core *core, enum wire_close_reason reason, const char *text) {

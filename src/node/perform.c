@@ -16,6 +16,7 @@ static void perform_send(struct node *node, struct action *action) {
                                   action->flow, node_clock());
     if (err == WEFT_ERR_FULL && action->class == WIRE_CLASS_CONTROL) {
         tcp_close(tcp, WIRE_CLOSE_SLOW, "you do not read");
+        core_link_broken(node->core, action->link, err, node_clock());
         return;
     }
     /* FULL: the core lost a race for room. Streams always get theirs, by a cut of others. */

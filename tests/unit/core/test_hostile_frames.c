@@ -148,6 +148,16 @@ Test(core_hostile, a_link_that_broke_names_its_peer_and_is_not_used_any_more) {
     core_free(bench.core);
 }
 
+Test(core_hostile, a_peer_that_does_not_read_is_named_for_that) {
+    struct bench bench;
+    struct core_culprit culprit;
+    bench_init(&bench);
+    core_link_broken(bench.core, LINK, WEFT_ERR_FULL, bench.now);
+    cr_assert_eq(core_culprits(bench.core, &culprit, 1), 1);
+    cr_assert_str_eq(culprit.detail, "does not read what it is sent");
+    core_free(bench.core);
+}
+
 static bool is_named(const struct bench *bench, const char *detail) {
     struct core_culprit culprit;
     return core_culprits(bench->core, &culprit, 1) == 1 &&

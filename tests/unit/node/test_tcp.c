@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "link/sendq.h"
 #include "node/internal.h"
 #include "unit/link/pair.h"
 
@@ -409,4 +410,52 @@ Test(tcp_turn, what_waits_for_one_link_is_written_in_several_turns) {
     size_t most = most_in_a_turn(&writes);
     cr_assert_geq(most, WRITE_BUDGET, "so much waited that the budget ended it");
     cr_assert_leq(most, WRITE_BUDGET + ONE_WRITE);
+}
+
+static size_t culprit_count;
+static struct core_culprit culprit;
+
+/* The link's queue is as full as if its peer had long read nothing, and then something is to be
+ * sent that has to go: answers to heartbeats. */
+static void choke(void *ctx) {
+    struct node *node = ctx;
+    struct tcp *tcp = map_value(map_first(node->links));
+    const uint8_t ask[] = {WIRE_HEARTBEAT, 0, 0, 21, WIRE_HEARTBEAT_ANSWER, [24] = 0};
+    struct wire_reader reader = wire_reader_of(span_of(ask, sizeof ask));
+    struct wire_frame beat;
+    if (!tcp->is_up) { /* the node lacks the last of the handshake */
+        cr_assert_eq(node_post(node, choke, node), WEFT_OK);
+        return;
+    }
+    struct frame *frame = frame_copy(span_of(ask, sizeof ask));
+    cr_assert_eq(wire_frame_next(&reader, &beat), WEFT_OK);
+    while (link_room(tcp->link, WIRE_CLASS_CONTROL) >= SENDQ_ITEM_BYTES + frame->len) {
+        cr_assert_eq(link_send(tcp->link, frame, NULL, WIRE_CLASS_CONTROL, 0, clock_now()),
+                     WEFT_OK);
+    }
+    frame_unref(frame);
+    for (int i = 0; i < 4; i++) { /* room tells a little less than there is */
+        core_link_frame(node->core, tcp->id, &beat, (struct loan){0}, node_clock());
+    }
+    node_touch(node);
+    linger(node);
+}
+
+static void look(void *ctx) {
+    struct node *node = ctx;
+    culprit_count = core_culprits(node->core, &culprit, 1);
+    linger(node);
+}
+
+Test(tcp_slow, who_does_not_read_is_let_go_and_named) {
+    struct node *node = node_start();
+    flooder_start(&other, 3, node);
+    const struct weft_peer_id peer = other.end.identity.id;
+    watch(node, choke);
+    watch(node, look);
+    node_stop(node);
+    flooder_stop(&other);
+    cr_assert_eq(culprit_count, 1);
+    cr_assert(weft_peer_id_equal(&culprit.peer, &peer));
+    cr_assert_str_eq(culprit.detail, "does not read what it is sent");
 }
