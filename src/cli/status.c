@@ -186,7 +186,7 @@ static size_t print_numbers(FILE *out, const json_t *status) {
         rows++;
     }
     char line[TEXT_LINE_BYTES];
-    (void)snprintf(line, sizeof(line), "%-10s%.20s preferred, by %.40s", "sealing",
+    (void)snprintf(line, sizeof(line), "%-10s%.20s preferred, by %.60s", "sealing",
                    field_text(status, "cipher"), field_text(status, "provider"));
     (void)text_wrapped(out, 0, COLUMNS_DEFAULT, 1, line);
     return rows + print_dropped(out, status);

@@ -3,6 +3,7 @@
  * Who I am and how I am.
  */
 #include <openssl/crypto.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -171,8 +172,9 @@ void api_get_status(const struct api_request *request) {
     json_t *more = json_pack(
         "{s:s,s:o,s:o,s:s?,s:s?,s:s?,s:I,s:o,s:o,s:o,s:I,s:o,s:I}", "cipher",
         aead_cipher_name(aead_preferred()), "provider",
-        json_sprintf("libcrypto %s", OpenSSL_version(OPENSSL_VERSION_STRING)), "addresses",
-        advertised_of(node), "control", request->control->path, "state",
+        json_sprintf("libcrypto %s, libsodium %s if small", OpenSSL_version(OPENSSL_VERSION_STRING),
+                     sodium_version_string()),
+        "addresses", advertised_of(node), "control", request->control->path, "state",
         node->is_ephemeral ? NULL : node->config.state, "sandbox",
         node->sandbox[0] != '\0' ? node->sandbox : NULL, "degree", (json_int_t)node->config.degree,
         "problems", problems_of(node), "culprits", culprits_of(node), "strangers",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sealing: one key, a 64-bit counter nonce, in place. Two ciphers (ChaCha20-Poly1305, AES-256-GCM)
- * over libcrypto, whose bulk speed is more than twice libsodium's on machines with AVX-512; the
- * Noise handshake itself seals with libsodium.
+ * Sealing: one key, a 64-bit counter nonce, in place. Two ciphers (ChaCha20-Poly1305, AES-256-GCM),
+ * each by whoever is faster: libcrypto, whose bulk speed is up to twice libsodium's, and libsodium
+ * for what is small. The Noise handshake seals with libsodium.
  *
  * Nonces follow Noise: ChaChaPoly 4 zero bytes then little-endian counter; AESGCM 4 zero bytes then
  * big-endian counter.

@@ -22,7 +22,7 @@ STATUS = {
     "links": {"established": 3, "connecting": 0, "failed": 0},
     "peers": {"reachable": 4, "known": 5}, "services": 2,
     "streams": {"open": 1, "opened": 12, "resumed": 2}, "rss_bytes": 5100000,
-    "cipher": "aes-256-gcm", "provider": "libcrypto 3.0.15",
+    "cipher": "aes-256-gcm", "provider": "libcrypto 3.0.15, libsodium 1.0.18 if small",
     "listen": ["[::]:9338"], "control": "/x/control.sock",
     "state": "/x", "degree": 8, "problems": [], "culprits": [], "strangers": [], "forwarded": 0,
     "dropped": {"no_route": 0, "no_hops": 0, "no_room": 0, "late": 0, "memory": 0},

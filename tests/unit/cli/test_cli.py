@@ -199,7 +199,7 @@ class WithDaemon(Case):
                                      "services  2 known",
                                      "streams   1 open, 12 opened so far, "
                                      "2 resumed over another path",
-                                     "sealing   aes-256-gcm preferred, by libcrypto 3.0.15"])
+                                     "sealing   aes-256-gcm preferred, by libcrypto 3.0.15, libsodium 1.0.18 if small"])
 
     def test_status_says_what_the_daemon_keeps_itself_from(self):
         for in_force, shown in (

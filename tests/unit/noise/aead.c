@@ -5,6 +5,8 @@
  */
 #include "noise/aead.h"
 
+#include <openssl/evp.h>
+
 #include "noise/identity.h"
 #include "support/failing_alloc.h"
 #include "unit/noise/hex.h"
@@ -64,6 +66,47 @@ static void seal_with_sodium(enum aead_cipher cipher, uint64_t counter, const ui
     } else {
         crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, plain.data, plain.len, ad.data, ad.len,
                                                   NULL, nonce, key);
+    }
+}
+
+/* Libcrypto's own calls, each packet with a context of its own. */
+static void seal_with_libcrypto(enum aead_cipher cipher, uint64_t counter, const uint8_t *key,
+                                struct span ad, struct span plain, uint8_t *out) {
+    uint8_t nonce[12];
+    int len = 0;
+    nonce_by_hand(cipher, counter, nonce);
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    const EVP_CIPHER *evp =
+        cipher == AEAD_AES_256_GCM ? EVP_aes_256_gcm() : EVP_chacha20_poly1305();
+    cr_assert_eq(EVP_EncryptInit_ex(context, evp, NULL, key, nonce), 1);
+    cr_assert_eq(EVP_EncryptUpdate(context, NULL, &len, ad.data, (int)ad.len), 1);
+    cr_assert_eq(EVP_EncryptUpdate(context, out, &len, plain.data, (int)plain.len), 1);
+    cr_assert_eq(EVP_EncryptFinal_ex(context, out + plain.len, &len), 1);
+    cr_assert_eq(
+        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, out + plain.len), 1);
+    EVP_CIPHER_CTX_free(context);
+}
+
+/* Whoever seals what is of which size. */
+Test(noise_aead, small_packets_of_each_size_agree_with_libcrypto) {
+    uint8_t plain[1024];
+    uint8_t ours[sizeof plain + AEAD_TAG_BYTES];
+    uint8_t theirs[sizeof plain + AEAD_TAG_BYTES];
+    uint8_t key[WEFT_KEY_BYTES];
+    fill(key, sizeof key, "key", 1);
+    fill(plain, sizeof plain, "plain", 1);
+    for (size_t c = 0; c < 2; c++) {
+        struct aead *aead = aead_new(CIPHERS[c], key);
+        for (size_t len = 0; len <= sizeof plain; len++) {
+            struct span ad = span_of("forty bytes and less of what is not sealed", len % 41);
+            memcpy(ours, plain, len);
+            aead_seal(aead, len, ad, ours, len);
+            seal_with_libcrypto(CIPHERS[c], len, key, ad, span_of(plain, len), theirs);
+            cr_assert_arr_eq(ours, theirs, len + AEAD_TAG_BYTES, "%zu bytes", len);
+            cr_assert_eq(aead_open(aead, len, ad, theirs, len + AEAD_TAG_BYTES), WEFT_OK);
+            cr_assert(span_equal(span_of(theirs, len), span_of(plain, len)));
+        }
+        aead_free(aead);
     }
 }
 
