@@ -30,6 +30,7 @@ static const struct flag up_flags[] = {
     {"--secret-file", 0, "FILE", "the mesh secret (default: DIR/secret)"},
     {"--discovery", 0, "on|off", "off dials only seeds"},
     {"--degree", 0, "N", "how many links to keep"},
+    {"--share-ports", 0, "on|off", "forwards share their ports with other daemons here"},
     {"--heartbeat", 0, "DURATION", "how often to probe links, or \"fast\""},
     {"--http", 0, "ADDR:PORT", "answer metrics and health there"},
     {"--log-level", 0, "L", "error, warn, info or debug"},

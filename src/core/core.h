@@ -152,8 +152,9 @@ void core_each_service(const struct core *core,
                                     const struct core_provider *provider),
                        void *ctx);
 
-/* Streams. Opens one to the best provider other than ourselves; on a refusal the next is tried
- * before anything is reported. WEFT_ERR_NOT_FOUND when nobody else offers it, else as streams_open.
+/* Streams. Opens one to the best provider other than ourselves, those about as near as the nearest
+ * in turn; on a refusal the next is tried before anything is reported. WEFT_ERR_NOT_FOUND when
+ * nobody else offers it, else as streams_open.
  */
 WEFT_MUST_CHECK enum weft_err core_stream_open(struct core *core, const char *name_space,
                                                const char *name, uint8_t protocol, weft_ns now,

@@ -81,7 +81,7 @@ struct choice {
     struct weft_peer_id peer;
     const struct weft_public_key *key; /* NULL: ourselves */
 };
-static bool choose(const struct core *core, const struct datagram_service *service,
+static bool choose(struct core *core, const struct datagram_service *service,
                    struct choice *choice) {
     struct core_provider providers[PROVIDERS_MAX];
     char name_space[WEFT_NAME_MAX + 1];
@@ -91,7 +91,7 @@ static bool choose(const struct core *core, const struct datagram_service *servi
         return false;
     }
     size_t count =
-        core_providers(core, name_space, name, WIRE_PROTOCOL_UDP, providers, PROVIDERS_MAX);
+        core_providers_in_turn(core, name_space, name, WIRE_PROTOCOL_UDP, providers, PROVIDERS_MAX);
     for (size_t i = 0; i < count; i++) {
         const struct core_provider *provider = &providers[i];
         choice->key = provider->is_self ? NULL : core_provider_key(core, &provider->peer);

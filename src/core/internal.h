@@ -184,6 +184,12 @@ struct attempt {
     size_t tried_count;
 };
 
+/* services.c */
+/* As core_providers, for who asks the first of them now: of those that are about as near as the
+ * nearest each comes first in its turn. */
+size_t core_providers_in_turn(struct core *core, const char *name_space, const char *name,
+                              uint8_t protocol, struct core_provider *out, size_t max);
+
 /* A peer whose streams wait for room on the link towards it. */
 struct blocked {
     struct weft_peer_id peer;
@@ -272,6 +278,7 @@ struct core {
     char software[33];
     char *addresses[WIRE_ADDRESSES_MAX];
     uint32_t address_count;
+    uint32_t turns; /* of providers that are about as near */
     char *labels[2 * WIRE_LABELS_MAX];
     uint32_t label_count;
     bool is_self_dirty;     /* our record is not what was last told */

@@ -25,14 +25,13 @@ const struct weft_public_key *core_provider_key(const struct core *core,
 }
 
 /* The best provider that was not asked yet and whose key we know; fresh ones first. */
-static const struct weft_public_key *next_provider(const struct core *core,
-                                                   struct attempt *attempt) {
+static const struct weft_public_key *next_provider(struct core *core, struct attempt *attempt) {
     if (attempt->tried_count == PROVIDERS_MAX) {
         return NULL;
     }
     struct core_provider providers[PROVIDERS_MAX];
-    size_t count = core_providers(core, attempt->name_space, attempt->name, attempt->protocol,
-                                  providers, PROVIDERS_MAX);
+    size_t count = core_providers_in_turn(core, attempt->name_space, attempt->name,
+                                          attempt->protocol, providers, PROVIDERS_MAX);
     for (size_t i = 0; i < count; i++) {
         const struct weft_public_key *key = core_provider_key(core, &providers[i].peer);
         if (providers[i].is_self || key == NULL || was_tried(attempt, &providers[i].peer)) {

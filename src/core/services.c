@@ -10,6 +10,11 @@
 
 #define SERVICE_KEY_BYTES (WIRE_RECORD_KEY_MAX + 1) /* and a NUL */
 
+/* Providers are about as near while what lies between is a quarter and what a busy machine makes of
+ * ways that cost nothing. */
+#define EQUALS_SHARE 4
+#define EQUALS_US 1000
+
 static bool split_key(struct span key, struct service *out) {
     struct wire_service_key parts;
     bool is_key = wire_service_key_split(key, &parts) &&
@@ -186,6 +191,31 @@ size_t core_providers(const struct core *core, const char *name_space, const cha
     size_t count = service->provider_count < max ? service->provider_count : max;
     memcpy(out, all, count * sizeof(*out));
     free(all);
+    return count;
+}
+
+/* How many, from `first` on, are about as near as that one and no worse. */
+static size_t count_equals(const struct core_provider *providers, size_t first, size_t count) {
+    const struct core_provider *best = &providers[first];
+    weft_ns far_us = best->cost_us + best->cost_us / EQUALS_SHARE + EQUALS_US;
+    size_t i = first;
+    while (i < count && providers[i].state == best->state && providers[i].cost_us <= far_us) {
+        i++;
+    }
+    return i - first;
+}
+
+size_t core_providers_in_turn(struct core *core, const char *name_space, const char *name,
+                              uint8_t protocol, struct core_provider *out, size_t max) {
+    size_t count = core_providers(core, name_space, name, protocol, out, max);
+    size_t first = count > 0 && out[0].is_self ? 1 : 0;
+    size_t equals = first < count ? count_equals(out, first, count) : 0;
+    if (equals > 1) {
+        size_t at = first + core->turns++ % equals;
+        struct core_provider chosen = out[at];
+        memmove(out + first + 1, out + first, (at - first) * sizeof(*out));
+        out[first] = chosen;
+    }
     return count;
 }
 

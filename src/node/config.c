@@ -33,6 +33,8 @@ static const char usage[] =
     "  --service NAME=HOST:PORT   WEFT_SERVICE      offer this to the mesh; NAME/udp over UDP\n"
     "  --forward NAME=[ADDR:]PORT WEFT_FORWARD      a local port for a service of the mesh\n"
     "  --discovery on|off         WEFT_DISCOVERY    off: dial seeds only; default: on\n"
+    "  --share-ports on|off       WEFT_SHARE_PORTS  forwards share their ports with other daemons\n"
+    "                                               of this machine that do; default: off\n"
     "  --degree N                 WEFT_DEGREE       links to keep in a large mesh; default: 8\n"
     "  --heartbeat DURATION       WEFT_HEARTBEAT    such as 1s (the default), 200ms, fast\n"
     "  --http ADDR:PORT           WEFT_HTTP         metrics and status, read-only; default: off\n"

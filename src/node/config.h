@@ -86,8 +86,9 @@ struct config {
     struct config_label *labels; /* sorted by key */
     size_t label_count;
     bool may_discover;
-    uint32_t degree;   /* 1 .. links_max */
-    weft_ns heartbeat; /* 50 ms .. 60 s */
+    bool are_ports_shared; /* those of forwards, with other daemons of this machine */
+    uint32_t degree;       /* 1 .. links_max */
+    weft_ns heartbeat;     /* 50 ms .. 60 s */
     bool has_http;
     struct config_address http; /* loopback unless the operator says otherwise */
     enum trace_level log_level;

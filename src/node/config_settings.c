@@ -303,6 +303,11 @@ static enum weft_err apply_discovery(struct config_loader *loader, const char *v
     return config_parse_switch(value, &loader->config->may_discover) ? WEFT_OK : WEFT_ERR_INVALID;
 }
 
+static enum weft_err apply_share_ports(struct config_loader *loader, const char *value) {
+    bool *is_on = &loader->config->are_ports_shared;
+    return config_parse_switch(value, is_on) ? WEFT_OK : WEFT_ERR_INVALID;
+}
+
 static enum weft_err apply_degree(struct config_loader *loader, const char *value) {
     return set_number(&loader->config->degree, value, WIRE_LINKS_MAX);
 }
@@ -413,9 +418,8 @@ static const struct config_setting settings[] = {
     {"state", "state", "WEFT_STATE", CONFIG_SCALAR, "the path of a folder", apply_state},
     {"control", "control", "WEFT_CONTROL", CONFIG_SCALAR, "the path of a socket", apply_control},
     {"services", "service", "WEFT_SERVICE", CONFIG_TABLE,
-     "NAME=HOST:PORT such as web=127.0.0.1:8080, or dns/udp=127.0.0.1:53 over UDP (at most 256, "
-     "with "
-     "16 endpoints each)",
+     "NAME=HOST:PORT such as web=127.0.0.1:8080, or dns/udp=127.0.0.1:53 over UDP "
+     "(at most 256, with 16 endpoints each)",
      apply_service},
     {"forwards", "forward", "WEFT_FORWARD", CONFIG_TABLE,
      "NAME=[ADDR:]PORT such as web=8080, or dns/udp=5353 over UDP (at most 256)", apply_forward},
@@ -423,6 +427,8 @@ static const struct config_setting settings[] = {
      "KEY=VALUE, the key a name, the value at most 63 printable characters (at most 16)",
      apply_label},
     {"discovery", "discovery", "WEFT_DISCOVERY", CONFIG_SCALAR, "on or off", apply_discovery},
+    {"share_ports", "share-ports", "WEFT_SHARE_PORTS", CONFIG_SCALAR, "on or off",
+     apply_share_ports},
     {"degree", "degree", "WEFT_DEGREE", CONFIG_SCALAR, "a number from 1 to 1024", apply_degree},
     {"heartbeat", "heartbeat", "WEFT_HEARTBEAT", CONFIG_SCALAR,
      "a duration from 50ms to 60s such as 1s, 200ms or fast", apply_heartbeat},

@@ -105,6 +105,7 @@ static enum weft_err make_proxy(struct node *node) {
         .backend = node_proxy_backend(node),
         .host = &node->host,
         .connections_max = node->config.streams_max,
+        .is_port_shared = node->config.are_ports_shared,
         .served_max = served_max(node),
         .connect_timeout = 5 * NS_PER_S,
     };

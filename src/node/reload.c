@@ -70,6 +70,7 @@ static void name_the_rest(struct node *node, const struct config *before) {
     warn_unless(node, same_text(before->control, now->control), "control");
     warn_unless(node, same_labels(before, now), "labels");
     warn_unless(node, before->may_discover == now->may_discover, "discovery");
+    warn_unless(node, before->are_ports_shared == now->are_ports_shared, "share_ports");
     warn_unless(node, before->degree == now->degree, "degree");
     warn_unless(node, before->heartbeat == now->heartbeat, "heartbeat");
     warn_unless(node, before->has_http == now->has_http && before->http.port == now->http.port,

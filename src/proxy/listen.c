@@ -160,13 +160,16 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg) {
 /* --- listening --- */
 
 /* Binds and listens; -1 and errno on failure. */
-static int open_listener(const struct address *address) {
+static int open_listener(const struct address *address, bool is_shared) {
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
     }
     int on = 1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (is_shared) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    }
     socket_tune(fd); /* Linux hands it down to what is accepted */
     if (address->storage.ss_family == AF_INET6) {
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
@@ -200,7 +203,7 @@ static void note_address(struct forward *forward, int fd, const struct address *
 }
 
 static enum weft_err move_port(struct forward *forward, const struct address *address) {
-    int fd = udp_bind(address);
+    int fd = udp_bind(address, forward->proxy->config.is_port_shared);
     if (fd < 0) {
         return WEFT_ERR_IO;
     }
@@ -220,7 +223,7 @@ static enum weft_err move_listener(struct forward *forward, const struct address
     if (forward->protocol == PROXY_UDP) {
         return move_port(forward, address);
     }
-    int fd = open_listener(address);
+    int fd = open_listener(address, forward->proxy->config.is_port_shared);
     if (fd < 0) {
         return WEFT_ERR_IO;
     }

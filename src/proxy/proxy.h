@@ -77,6 +77,8 @@ struct proxy_config {
     struct proxy_backend backend;
     const struct host *host; /* traces; outlives the proxy */
     size_t connections_max;  /* 0: 16,384; beyond, a listener stops accepting until there is room */
+    bool is_port_shared;     /* forwards listen beside other programs of this user that say so, too:
+                                the kernel deals connections out, and datagrams by their sender */
     size_t served_max;       /* flows to local services, a descriptor each; 0: 1,024 */
     weft_ns connect_timeout; /* to a local service, each endpoint; 0: 5 s */
 };

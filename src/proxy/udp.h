@@ -56,7 +56,7 @@ bool udp_receive(struct proxy *proxy, int fd, udp_take *take, void *ctx);
 /* --- udp_port.c --- */
 
 /* A bound socket; -1 and errno on failure. */
-int udp_bind(const struct address *address);
+int udp_bind(const struct address *address, bool is_shared);
 
 /* Where clients send: reads `fd` from now on, which it takes. The names are borrowed until its end.
  * NULL when out of memory: the descriptor is then still the caller's. */

@@ -53,7 +53,7 @@ static bool is_any(const struct sockaddr_storage *address) {
                                           : v4->sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
-int udp_bind(const struct address *address) {
+int udp_bind(const struct address *address, bool is_shared) {
     int family = address->storage.ss_family;
     int on = 1;
     int bytes = RECEIVE_BYTES;
@@ -62,6 +62,9 @@ int udp_bind(const struct address *address) {
         return -1;
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    if (is_shared) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    }
     if (family == AF_INET6) {
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     }

@@ -243,8 +243,8 @@ class Up(Case):
 
     def test_all_other_flags_are_the_daemons(self):
         flags = ["--name", "x", "--listen", ":1", "--listen", "[::1]:2", "--seed", "h:1", "--degree", "3",
-                 "--heartbeat", "fast", "--discovery", "off", "--http", "127.0.0.1:0", "--log-level",
-                 "debug", "--log-format", "json", "--secret-file", "/x", "--config", "/y"]
+                 "--heartbeat", "fast", "--discovery", "off", "--share-ports", "on", "--http", "127.0.0.1:0",
+                 "--log-level", "debug", "--log-format", "json", "--secret-file", "/x", "--config", "/y"]
         self.assertEqual(self.up(*flags).returncode, 0)
         self.assertEqual(self.runs()[0][4:], flags)
 

@@ -264,6 +264,26 @@ Test(core_services, the_next_provider_is_asked_before_anything_is_seen) {
     mesh_free(mesh);
 }
 
+Test(core_services, those_about_as_near_take_turns_and_a_nearer_one_has_all) {
+    struct client client = {0};
+    struct mesh *mesh = make_sites(&client, 0);
+    offer(mesh, SITE_B, "web");
+    offer(mesh, 4, "web");
+    for (unsigned i = 0; i < 6; i++) {
+        open_client(mesh, &client, 100);
+        mesh_run(mesh, NS_PER_S);
+    }
+    cr_assert_eq(client.asked[SITE_B], 3);
+    cr_assert_eq(client.asked[4], 3);
+    offer(mesh, 1, "web"); /* on the way to both */
+    for (unsigned i = 0; i < 6; i++) {
+        open_client(mesh, &client, 100);
+        mesh_run(mesh, NS_PER_S);
+    }
+    cr_assert_eq(client.asked[1], 6);
+    mesh_free(mesh);
+}
+
 Test(core_services, when_all_refuse_the_stream_is_reset_with_the_reason) {
     struct client client = {.refuses = {[SITE_B] = true, [4] = true}};
     struct mesh *mesh = make_sites(&client, 0);

@@ -66,6 +66,7 @@ Test(config, nothing_given_is_enough) {
     cr_assert_eq(config.heartbeat, NS_PER_S);
     cr_assert_eq(config.degree, 8);
     cr_assert(config.may_discover);
+    cr_assert_not(config.are_ports_shared);
     cr_assert_not(config.has_http);
     cr_assert_eq(config.log_level, TRACE_INFO);
     cr_assert_eq(config.log_format, CONFIG_LOG_TEXT);
@@ -92,9 +93,11 @@ Test(config, every_flag_is_taken_in_both_spellings) {
     cr_assert_str_eq(config.forwards[0].listen.host, "127.0.0.1");
     cr_assert_eq(config.forwards[0].listen.port, 5432);
     config_fini(&config);
-    config = good(FLAGS("--control=/c", "--discovery=off", "--degree=3", "--heartbeat=fast",
-                        "--http=9000", "--log-level=debug", "--log-format", "json"),
-                  NULL);
+    config =
+        good(FLAGS("--control=/c", "--discovery=off", "--degree=3", "--heartbeat=fast",
+                   "--http=9000", "--log-level=debug", "--log-format", "json", "--share-ports=on"),
+             NULL);
+    cr_assert(config.are_ports_shared);
     cr_assert_str_eq(config.control, "/c");
     cr_assert_not(config.may_discover);
     cr_assert_eq(config.degree, 3);
@@ -177,6 +180,7 @@ Test(config, a_wrong_value_of_a_flag_names_the_flag_and_what_was_expected) {
         {"--service=a/b/c=h:1", "--service: expected"},
         {"--forward=web=70000", "--forward: expected NAME=[ADDR:]PORT"},
         {"--discovery=maybe", "--discovery: expected on or off, not 'maybe'"},
+        {"--share-ports=maybe", "--share-ports: expected on or off, not 'maybe'"},
         {"--degree=0", "--degree: expected a number from 1 to 1024, not '0'"},
         {"--degree=1025", "--degree: expected a number"},
         {"--degree=1000", "degree: expected at most limits.links (512), not 1000"},
