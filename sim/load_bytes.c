@@ -207,6 +207,15 @@ static void note_progress(struct flow *flow) {
     flow->moved_at = now;
 }
 
+/* What the server had read when the age came from which on the stream is rated. */
+static void note_read(struct flow_end *end, size_t len) {
+    struct flow *flow = end->flow;
+    if (flow != NULL && end->side == FLOW_SERVER &&
+        world_now(flow->load->world) <= flow->rated_from) {
+        flow->read_before = end->read + len;
+    }
+}
+
 /* A ping is back: the next goes an interval after it went. */
 static void note_ping(struct flow_end *end) {
     struct flow *flow = end->flow;
@@ -267,6 +276,7 @@ static bool read_all(struct flow_end *end, struct streams *streams, weft_ns now)
     struct span bytes = next_bytes(end, streams);
     while (bytes.len > 0) {
         size_t len = bytes.len;
+        note_read(end, len);
         end->read += len;
         streams_consume(streams, end->stream, len, now);
         if (end->flow == NULL && end->read == FLOW_HEADER_BYTES && !flow_attach(end)) {

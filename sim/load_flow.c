@@ -116,6 +116,8 @@ static struct flow *flow_new(struct slot *slot, uint32_t server, uint64_t bytes)
     struct load *load = slot->load;
     struct flows *flows = &load->flows;
     struct flow *flow = must(calloc(1, sizeof(*flow)));
+    weft_ns now = world_now(load->world);
+    uint64_t after = slot->spec->rate_after_ns;
     *flow = (struct flow){.id = ++flows->id,
                           .load = load,
                           .slot = slot,
@@ -125,7 +127,8 @@ static struct flow *flow_new(struct slot *slot, uint32_t server, uint64_t bytes)
                           .client_life = slot->node->life,
                           .server_life = load->nodes[server].life,
                           .bytes = bytes,
-                          .opened_at = world_now(load->world),
+                          .opened_at = now,
+                          .rated_from = after > 0 ? time_after(now, after) : 0,
                           .next = flows->first,
                           .at = &flows->first};
     if (flow->next != NULL) {

@@ -184,10 +184,12 @@ struct flow {
     uint64_t pings; /* asked so far */
     weft_ns ping_at;
     weft_ns opened_at;
+    weft_ns rated_from;  /* 0: is not rated from an age on */
     weft_ns accepted_at; /* 0: not yet */
     weft_ns moved_at;    /* content last arrived */
     weft_ns stall_max;
-    weft_ns apart_at; /* the two were last seen without a path; 0: never */
+    weft_ns apart_at;     /* the two were last seen without a path; 0: never */
+    uint64_t read_before; /* of what the server read: before `rated_from` */
     bool is_stopping;
     bool is_doomed; /* an end died, or was reset */
     bool was_attached;
@@ -229,7 +231,8 @@ struct flows {
     struct stream_load *loads; /* by the scenario's index; slot_count 0 for others */
     uint64_t *rates;           /* of bulk flows, bytes a second */
     size_t rate_count;
-    struct metric *opened, *done, *failed, *refused, *open_time, *stall, *rate, *ping, *bytes;
+    struct metric *opened, *done, *failed, *refused, *open_time, *stall, *rate, *rate_after, *ping,
+        *bytes;
 };
 void flows_init(struct load *load);
 void flows_fini(struct load *load);

@@ -45,6 +45,7 @@ void flows_init(struct load *load) {
     flows->open_time = metrics_distribution(metrics, "stream.open_time", UNIT_NS);
     flows->stall = metrics_distribution(metrics, "stream.stall", UNIT_NS);
     flows->rate = metrics_distribution(metrics, "stream.rate", UNIT_BYTES);
+    flows->rate_after = metrics_distribution(metrics, "stream.rate_after", UNIT_BYTES);
     flows->ping = metrics_distribution(metrics, "ping.latency", UNIT_NS);
     mark_servers(load);
 }
@@ -215,6 +216,16 @@ void streams_end(struct load *load, size_t index) {
 
 /* --- what is said of all --- */
 
+/* What the server read a second since the stream was of the age that the load says. */
+static void rate_after(const struct flow *flow, const struct flow_end *server) {
+    weft_ns now = world_now(flow->load->world);
+    if (flow->rated_from != 0 && now > flow->rated_from) {
+        uint64_t us = (now - flow->rated_from) / NS_PER_US + 1;
+        uint64_t bytes = server->read - flow->read_before;
+        metric_sample(flow->load->flows.rate_after, (int64_t)(bytes * 1000000U / us));
+    }
+}
+
 void flows_rate(struct flow *flow) {
     struct flows *flows = &flow->load->flows;
     const struct flow_end *server = flow->ends[FLOW_SERVER];
@@ -224,6 +235,7 @@ void flows_rate(struct flow *flow) {
         return;
     }
     flow->is_rated = true;
+    rate_after(flow, server);
     /* In bytes a millisecond the product does not wrap: 2^64 bytes are more than any run moves. */
     flows->rates[flows->rate_count++] = server->read * 1000 / (took / NS_PER_MS + 1);
 }

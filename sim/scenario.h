@@ -109,8 +109,9 @@ struct scenario_load {
     uint64_t count;     /* of each of `who`; 0: no end */
     struct range bytes; /* of each message or stream */
     uint64_t every_ns;
-    uint64_t at_ns;      /* begins; from t=0 */
-    uint64_t until_ns;   /* ends; 0: with the run */
+    uint64_t at_ns;         /* begins; from t=0 */
+    uint64_t until_ns;      /* ends; 0: with the run */
+    uint64_t rate_after_ns; /* BULK: rated from this age on, too; 0: not */
     uint64_t streams;    /* STREAMS: how many at a time from each; another follows one that ended */
     bool is_before_form; /* SERVICES: offered from the start */
 };

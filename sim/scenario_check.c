@@ -85,6 +85,9 @@ static const char *load_problem(const struct scenario *scenario, const struct sc
     if (is_message && load->count == 0 && load->every_ns == 0) {
         return "expected 'every', or a 'count'";
     }
+    if (load->rate_after_ns != 0 && load->shape != SHAPE_BULK) {
+        return "expected 'shape: bulk' with 'rate-after'";
+    }
     if (load->kind == LOAD_SERVICES && load->count == 0) {
         return "expected a 'count' of services";
     }

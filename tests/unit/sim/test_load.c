@@ -421,6 +421,7 @@ Test(sim_load, bulk_flows_run_until_told_and_share_fairly) {
     load.to = node_one;
     load.streams = 4;
     load.until_ns = 15 * NS_PER_S;
+    load.rate_after_ns = 5 * NS_PER_S;
     struct stage *stage = stage_new(4, &load);
     load_begin(stage->loads);
     run(stage, 30 * NS_PER_S);
@@ -431,6 +432,10 @@ Test(sim_load, bulk_flows_run_until_told_and_share_fairly) {
     cr_expect_gt(ask(stage, "stream.bytes"), (int64_t)(50 * KIB * KIB));
     cr_expect_gt(ask(stage, "fairness"), 950000);
     cr_expect_leq(ask(stage, "fairness"), 1000000);
+    /* All four together have the link of 10 MiB/s, less headers. */
+    cr_expect_eq(ask(stage, "stream.rate_after.count"), 4);
+    cr_expect_gt(ask(stage, "stream.rate_after.sum"), (int64_t)(9 * KIB * KIB));
+    cr_expect_leq(ask(stage, "stream.rate_after.sum"), (int64_t)(10 * KIB * KIB));
     stage_free(stage);
 }
 

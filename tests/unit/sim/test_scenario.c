@@ -92,9 +92,10 @@ Test(scenario, reads_loads) {
              "  - broadcast: {from: 5, count: 12, every: 1s, bytes: 100..200}\n"
              "  - services: {of: all, count: 2, before-form: true}\n"
              "  - streams: {from: [1, 3], to: 5..6, shape: echo, bytes: 1KiB..1MiB, at-a-time: 4}\n"
-             "  - unicast: {at: 5s, until: 10s}\n");
+             "  - unicast: {at: 5s, until: 10s}\n"
+             "  - streams: {shape: bulk, rate-after: 2s}\n");
     const struct scenario_load *loads = scenario->loads;
-    cr_assert_eq(scenario->load_count, 4);
+    cr_assert_eq(scenario->load_count, 5);
     cr_expect_eq(loads[0].kind, LOAD_BROADCAST);
     cr_expect_eq(loads[0].who.kind, PICK_COUNT);
     cr_expect_eq(loads[0].who.count, 5);
@@ -110,6 +111,7 @@ Test(scenario, reads_loads) {
     cr_expect_eq(loads[2].bytes.high, 1048576);
     cr_expect_eq(loads[3].every_ns, NS_PER_S);
     cr_expect_eq(loads[3].until_ns, 10 * NS_PER_S);
+    cr_expect_eq(loads[4].rate_after_ns, 2 * NS_PER_S);
     cr_expect_str_eq(load_kind_name(LOAD_STREAMS), "streams");
     scenario_free(scenario);
 }
@@ -290,6 +292,7 @@ Test(scenario, checks_what_several_keys_say_together) {
     refused(MESH "load: [{broadcast: {at: 61s}}]", "begins after the run's end");
     refused(MESH "load: [{broadcast: {at: 6s, until: 5s}}]", "expected 'until' after 'at'");
     refused(MESH "load: [{broadcast: {count: 0}}]", "expected 'every'");
+    refused(MESH "load: [{streams: {shape: echo, rate-after: 1s}}]", "expected 'shape: bulk'");
     refused(MESH "load: [{services: {before-form: true, at: 1s}}]", "either 'before-form' or 'at'");
     refused(MESH "chaos: {until: 1s}", "expected 'mode'");
     refused(MESH "chaos: {mode: safety, until: 61s}", "chaos.until: expected 'until' within");
