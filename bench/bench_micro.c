@@ -10,17 +10,14 @@
 #include <time.h>
 
 #include "base/check.h"
-#include "base/rng.h"
 #include "base/time.h"
+#include "bench_known.h"
 #include "bench_stream.h"
 #include "core/core.h"
 #include "noise/aead.h"
 #include "pair.h"
-#include "router/router.h"
 #include "support/mesh.h"
 
-#define NODES 1000
-#define LINKS_EACH 8
 #define RECORDS 200 /* of one node, which another gets to know */
 
 /* ---- sealing ---- */
@@ -170,64 +167,6 @@ static void stream_pieces(unsigned long count) {
     bench_stream_end();
 }
 
-/* ---- paths ---- */
-
-static int link_compare(const void *a, const void *b) {
-    const struct wire_peer_link *left = a;
-    const struct wire_peer_link *right = b;
-    return weft_peer_id_compare(&left->peer, &right->peer);
-}
-
-/* In a ring, each node is linked to four on each side; the first link costs more by `extra_us`. */
-static void tell(struct router *router, const struct weft_peer_id *ids, uint32_t node,
-                 uint32_t extra_us, weft_ns now) {
-    static uint8_t bytes[2000];
-    struct wire_peer_link links[LINKS_EACH];
-    for (uint32_t i = 0; i < LINKS_EACH; i++) {
-        uint32_t step = 1 + i / 2;
-        uint32_t far = (node + (i % 2 == 0 ? step : NODES - step)) % NODES;
-        links[i] = (struct wire_peer_link){.peer = ids[far],
-                                           .cost_us = 1000 + 100 * i + (i == 0 ? extra_us : 0)};
-    }
-    qsort(links, LINKS_EACH, sizeof links[0], link_compare);
-    const struct wire_peer_source source = {
-        .name = "bench", .software = "", .links = links, .link_count = LINKS_EACH};
-    struct wire_writer writer = wire_writer_of(bytes, sizeof bytes);
-    struct wire_peer_body body;
-    struct wire_word *word = NULL;
-    wire_peer_body_encode(&writer, &source);
-    ASSERT(wire_peer_body_decode(wire_writer_view(&writer), &body) == WEFT_OK);
-    ASSERT(wire_word_new(&ids[node], &body, &word) == WEFT_OK);
-    ASSERT(router_set_peer(router, word, now) == WEFT_OK);
-    wire_word_unref(word);
-}
-
-/* All paths of 1,000 nodes after one link's cost has changed. */
-static void paths(unsigned long count) {
-    static struct weft_peer_id ids[NODES];
-    struct rng rng;
-    struct router *router = NULL;
-    weft_ns now = 0;
-    rng_init(&rng, (const uint8_t[32]){1});
-    for (uint32_t i = 0; i < NODES; i++) {
-        pair_random(&rng, ids[i].bytes, sizeof ids[i].bytes);
-    }
-    const struct router_config config = {.self = ids[0], .peers_max = NODES};
-    ASSERT(router_new(&config, &router) == WEFT_OK);
-    for (uint32_t i = 0; i < NODES; i++) {
-        tell(router, ids, i, 0, now);
-    }
-    for (unsigned long i = 0; i < count; i++) {
-        now += 5 * NS_PER_S;
-        tell(router, ids, 1 + (uint32_t)(i * 37 % (NODES - 1)), 1 + i % 2, now);
-        now += 5 * NS_PER_S;
-        router_clock(router, now);
-        ASSERT(router_update(router, now));
-        ASSERT(router_path_to(router, &ids[NODES / 2]).is_reachable);
-    }
-    router_free(router);
-}
-
 /* ---- records ---- */
 
 static struct mesh *mesh_of_two(void) {
@@ -270,12 +209,13 @@ struct operation {
 };
 
 static const struct operation operations[] = {
-    {"seal-60k", seal_packet},       {"seal-256", seal_request},
-    {"seal-64-chacha", seal_record}, {"seal-60k-chacha", seal_packet_chacha},
-    {"seal-64", seal_record_aes},    {"link-frame", link_frames},
-    {"link-1400", link_packets},     {"link-60k", link_bulk},
-    {"relay-1400", dispatch_small},  {"relay-60k", dispatch_bulk},
-    {"stream-60k", stream_pieces},   {"paths-1000", paths},
+    {"seal-60k", seal_packet},           {"seal-256", seal_request},
+    {"seal-64-chacha", seal_record},     {"seal-60k-chacha", seal_packet_chacha},
+    {"seal-64", seal_record_aes},        {"link-frame", link_frames},
+    {"link-1400", link_packets},         {"link-60k", link_bulk},
+    {"relay-1400", dispatch_small},      {"relay-60k", dispatch_bulk},
+    {"stream-60k", stream_pieces},       {"paths-1000", bench_paths_changed},
+    {"paths-1000-all", bench_paths_all}, {"sync-2000", bench_sync},
     {"newcomer-200", newcomer},
 };
 

@@ -23,7 +23,8 @@ WORSE = 1.03
 COUNTS = {  # under callgrind; natively so many times more
     "seal-60k": 20, "seal-256": 2000, "seal-64-chacha": 2000,
     "seal-60k-chacha": 20, "seal-64": 2000, "link-frame": 3200, "link-1400": 1600,
-    "link-60k": 400, "relay-1400": 2000, "relay-60k": 2000, "stream-60k": 400, "paths-1000": 20, "newcomer-200": 1,
+    "link-60k": 400, "relay-1400": 2000, "relay-60k": 2000, "stream-60k": 400,
+    "paths-1000": 20, "paths-1000-all": 2, "sync-2000": 20, "newcomer-200": 1,
 }
 NATIVE = 10
 
