@@ -65,13 +65,20 @@ bool core_is_link_told(const struct core *core, const struct weft_peer_id *peer)
     return core->told != NULL && wire_word_cost(core->told, peer) != 0;
 }
 
-/* Our own routes follow a link's cost when the mesh is told of it, not before: where we alone know
- * that a link became dear, we send frames round by those who send them through us, and they circle
- * until all know. A link that nobody was told of yet only makes our ways shorter, which is safe. */
+/* Our own routes follow a link's cost, and that we go without it, when the mesh is told of it, not
+ * before: where we alone know that a link became dear, we send frames round by those who send them
+ * through us, and they circle until all know. A link that nobody was told of yet only makes our
+ * ways shorter, which is safe. */
 static uint32_t cost_for(const struct core *core, enum listener listener,
                          const struct core_link *link) {
     uint32_t told_us = core->told != NULL ? wire_word_cost(core->told, &link->peer) : 0;
     return listener == LISTENER_ROUTES && told_us != 0 ? told_us : link->cost_us;
+}
+
+static bool is_listed(const struct core *core, enum listener listener,
+                      const struct core_link *link) {
+    bool is_kept = listener == LISTENER_ROUTES && core_is_link_told(core, &link->peer);
+    return link->trial_until == 0 && (!link->is_surplus || is_kept);
 }
 
 /* Our links in use, sorted by peer; returns how many. */
@@ -81,11 +88,10 @@ static uint32_t list_links(const struct core *core, enum listener listener,
     for (struct map_entry *entry = map_first(core->neighbours);
          entry != NULL && count < WIRE_LINKS_MAX; entry = map_next(entry)) {
         const struct core_link *link = map_value(entry);
-        if (link->is_surplus || link->trial_until != 0) {
-            continue;
+        if (is_listed(core, listener, link)) {
+            out[count++] = (struct wire_peer_link){.peer = link->peer,
+                                                   .cost_us = cost_for(core, listener, link)};
         }
-        out[count++] =
-            (struct wire_peer_link){.peer = link->peer, .cost_us = cost_for(core, listener, link)};
     }
     qsort(out, count, sizeof(*out), by_peer);
     return count;

@@ -347,3 +347,60 @@ Test(core_mesh, one_seed_runs_twice_alike) {
     }
     cr_assert_eq(ends[0], ends[1]);
 }
+
+struct link_check {
+    struct mesh *mesh;
+    size_t node;
+    size_t count;
+};
+
+static bool says(const struct core_peer_view *view, const struct weft_peer_id *peer) {
+    struct wire_peer_link link;
+    struct wire_list links = view->body.links;
+    while (wire_list_next_link(&links, &link)) {
+        if (weft_peer_id_equal(&link.peer, peer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All links cost the same, so the way over one is its link itself. */
+static void check_link(void *ctx, const struct core_link_view *view) {
+    struct link_check *check = ctx;
+    struct core *core = mesh_core(check->mesh, check->node);
+    struct core_peer_view self;
+    struct core_peer_view peer;
+    if (core_find_peer(core, mesh_id(check->mesh, check->node), &self) &&
+        core_find_peer(core, &view->peer, &peer) && says(&self, &view->peer) &&
+        says(&peer, mesh_id(check->mesh, check->node))) {
+        check->count++;
+        cr_assert_eq(peer.path.hops, 1, "node %zu to %s", check->node, view->name);
+    }
+}
+
+/* B8: who goes another way than it told sends round by those who go by what it told. */
+Test(core_mesh, a_node_goes_by_a_link_until_it_has_told_that_it_retires_it) {
+    const struct mesh_config config = {
+        .seed = 5, .nodes = 16, .delay = 5 * NS_PER_MS, .has_discovery = true, .degree = 3};
+    struct mesh *mesh = mesh_new(&config);
+    size_t former = SIZE_MAX;
+    size_t retired = 0;
+    for (size_t i = 0; i < 16; i++) {
+        mesh_seed(mesh, i, i == 0 ? 1 : 0);
+        mesh_start(mesh, i);
+    }
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 10 * NS_PER_S));
+    mesh_run(mesh, 3 * NS_PER_S); /* all links are told of and followed; none is retired yet */
+    for (int step = 0; step < 2000; step++) {
+        struct link_check check = {.mesh = mesh};
+        for (; check.node < 16; check.node++) {
+            core_each_link(mesh_core(mesh, check.node), check_link, &check);
+        }
+        retired += check.count < former && former != SIZE_MAX ? 1 : 0;
+        former = check.count;
+        mesh_run(mesh, 10 * NS_PER_MS);
+    }
+    cr_assert_gt(retired, 0);
+    mesh_free(mesh);
+}
