@@ -487,7 +487,9 @@ enum forward_verdict router_forward(struct router *router, const struct router_p
     if (passage->hops == 0) {
         return FORWARD_NO_HOPS;
     }
-    if (!router_next_hop(router, passage->destination, next_hop)) {
+    /* Known before paths follow: they lead to it meanwhile, each node's another way, in circles. */
+    bool is_lost = router->due != WEFT_NEVER && !router_reaches(router, passage->destination);
+    if (is_lost || !router_next_hop(router, passage->destination, next_hop)) {
         return FORWARD_NO_ROUTE;
     }
     bool is_back = weft_peer_id_equal(next_hop, passage->from);

@@ -175,7 +175,8 @@ enum forward_verdict {
     FORWARD_NO_HOPS,  /* drop: the hop limit ran out */
 };
 
-/* Never back to whom it came from: the one of the two that is late would return it, until its hops
+/* Nowhere if the destination is reached no more, though a path to it was computed before. And never
+ * back to whom it came from: the one of the two that is late would return it, until its hops
  * are spent. A frame whose path begins there goes round (around.h), but once at most, and not while
  * others have yet to hear of a loss. */
 enum forward_verdict router_forward(struct router *router, const struct router_passage *passage,

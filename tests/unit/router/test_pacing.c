@@ -187,6 +187,27 @@ Test(pacing, finds_who_is_lost_within_100_ms_in_any_storm) {
     router_free(line.router);
 }
 
+/* B8: the paths that are still in use lead to it, each node's another way. */
+Test(pacing, passes_nothing_on_to_who_is_lost_while_paths_wait) {
+    struct line line;
+    struct weft_peer_id next;
+    line_init(&line);
+    for (int i = 0; i < 12; i++) {
+        line_flap(&line);
+        line.now = graph_settle(line.router);
+    }
+    cr_assert(router_next_hop(line.router, &line.graph.ids[3], &next));
+    graph_unlink(&line.graph, 2, 3);
+    graph_tell(&line.graph, line.router, 2, line.now);
+    const struct router_passage passage = {
+        .destination = &line.graph.ids[3], .from = &line.graph.ids[0], .hops = 5};
+    cr_expect_eq(router_forward(line.router, &passage, line.now, &next), FORWARD_SEND);
+    weft_ns due = router_deadline(line.router);
+    cr_assert_not(router_update(line.router, due), "the paths are not due");
+    cr_expect_eq(router_forward(line.router, &passage, due, &next), FORWARD_NO_ROUTE);
+    router_free(line.router);
+}
+
 Test(pacing, takes_a_neighbours_word_that_our_link_is_gone_at_once_too) {
     struct line line;
     line_init(&line);
