@@ -88,6 +88,9 @@
  * sends over it. */
 #define SURPLUS_WAIT (300 * NS_PER_MS)
 
+/* Of two links to one peer the one that goes is still heard for so long. */
+#define REPLACED_WAIT (300 * NS_PER_MS)
+
 /* Packets of at least this many bytes travel as carriers, sealed once; below it the second seal of
  * a unicast is cheaper than a second span to write. */
 #define CARRIER_BYTES_MIN 512
@@ -148,6 +151,7 @@ struct core_link {
     bool is_used;        /* of the links to its peer, the one in use: in core.neighbours */
     bool is_closing;     /* ACTION_CLOSE is out: nothing more is sent or believed */
     bool is_surplus;     /* not told to the mesh any more, to be closed at surplus_at */
+    bool is_replaced;    /* by another to its peer: only heard, likewise */
     bool has_rtt;
     uint32_t rtt_us; /* smoothed, 1/8 */
 

@@ -13,6 +13,7 @@
 
 #include "core/internal.h"
 
+#define OTHER_KEPT "another link to this peer is kept"
 #define RTT_US_MAX (60U * 1000000U) /* an echo older than a minute is not a measurement */
 
 struct core_link *core_link_find(const struct core *core, struct link_id link) {
@@ -35,7 +36,7 @@ static void enter_neighbours(struct core *core, struct core_link *link);
 static void use_spare(struct core *core, const struct weft_peer_id *peer) {
     for (size_t i = 0; i < core->links.count; i++) {
         struct core_link *link = core->links.items[i];
-        if (!link->is_closing && weft_peer_id_equal(&link->peer, peer)) {
+        if (!link->is_closing && !link->is_replaced && weft_peer_id_equal(&link->peer, peer)) {
             enter_neighbours(core, link);
             return;
         }
@@ -197,12 +198,28 @@ static enum duplicate judge_duplicate(const struct core *core, const struct core
     return newer->role == LINK_DIALLED ? DUPLICATE_KEEP_OLDER : DUPLICATE_SPARE;
 }
 
+/* Both ends choose alike, but the peer sends over this link until it has seen the other: what is on
+ * its way still counts. */
+static void replace(struct core *core, struct core_link *link) {
+    if (link->is_replaced) {
+        return;
+    }
+    link->is_replaced = true;
+    link->surplus_at = time_after(core->now, REPLACED_WAIT);
+    core->links_due = time_min(core->links_due, link->surplus_at);
+    core_unblock(core, link);
+    leave_neighbours(core, link, loss_of(core, link), "replaced");
+    dialer_lost(core, link, false);
+}
+
 /* Of a peer that restarted nobody reads this; whose key lives in two places does. */
 static void close_other(struct core *core, struct core_link *link, const struct core_link *kept) {
     if (link->instance != kept->instance) {
         core_clone_close(core, link, kept);
+    } else if (link->role != kept->role) {
+        replace(core, link);
     } else {
-        core_link_close(core, link, WIRE_CLOSE_DUPLICATE, "another link to this peer is kept");
+        core_link_close(core, link, WIRE_CLOSE_DUPLICATE, OTHER_KEPT);
     }
 }
 
@@ -410,6 +427,8 @@ void core_links_tick(struct core *core) {
             trace(&core->host, TRACE_WARN, "link-silent", "peer=%s remote=%s", link->name,
                   link->remote);
             core_link_close(core, link, WIRE_CLOSE_SILENT, "no sign of life");
+        } else if (link->is_replaced && link->surplus_at <= core->now) {
+            core_link_close(core, link, WIRE_CLOSE_DUPLICATE, OTHER_KEPT);
         } else if (link->is_surplus && link->surplus_at <= core->now) {
             core_link_close(core, link, WIRE_CLOSE_SURPLUS, "more links than wanted");
         } else if (link->trial_until != 0 && link->trial_until <= core->now) {
@@ -426,7 +445,8 @@ weft_ns core_links_deadline(const struct core *core) {
     for (size_t i = 0; i < core->links.count; i++) {
         const struct core_link *link = core->links.items[i];
         if (!link->is_closing) {
-            weft_ns surplus_at = link->is_surplus ? link->surplus_at : WEFT_NEVER;
+            bool has_end = link->is_surplus || link->is_replaced;
+            weft_ns surplus_at = has_end ? link->surplus_at : WEFT_NEVER;
             weft_ns trial_until = link->trial_until != 0 ? link->trial_until : WEFT_NEVER;
             deadline = time_min(deadline, time_min(link->beat_at, dead_at(core, link)));
             deadline = time_min(deadline, time_min(surplus_at, trial_until));

@@ -151,3 +151,45 @@ Test(core_channels, gossip_brings_all_counters_in_step) {
     cr_assert_eq(counters[0].counts[NODES - 1], NODES);
     mesh_free(mesh);
 }
+
+static void open_at(struct mesh *mesh, size_t node, struct counter *counter) {
+    const struct gossiper gossiper = {.ctx = counter, .unicast = on_unicast};
+    mesh_start(mesh, node);
+    cr_assert_eq(core_channel_open(mesh_core(mesh, node), "counter", &gossiper, mesh_now(mesh)),
+                 WEFT_OK);
+}
+
+static void count_accepted(void *ctx, const struct core_link_view *view) {
+    size_t *count = ctx;
+    *count += view->role == LINK_ACCEPTED ? 1 : 0;
+}
+
+/* Each dials the other, the one with the smaller id later: its link replaces the first, over which
+ * the other goes on sending for as long as it has not heard of that. */
+Test(core_channels, nothing_is_lost_when_a_link_replaces_another) {
+    struct counter counters[2] = {0};
+    const struct mesh_config config = {.seed = 5, .nodes = 2, .delay = 20 * NS_PER_MS};
+    struct mesh *mesh = mesh_new(&config);
+    size_t first = weft_peer_id_compare(mesh_id(mesh, 0), mesh_id(mesh, 1)) < 0 ? 1 : 0;
+    uint64_t sent = 0;
+    mesh_seed(mesh, first, 1 - first);
+    open_at(mesh, 0, &counters[0]);
+    open_at(mesh, 1, &counters[1]);
+    cr_assert(mesh_run_until(mesh, mesh_is_settled, 10 * NS_PER_S));
+    mesh_seed(mesh, 1 - first, first);
+    for (; sent < 2000; sent++) {
+        for (size_t i = 0; i < 2; i++) {
+            cr_assert_eq(core_channel_unicast(mesh_core(mesh, i), "counter", mesh_id(mesh, 1 - i),
+                                              span_of_text("x"), mesh_now(mesh)),
+                         WEFT_OK);
+        }
+        mesh_run(mesh, NS_PER_MS);
+    }
+    mesh_run(mesh, NS_PER_S);
+    cr_expect_eq(counters[0].unicasts, sent);
+    cr_expect_eq(counters[1].unicasts, sent);
+    size_t links = 0;
+    core_each_link(mesh_core(mesh, first), count_accepted, &links);
+    cr_expect_eq(links, 1, "the one that was dialled later");
+    mesh_free(mesh);
+}
